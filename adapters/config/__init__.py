@@ -1,0 +1,1 @@
+"""The site file: YAML 1.2, validated, turned into domain values."""

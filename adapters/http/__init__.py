@@ -1,0 +1,1 @@
+"""REST API, server-sent events, accounts and the dashboard files."""

@@ -1,0 +1,1 @@
+"""Upload of stored samples to InfluxDB-compatible servers."""

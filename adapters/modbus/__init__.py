@@ -1,0 +1,1 @@
+"""Meters on Modbus: register maps as data, a robust reader."""

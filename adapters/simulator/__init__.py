@@ -1,0 +1,1 @@
+"""A simulated site: physics, a Modbus meter and OCPP stations on real sockets."""

@@ -1,0 +1,183 @@
+"""A charging station as the controller sees it, whatever its OCPP version, and what can happen to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from controller.readings import EvseSample, Reading
+from controller.site import EvseId, StationId
+from controller.transaction import Transaction
+
+
+class EvseState(Enum):
+    """State of an EVSE: 1.6 ChargePointStatus, or 2.0.1 connector status with charging state."""
+
+    UNKNOWN = "unknown"
+    """Nothing received since the station connected."""
+    AVAILABLE = "available"
+    CONNECTED = "connected"
+    """A vehicle is plugged in and takes no energy yet (1.6 Preparing)."""
+    CHARGING = "charging"
+    SUSPENDED_EV = "suspended_ev"
+    SUSPENDED_EVSE = "suspended_evse"
+    FINISHING = "finishing"
+    RESERVED = "reserved"
+    UNAVAILABLE = "unavailable"
+    FAULTED = "faulted"
+
+
+class LeaseMode(Enum):
+    """How a station takes limits, as found out while talking to it."""
+
+    UNKNOWN = "unknown"
+    LEASED = "leased"
+    """Profile set S: a permanent fallback below a limit that ends by itself."""
+    PERMANENT = "permanent"
+    """Profile set T: the limit stays until replaced; the station cannot protect the site alone."""
+    UNCONTROLLABLE = "uncontrollable"
+    """It refused every form of limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationInfo:
+    """What a station says about itself at boot."""
+
+    vendor: str = ""
+    model: str = ""
+    serial: str = ""
+    firmware: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvseView:
+    """The latest about one EVSE."""
+
+    id: EvseId
+    state: EvseState = EvseState.UNKNOWN
+    state_since_s: float = 0.0
+    error_code: str | None = None
+    """1.6 error code other than NoError, or 2.0.1 event; kept as received."""
+    transaction: Transaction | None = None
+    sample: Reading[EvseSample] | None = None
+    fallback_a: float | None = None
+    """Fallback that the station confirmed to hold; None: not confirmed, it may draw `max_a`. [A]"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationView:
+    """The latest about one station."""
+
+    id: StationId
+    connected: bool = False
+    connected_since_s: float | None = None
+    lost_since_s: float | None = None
+    last_heard_s: float | None = None
+    protocol: str = ""
+    """`ocpp1.6` or `ocpp2.0.1`."""
+    info: StationInfo = field(default_factory=StationInfo)
+    lease_mode: LeaseMode = LeaseMode.UNKNOWN
+    clock_skew_s: float | None = None
+    """Station clock minus ours. [s]"""
+    evses: Mapping[EvseId, EvseView] = field(default_factory=dict)
+
+
+# --- events: what an adapter tells the controller -------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationConnected:
+    """A station opened an authenticated connection."""
+
+    station: StationId
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationDisconnected:
+    """The connection ended or was found dead."""
+
+    station: StationId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationBooted:
+    """BootNotification."""
+
+    station: StationId
+    info: StationInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationHeard:
+    """Any frame arrived."""
+
+    station: StationId
+    clock_skew_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseModeFound:
+    """Provisioning or an answer showed how the station takes limits."""
+
+    station: StationId
+    mode: LeaseMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FallbackConfirmed:
+    """The station accepted the permanent fallback of an EVSE."""
+
+    evse: EvseId
+    fallback_a: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvseStateChanged:
+    """StatusNotification, or the charging state of a 2.0.1 transaction."""
+
+    evse: EvseId
+    state: EvseState
+    error_code: str | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionChanged:
+    """A transaction started, went on or ended (`ended_at`); already stored when this is posted."""
+
+    transaction: Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvseSampled:
+    """Live meter values; replayed ones (from an offline queue) never become this event."""
+
+    evse: EvseId
+    sample: EvseSample
+
+
+StationEvent = (
+    StationConnected
+    | StationDisconnected
+    | StationBooted
+    | StationHeard
+    | LeaseModeFound
+    | FallbackConfirmed
+    | EvseStateChanged
+    | TransactionChanged
+    | EvseSampled
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameLogged:
+    """One OCPP frame for the station's log, secrets already removed."""
+
+    station: StationId
+    at: datetime
+    inbound: bool
+    action: str
+    text: str

@@ -1,0 +1,1 @@
+"""The optimizer ring: pure allocation of current over a tree of limits."""
