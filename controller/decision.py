@@ -8,10 +8,10 @@ from datetime import datetime
 from enum import Enum
 
 from controller.commands import Command
+from controller.phases import Phase, PhaseCurrents
 from controller.site import CircuitId, EvseId
 from controller.station import EvseState
 from controller.transaction import IdToken, TransactionId
-from optimizer.phases import Phase, PhaseCurrents
 
 
 class SiteMode(Enum):

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from controller.phases import PhaseCurrents
 from controller.site import CircuitId, EvseId
-from optimizer.phases import PhaseCurrents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Protocol
 from controller.commands import ActionRequest, Command, CommandResult
 from controller.decision import Alarm, Condition, Plan
 from controller.operator import EvseOverride, Overrides
+from controller.phases import PhaseCurrents
 from controller.readings import GridReading
 from controller.records import (
     AuditEntry,
@@ -33,7 +34,6 @@ from controller.site import CircuitId, EvseId, MeterId, StationId
 from controller.snapshot import Snapshot
 from controller.station import FrameLogged, StationEvent
 from controller.transaction import IdToken, Transaction, TransactionId
-from optimizer.phases import PhaseCurrents
 
 # --- implemented by adapters ----------------------------------------------------------------------
 

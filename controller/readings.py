@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from optimizer.phases import PhaseCurrents
+from controller.phases import PhaseCurrents
 
 T_co = TypeVar("T_co", covariant=True)
 

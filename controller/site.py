@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NewType
 
-from optimizer.phases import PhaseCurrents, PhaseRotation, PhaseSet
+from controller.phases import PhaseCurrents, PhaseRotation, PhaseSet
 
 StationId = NewType("StationId", str)
 """The OCPP identity of a charging station."""

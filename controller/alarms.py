@@ -1,0 +1,62 @@
+"""Alarms: conditions with a begin and an end. Logged, stored and shown once each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from controller.decision import Alarm, Condition
+
+Key = tuple[str, str]
+"""Code and subject."""
+
+
+class AlarmBook:
+    """The alarms in force. Implements `ConditionSink`; safe from any thread.
+
+    Conditions come from two sides: the decision restates all of its own every cycle, adapters
+    report begin and end. Both land here, and changes are collected for the store and the screens.
+    """
+
+    def __init__(self) -> None:
+        """Start without alarms."""
+        self._lock = threading.Lock()
+        self._reported: dict[Key, Condition] = {}
+        self._active: dict[Key, Alarm] = {}
+
+    def begin(self, condition: Condition) -> None:
+        """Report a condition from an adapter."""
+        with self._lock:
+            self._reported[_key(condition)] = condition
+
+    def end(self, code: str, subject: str) -> None:
+        """Report that an adapter's condition is over."""
+        with self._lock:
+            self._reported.pop((code, subject), None)
+
+    def update(self, decided: Iterable[Condition], at: datetime) -> tuple[Alarm, ...]:
+        """Merge a decision's conditions with the reported ones.
+
+        Returns:
+            Alarms that began or ended with this call.
+        """
+        with self._lock:
+            now = {_key(c): c for c in decided} | self._reported
+            begun = [k for k in now if k not in self._active]
+            ended = [k for k in self._active if k not in now]
+            changes = [replace(self._active.pop(k), end=at) for k in ended]
+            for key, condition in now.items():
+                begin = self._active[key].begin if key in self._active else at
+                self._active[key] = Alarm(condition=condition, begin=begin)
+            return (*changes, *(self._active[k] for k in begun))
+
+    def active(self) -> tuple[Alarm, ...]:
+        """Return the alarms in force, oldest first."""
+        with self._lock:
+            return tuple(sorted(self._active.values(), key=lambda a: (a.begin, _key(a.condition))))
+
+
+def _key(condition: Condition) -> Key:
+    return (condition.code, condition.subject)

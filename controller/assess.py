@@ -1,0 +1,365 @@
+"""How far each circuit may be trusted and used now: the meter ladder, limits, base load and heat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from controller import baseload, thermal
+from controller.baseload import DrawBounds
+from controller.decision import Condition, Severity, SiteMode
+from controller.draw import Draw, believe_after_s
+from controller.memory import CircuitMemory, Memory
+from controller.phases import ZERO, PhaseCurrents
+from controller.policy import Policy
+from controller.site import Circuit, CircuitId, EvseId, Site
+from controller.snapshot import MeterView, Snapshot
+
+_ORDER = (SiteMode.NORMAL, SiteMode.HOLD, SiteMode.BLIND, SiteMode.FALLBACK)
+
+
+def worse(one: SiteMode, other: SiteMode) -> SiteMode:
+    """Return the worse of two modes."""
+    return max(one, other, key=_ORDER.index)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitState:
+    """One circuit, assessed."""
+
+    circuit: Circuit
+    mode: SiteMode
+    limit: PhaseCurrents
+    """In force now. [A]"""
+    measured: PhaseCurrents | None
+    measured_age_s: float | None
+    building: PhaseCurrents
+    """What is counted for everything that is not one of our stations. [A]"""
+    committed: PhaseCurrents
+    """What our stations below may draw. [A]"""
+    memory: CircuitMemory
+    is_ramping: bool
+    """Whether it recovered only lately, so that rises are small."""
+
+    @property
+    def headroom(self) -> PhaseCurrents:
+        """What is left below the limit, margin not counted. [A]"""
+        return self.limit - self.building - self.committed
+
+    @property
+    def usable(self) -> PhaseCurrents:
+        """What stations below may share. [A]"""
+        return self.limit - PhaseCurrents.balanced(self.circuit.margin_a) - self.building
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """All circuits, assessed."""
+
+    circuits: Mapping[CircuitId, CircuitState]
+    modes: Mapping[EvseId, SiteMode]
+    """The worst mode on each EVSE's way to the grid."""
+    conditions: tuple[Condition, ...]
+
+    @property
+    def mode(self) -> SiteMode:
+        """The worst mode of any circuit."""
+        return max(
+            (state.mode for state in self.circuits.values()),
+            key=_ORDER.index,
+            default=SiteMode.NORMAL,
+        )
+
+
+def assess(
+    snapshot: Snapshot, draws: Mapping[EvseId, Draw], memory: Memory, policy: Policy
+) -> Assessment:
+    """Assess every circuit of the site."""
+    site = snapshot.site
+    below = _draws_below(site, draws)
+    circuits: dict[CircuitId, CircuitState] = {}
+    conditions: list[Condition] = []
+    for circuit in site.circuits.values():
+        state, found = _assess_circuit(
+            circuit, below[circuit.id], snapshot=snapshot, memory=memory, policy=policy
+        )
+        circuits[circuit.id] = state
+        conditions.extend(found)
+    return Assessment(
+        circuits=circuits,
+        modes={e.id: _mode_on_path(site, circuits, e.circuit) for e in site.evses()},
+        conditions=tuple(conditions),
+    )
+
+
+def building_worst_case(site: Site, circuit: CircuitId) -> PhaseCurrents:
+    """Return the largest load below a circuit that is not one of our stations. [A].
+
+    A circuit's own figure includes the circuits below it; the larger of both counts.
+    """
+    children = [c.id for c in site.circuits.values() if c.parent == circuit]
+    total = ZERO
+    for child in children:
+        total = total + building_worst_case(site, child)
+    return site.circuits[circuit].building_peak_a.highest(total)
+
+
+def _draws_below(site: Site, draws: Mapping[EvseId, Draw]) -> dict[CircuitId, list[Draw]]:
+    below: dict[CircuitId, list[Draw]] = {circuit: [] for circuit in site.circuits}
+    for evse in site.evses():
+        for circuit in site.path_to_root(evse.circuit):
+            below[circuit].append(draws[evse.id])
+    return below
+
+
+def _mode_on_path(
+    site: Site, circuits: Mapping[CircuitId, CircuitState], circuit: CircuitId
+) -> SiteMode:
+    return max((circuits[c].mode for c in site.path_to_root(circuit)), key=_ORDER.index)
+
+
+def _assess_circuit(
+    circuit: Circuit, draws: list[Draw], *, snapshot: Snapshot, memory: Memory, policy: Policy
+) -> tuple[CircuitState, list[Condition]]:
+    now_s = snapshot.now_s
+    before = memory.circuit(circuit.id)
+    meter = snapshot.meters.get(circuit.meter) if circuit.meter is not None else None
+    age_s = _effective_age_s(circuit, meter, draws, snapshot=snapshot, memory=memory, policy=policy)
+    after = _climbed(before, _rung(age_s, policy), now_s=now_s, policy=policy)
+    mode = _mode(after, _rung(age_s, policy))
+    measured = _measured(meter, policy, now_s)
+    limit, after = _limit(circuit, after, measured, draws, snapshot, memory, policy)
+    after = _with_base(after, meter, draws, limit=limit, policy=policy, now_s=now_s)
+    peak = building_worst_case(snapshot.site, circuit.id)
+    state = CircuitState(
+        circuit=circuit,
+        mode=mode,
+        limit=limit,
+        measured=measured,
+        measured_age_s=meter.reading.age_s(now_s) if meter and meter.reading else None,
+        building=_building(circuit, after, mode, peak),
+        committed=_sum(d.committed for d in draws),
+        memory=after,
+        is_ramping=after.recovered_s is not None
+        and now_s - after.recovered_s < 4 * policy.increase_interval_s,
+    )
+    return state, _conditions(state, meter, age_s, policy)
+
+
+# --- the ladder -----------------------------------------------------------------------------------
+
+
+def _effective_age_s(
+    circuit: Circuit,
+    meter: MeterView | None,
+    draws: list[Draw],
+    *,
+    snapshot: Snapshot,
+    memory: Memory,
+    policy: Policy,
+) -> float:
+    """Return how old the circuit's knowledge is; 0 without a meter, whose load is configured. [s]."""
+    if circuit.meter is None:
+        return 0.0
+    if meter is None or meter.reading is None:
+        started_s = memory.started_s if memory.started_s is not None else snapshot.now_s
+        return max(policy.meter_blind_s + 0.1, snapshot.now_s - started_s)
+    age_s = meter.reading.age_s(snapshot.now_s)
+    return max(age_s, _frozen_s(meter, draws, snapshot.now_s, policy))
+
+
+def _frozen_s(meter: MeterView, draws: list[Draw], now_s: float, policy: Policy) -> float:
+    """Return for how long the registers stood still while vehicles drew; 0 while that is harmless. [s]."""
+    if meter.changed_s is None or not any((d.measured_max_a or 0.0) > 1.0 for d in draws):
+        return 0.0
+    still_s = now_s - meter.changed_s
+    return still_s if still_s >= policy.meter_frozen_s else 0.0
+
+
+def _rung(age_s: float, policy: Policy) -> SiteMode:
+    if age_s > policy.meter_fallback_s:
+        return SiteMode.FALLBACK
+    if age_s > policy.meter_blind_s:
+        return SiteMode.BLIND
+    return SiteMode.HOLD if age_s > policy.meter_hold_s else SiteMode.NORMAL
+
+
+def _climbed(
+    before: CircuitMemory, rung: SiteMode, *, now_s: float, policy: Policy
+) -> CircuitMemory:
+    """Track how bad it was and for how long it has been good since."""
+    if rung is not SiteMode.NORMAL:
+        return replace(before, worst=worse(before.worst, rung), good_since_s=None)
+    if before.worst is SiteMode.NORMAL:
+        return before
+    since_s = before.good_since_s if before.good_since_s is not None else now_s
+    was_lost = before.worst is not SiteMode.HOLD
+    needed_s = policy.recovery_good_s if was_lost else policy.meter_hold_s
+    if now_s - since_s < needed_s:
+        return replace(before, good_since_s=since_s)
+    return replace(
+        before,
+        worst=SiteMode.NORMAL,
+        good_since_s=None,
+        recovered_s=now_s if was_lost else before.recovered_s,
+    )
+
+
+def _mode(after: CircuitMemory, rung: SiteMode) -> SiteMode:
+    """Return the mode: while recovering nothing rises, whatever the last reading says."""
+    if rung is SiteMode.NORMAL and after.worst is not SiteMode.NORMAL:
+        return SiteMode.HOLD
+    return rung
+
+
+# --- limits, base load and heat -------------------------------------------------------------------
+
+
+def _measured(meter: MeterView | None, policy: Policy, now_s: float) -> PhaseCurrents | None:
+    if meter is None or meter.reading is None:
+        return None
+    is_fresh = meter.reading.age_s(now_s) <= policy.meter_blind_s
+    return meter.reading.value.current if is_fresh else None
+
+
+def _limit(
+    circuit: Circuit,
+    before: CircuitMemory,
+    measured: PhaseCurrents | None,
+    draws: list[Draw],
+    snapshot: Snapshot,
+    memory: Memory,
+    policy: Policy,
+) -> tuple[PhaseCurrents, CircuitMemory]:
+    """Return the limit in force and the memory with the device's heat advanced."""
+    elapsed_s = snapshot.now_s - memory.decided_s if memory.decided_s is not None else 0.0
+    current = measured if measured is not None else _sum(d.committed for d in draws)
+    heat = thermal.heated(
+        before.heat,
+        current=current,
+        rating=circuit.limit_a,
+        device=circuit.device,
+        elapsed_s=elapsed_s,
+    )
+    hot = thermal.overheat_ratio(heat, device=circuit.device)
+    release = policy.thermal_shed_ratio / 2 if before.is_shedding else policy.thermal_shed_ratio
+    is_shedding = hot > release
+    limit = circuit.limit_a.lowest(
+        snapshot.overrides.circuit_limit_a.get(circuit.id, circuit.limit_a)
+    )
+    if is_shedding:
+        limit = limit.lowest(circuit.limit_a.scaled(policy.thermal_shed_to_ratio))
+    return limit, replace(before, heat=heat, is_shedding=is_shedding)
+
+
+def _with_base(
+    before: CircuitMemory,
+    meter: MeterView | None,
+    draws: list[Draw],
+    *,
+    limit: PhaseCurrents,
+    policy: Policy,
+    now_s: float,
+) -> CircuitMemory:
+    if meter is None or meter.reading is None:
+        return before
+    if meter.reading.age_s(now_s) > policy.meter_hold_s:
+        return before
+    current = meter.reading.value.current
+    base = baseload.estimated(
+        before.base,
+        meter=current,
+        bounds=DrawBounds(
+            least=_sum(d.bounds.least for d in draws),
+            reported=_sum(d.bounds.reported for d in draws),
+            most=_sum(d.bounds.most for d in draws),
+        ),
+        overloaded=current - limit,
+        now_s=now_s,
+        believe_after_s=believe_after_s(policy),
+    )
+    return replace(before, base=base)
+
+
+def _building(
+    circuit: Circuit, memory: CircuitMemory, mode: SiteMode, peak: PhaseCurrents
+) -> PhaseCurrents:
+    """Return the load to count. Export never makes room beyond the circuit's own limit. [A]."""
+    if circuit.meter is None:
+        return peak
+    estimate = baseload.value(memory.base) if memory.base is not None else peak
+    if mode in (SiteMode.BLIND, SiteMode.FALLBACK):
+        return estimate.highest(peak)
+    return estimate.highest(ZERO)
+
+
+def _sum(currents: Iterable[PhaseCurrents]) -> PhaseCurrents:
+    total = ZERO
+    for current in currents:
+        total = total + current
+    return total
+
+
+# --- conditions -----------------------------------------------------------------------------------
+
+
+def _conditions(
+    state: CircuitState, meter: MeterView | None, age_s: float, policy: Policy
+) -> list[Condition]:
+    circuit = state.circuit
+    found = []
+    if age_s > policy.meter_blind_s and circuit.meter is not None:
+        found.append(
+            _meter_condition(
+                circuit, meter, age_s=age_s, measured_age_s=state.measured_age_s, policy=policy
+            )
+        )
+    if state.measured is not None and not state.measured.fits(state.limit, tolerance_a=0.5):
+        found.append(
+            Condition(
+                code="OVERLOAD",
+                subject=circuit.id,
+                text=f"{circuit.id} carries more than its limit; charging is being reduced.",
+                severity=Severity.ALARM,
+            )
+        )
+    if state.memory.is_shedding:
+        found.append(
+            Condition(
+                code="PROTECTION_HOT",
+                subject=circuit.id,
+                text=f"The protective device of {circuit.id} is close to tripping; its limit is "
+                "lowered while it cools. If charging is not the cause, reduce other load.",
+                severity=Severity.ALARM,
+            )
+        )
+    return found
+
+
+def _meter_condition(
+    circuit: Circuit,
+    meter: MeterView | None,
+    *,
+    age_s: float,
+    measured_age_s: float | None,
+    policy: Policy,
+) -> Condition:
+    if measured_age_s is not None and measured_age_s <= policy.meter_blind_s:
+        text = (
+            f"Meter {circuit.meter} has sent the same values for {age_s:.0f} s while vehicles "
+            "charge. It is treated as lost. Restart the meter or its gateway."
+        )
+        return Condition(
+            code="METER_FROZEN",
+            subject=str(circuit.meter),
+            text=text,
+            severity=Severity.ALARM,
+        )
+    fault = meter.fault if meter is not None and meter.fault else "no sample yet"
+    return Condition(
+        code="METER_LOST",
+        subject=str(circuit.meter),
+        text=f"Meter {circuit.meter} has not been read for {age_s:.0f} s: {fault}. "
+        "The building counts with its worst case until it is back.",
+        severity=Severity.ALARM,
+    )

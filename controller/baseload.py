@@ -1,0 +1,118 @@
+"""What the building draws, told apart from the vehicles behind the same meter.
+
+The meter sees everything at once and every second; stations report seconds later. Subtracting one
+from the other therefore shows steps that never happened: a vehicle that follows a new limit looks
+like a building that changed. So the building's load is estimated as a set: each vehicle draws
+between a lower and an upper bound, hence the building too, and the estimate moves only as far as
+the bounds force it. Changes that only stations could explain are believed once they have lasted
+longer than the stations need to report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from controller.phases import PHASES, PhaseCurrents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """A change that waits to be believed: since when, and its mildest value so far. [s, A]"""
+
+    since_s: float
+    value_a: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseBase:
+    """The estimate on one phase."""
+
+    value_a: float
+    rise: Drift | None = None
+    fall: Drift | None = None
+
+
+BaseLoad = tuple[PhaseBase, PhaseBase, PhaseBase]
+"""Estimates on L1, L2, L3."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawBounds:
+    """Bounds on what the vehicles behind one meter draw together. [A]"""
+
+    least: PhaseCurrents
+    """By their latest samples and limits, each surely draws at least its part of this."""
+    reported: PhaseCurrents
+    """By their latest samples, as far as these still hold; otherwise what is committed."""
+    most: PhaseCurrents
+    """What is committed to them or measured at them."""
+
+
+def estimated(
+    base: BaseLoad | None,
+    *,
+    meter: PhaseCurrents,
+    bounds: DrawBounds,
+    overloaded: PhaseCurrents,
+    now_s: float,
+    believe_after_s: float,
+) -> BaseLoad:
+    """Advance the estimate by one meter reading.
+
+    Args:
+        base: The estimate so far; None: start at the cautious end.
+        meter: Measured at the circuit. [A]
+        bounds: What the vehicles behind the meter draw. [A]
+        overloaded: Above 0 on phases whose limit is exceeded now: there the cautious end counts at once. [A]
+        now_s: Monotonic now. [s]
+        believe_after_s: How long a change must last that later samples could still explain. [s]
+    """
+    l1, l2, l3 = (
+        _estimated_phase(
+            base[i] if base else None,
+            least_a=meter.of(p) - bounds.most.of(p),
+            likely_a=meter.of(p) - bounds.reported.of(p),
+            most_a=meter.of(p) - bounds.least.of(p),
+            is_overloaded=overloaded.of(p) > 0,
+            now_s=now_s,
+            believe_after_s=believe_after_s,
+        )
+        for i, p in enumerate(PHASES)
+    )
+    return (l1, l2, l3)
+
+
+def value(base: BaseLoad) -> PhaseCurrents:
+    """Return the estimate. [A]"""
+    return PhaseCurrents(l1_a=base[0].value_a, l2_a=base[1].value_a, l3_a=base[2].value_a)
+
+
+def _estimated_phase(
+    base: PhaseBase | None,
+    *,
+    least_a: float,
+    likely_a: float,
+    most_a: float,
+    is_overloaded: bool,
+    now_s: float,
+    believe_after_s: float,
+) -> PhaseBase:
+    if base is None or (is_overloaded and most_a > base.value_a):
+        return PhaseBase(value_a=most_a)
+    if least_a > base.value_a:
+        base = replace(base, value_a=least_a)
+    rise = _drift(base.rise, likely_a, base.value_a, now_s) if likely_a > base.value_a else None
+    fall = _drift(base.fall, most_a, base.value_a, now_s) if most_a < base.value_a else None
+    if rise and now_s - rise.since_s >= believe_after_s:
+        return PhaseBase(value_a=rise.value_a)
+    if fall and now_s - fall.since_s >= believe_after_s:
+        return PhaseBase(value_a=fall.value_a)
+    return PhaseBase(value_a=base.value_a, rise=rise, fall=fall)
+
+
+def _drift(drift: Drift | None, target_a: float, value_a: float, now_s: float) -> Drift:
+    """Extend a waiting change; its mildest value is the one nearest to the present estimate."""
+    if drift is None:
+        return Drift(since_s=now_s, value_a=target_a)
+    mildest = min(drift.value_a, target_a) if target_a > value_a else max(drift.value_a, target_a)
+    return replace(drift, value_a=mildest)

@@ -1,0 +1,241 @@
+"""The control cycle: freeze, decide, send, record. The shell around the pure decision."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import structlog
+
+from controller import persist, series
+from controller.alarms import AlarmBook
+from controller.commands import CommandOutcome, CommandResult, SetLimit, TimedOut
+from controller.decide import Allocate, Decision, decide
+from controller.decision import Alarm, Condition, Plan, Severity
+from controller.errors import StoreUnavailableError
+from controller.image import ProcessImage
+from controller.memory import Memory
+from controller.policy import Policy
+from controller.ports import Clock, Fleet, Recorder, Store
+from controller.records import Sample
+from controller.snapshot import Snapshot
+
+log = structlog.get_logger(__name__)
+
+DEBOUNCE_S = 0.1
+"""A wake waits so long for company before the next decision. [s]"""
+CHARGER_SERIES_S = 5.0
+MEMORY_SAVE_TIMEOUT_S = 0.5
+MEMORY_SAVE_S = 30.0
+OVERRUN_CONDITION = "CYCLE_FAILED"
+
+
+@dataclass(slots=True, kw_only=True)
+class CycleStats:
+    """Figures of the loop. Written by the loop, read from anywhere."""
+
+    cycles: int = 0
+    failures: int = 0
+    overruns: int = 0
+    """Cycles that ended after the next one was due."""
+    last_ms: float = 0.0
+    decide_ms: float = 0.0
+    worst_ms: float = 0.0
+    commands: int = 0
+    completed_s: float | None = None
+    wakes: dict[str, int] = field(default_factory=dict)
+
+
+class Cycle:
+    """Runs one decision at a time: on ticks, and at once when something calls for it."""
+
+    def __init__(
+        self,
+        *,
+        image: ProcessImage,
+        fleet: Fleet,
+        store: Store,
+        recorder: Recorder,
+        alarms: AlarmBook,
+        clock: Clock,
+        policy: Policy,
+        allocate: Allocate,
+        memory: Memory,
+        on_plan: Callable[[Plan, tuple[Alarm, ...]], None],
+    ) -> None:
+        """Wire the loop; `run` starts it."""
+        self._image = image
+        self._fleet = fleet
+        self._store = store
+        self._recorder = recorder
+        self._alarms = alarms
+        self._clock = clock
+        self._policy = policy
+        self._allocate = allocate
+        self._memory = memory
+        self._on_plan = on_plan
+        self._wake = asyncio.Event()
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide")
+        self._sending: set[asyncio.Task[None]] = set()
+        self._next_charger_series_s = 0.0
+        self._saved_s = float("-inf")
+        self._is_saved = True
+        self.stats = CycleStats()
+        self.plan: Plan | None = None
+        self.snapshot: Snapshot | None = None
+
+    def wake(self, reason: str) -> None:
+        """Ask for a decision as soon as possible."""
+        self.stats.wakes[reason] = self.stats.wakes.get(reason, 0) + 1
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Decide on every wake until cancelled; a failing cycle never ends the loop."""
+        try:
+            while True:
+                await self._wake.wait()
+                await asyncio.sleep(DEBOUNCE_S)
+                self._wake.clear()
+                await self.run_once()
+        finally:
+            for task in self._sending:
+                task.cancel()
+            self._worker.shutdown(wait=False, cancel_futures=True)
+
+    async def run_once(self) -> None:
+        """Run one cycle; a defect becomes a condition, never the end of control."""
+        started = perf_counter()
+        try:
+            await self._cycle()
+        except Exception:
+            self.stats.failures += 1
+            log.exception("cycle.failed")
+            self._alarms.begin(_FAILED)
+            self._publish_alarms(())
+        else:
+            self._alarms.end(_FAILED.code, _FAILED.subject)
+            self.stats.cycles += 1
+            self.stats.completed_s = self._clock.monotonic_s()
+        took_ms = (perf_counter() - started) * 1000
+        self.stats.last_ms = took_ms
+        self.stats.worst_ms = max(self.stats.worst_ms, took_ms)
+        self.stats.overruns += took_ms > self._policy.interval_s * 1000
+
+    async def _cycle(self) -> None:
+        snapshot = self._image.freeze()
+        started = perf_counter()
+        decision = await asyncio.get_running_loop().run_in_executor(
+            self._worker, self._decide, snapshot
+        )
+        self.stats.decide_ms = (perf_counter() - started) * 1000
+        self._memory = decision.memory
+        self.plan, self.snapshot = decision.plan, snapshot
+        for circuit, status in decision.plan.circuits.items():
+            self._image.watch_limit(circuit, status.limit_a)
+        self._send((*decision.wave.decreases, *decision.wave.renewals))
+        await self._send_increases(decision)
+        self._record(snapshot, decision)
+
+    def _decide(self, snapshot: Snapshot) -> Decision:
+        return decide(snapshot, self._memory, self._policy, allocate=self._allocate)
+
+    # --- sending ----------------------------------------------------------------------------------
+
+    def _send(self, commands: Iterable[SetLimit]) -> None:
+        for command in commands:
+            self.stats.commands += 1
+            sent_s = self._memory.evse(command.evse).account.commanded_s
+            task = asyncio.create_task(self._apply(command, sent_s or 0.0))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+
+    async def _apply(self, command: SetLimit, sent_s: float) -> None:
+        """Send one command; whatever happens becomes an outcome, so that the ledger never waits for ever."""
+        result: CommandResult = TimedOut()
+        try:
+            async with asyncio.timeout(self._policy.command_timeout_s + 1.0):
+                result = await self._fleet.apply(command)
+        except TimeoutError:
+            log.warning("command.timeout", evse=command.evse)
+        except Exception:
+            log.exception("command.failed", evse=command.evse)
+        self._image.put_outcome(
+            CommandOutcome(
+                command=command, result=result, sent_s=sent_s, done_s=self._clock.monotonic_s()
+            )
+        )
+
+    async def _send_increases(self, decision: Decision) -> None:
+        """Send increases after the memory that knows of them is on disk.
+
+        After a crash the ledger must not know less than the stations. If the store cannot save,
+        the condition is shown and the increases go out all the same: the leases bound the risk.
+        """
+        due = self._clock.monotonic_s() - self._saved_s >= MEMORY_SAVE_S
+        if decision.wave.increases or (len(decision.wave) and due):
+            await self._save_memory()
+        self._send(decision.wave.increases)
+
+    async def _save_memory(self) -> None:
+        now_s = self._clock.monotonic_s()
+        text = persist.memory_to_text(self._memory, now_s=now_s, at=self._clock.now())
+        try:
+            async with asyncio.timeout(MEMORY_SAVE_TIMEOUT_S):
+                await self._store.save_memory(text)
+            self._is_saved = True
+        except (TimeoutError, StoreUnavailableError) as error:
+            if self._is_saved:
+                log.warning("memory.unsaved", error=str(error))
+            self._is_saved = False
+        self._saved_s = now_s
+
+    # --- recording --------------------------------------------------------------------------------
+
+    def _record(self, snapshot: Snapshot, decision: Decision) -> None:
+        plan = decision.plan
+        self._store.put_samples(self._samples(plan))
+        if len(decision.wave):
+            memory = persist.memory_to_text(decision.memory, now_s=plan.now_s, at=plan.at)
+            self._recorder.record(snapshot, plan, memory)
+        self._publish_alarms(plan.conditions)
+
+    def _samples(self, plan: Plan) -> list[Sample]:
+        samples = [
+            *series.of_circuits(plan),
+            series.of_allocation(plan, solver_ms=self.stats.decide_ms),
+        ]
+        if plan.now_s >= self._next_charger_series_s:
+            self._next_charger_series_s = plan.now_s + CHARGER_SERIES_S - 0.5
+            samples.extend(series.of_evses(plan))
+        return samples
+
+    def _publish_alarms(self, conditions: tuple[Condition, ...]) -> None:
+        changes = self._alarms.update(conditions, self._clock.now())
+        self._store.put_samples([series.of_alarm(a) for a in changes])
+        for alarm in changes:
+            _log_alarm(alarm)
+        if self.plan is not None:
+            self._on_plan(self.plan, changes)
+
+
+_FAILED = Condition(
+    code=OVERRUN_CONDITION,
+    subject="site",
+    text="A control cycle failed. Chargers keep their leased limits and then fall back by "
+    "themselves. Please report this with the log.",
+    severity=Severity.CRITICAL,
+)
+
+
+def _log_alarm(alarm: Alarm) -> None:
+    condition = alarm.condition
+    if alarm.end is None:
+        log.warning(
+            "alarm.begin", code=condition.code, subject=condition.subject, text=condition.text
+        )
+        return
+    lasted_s = (alarm.end - alarm.begin).total_seconds()
+    log.info("alarm.end", code=condition.code, subject=condition.subject, lasted_s=lasted_s)

@@ -1,0 +1,265 @@
+"""The decision: everything comes in as arguments, everything goes out as a value.
+
+Snapshot, memory and policy in; plan, commands and the next memory out. No clock, no log, no IO.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from controller import assess as assessing
+from controller import ledger
+from controller.assess import Assessment
+from controller.commands import CommandOutcome
+from controller.decision import CircuitStatus, EvseStatus, Plan, Wave
+from controller.dispatch import Target, dispatch, replace_account, targets_outside
+from controller.draw import Draw, drawn, observed
+from controller.explain import Outcome, bindings, reason_for, where_text
+from controller.faults import conditions_of
+from controller.memory import EvseMemory, Memory
+from controller.policy import Policy
+from controller.pose import Question, override_of, pose, wanted_a
+from controller.site import EvseId
+from controller.snapshot import Snapshot
+from controller.station import EvseView, StationView
+from optimizer.problem import Allocation, Problem
+
+
+class Allocate(Protocol):
+    """The optimizer's entry point."""
+
+    def __call__(self, problem: Problem, *, deadline_s: float) -> Allocation:
+        """Answer a problem within its limits, whatever happens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What to show, what to send, what to remember."""
+
+    plan: Plan
+    wave: Wave
+    memory: Memory
+
+
+def decide(snapshot: Snapshot, memory: Memory, policy: Policy, *, allocate: Allocate) -> Decision:
+    """Decide one cycle."""
+    memory = _remembered(snapshot, memory, policy)
+    draws = _draws(snapshot, memory, policy)
+    assessment = assessing.assess(snapshot, draws, memory, policy)
+    question = pose(snapshot, assessment=assessment, draws=draws, memory=memory, policy=policy)
+    allocation = allocate(question.problem, deadline_s=policy.solver_deadline_s)
+    targets = _targets(snapshot, question, allocation, draws, assessment, memory)
+    wave, accounts = dispatch(
+        snapshot,
+        targets=targets,
+        draws=draws,
+        assessment=assessment,
+        memory=memory,
+        policy=policy,
+    )
+    after = replace_account(memory, accounts)
+    after = _advanced(after, snapshot, targets, assessment)
+    plan = _plan(snapshot, assessment, draws, targets, allocation, after)
+    return Decision(plan=plan, wave=wave, memory=after)
+
+
+# --- what is remembered -----------------------------------------------------------------------------
+
+
+def _remembered(snapshot: Snapshot, memory: Memory, policy: Policy) -> Memory:
+    """Book what happened since the last decision and learn from the samples."""
+    evses: dict[EvseId, EvseMemory] = {}
+    outcomes: dict[EvseId, list[CommandOutcome]] = {}
+    for outcome in snapshot.outcomes:
+        outcomes.setdefault(outcome.command.evse, []).append(outcome)
+    for evse in snapshot.site.evses():
+        station, view = views_of(snapshot, evse.id)
+        before = memory.evse(evse.id)
+        transaction = view.transaction.id if view.transaction is not None else None
+        account = before.account
+        for outcome in outcomes.get(evse.id, []):
+            account = ledger.booked(account, outcome)
+        if transaction != before.transaction:
+            before = EvseMemory(transaction=transaction)
+            account = ledger.closed(account, transaction)
+        account = ledger.tidied(account, now_s=snapshot.now_s, settle_s=policy.settle_s)
+        before = replace(before, account=account)
+        draw = drawn(
+            evse, station=station, view=view, memory=before, policy=policy, now_s=snapshot.now_s
+        )
+        evses[evse.id] = observed(
+            before,
+            draw=draw,
+            wanted_a=wanted_a(snapshot, evse),
+            policy=policy,
+            now_s=snapshot.now_s,
+        )
+    started_s = memory.started_s if memory.started_s is not None else snapshot.now_s
+    return replace(memory, started_s=started_s, evses=evses)
+
+
+def views_of(snapshot: Snapshot, evse: EvseId) -> tuple[StationView, EvseView]:
+    """Return the station's and the EVSE's view; empty ones when nothing is known."""
+    configured = snapshot.site.evse(evse)
+    if configured is None:
+        raise KeyError(evse)
+    station = snapshot.stations.get(configured.station, StationView(id=configured.station))
+    return station, station.evses.get(evse, EvseView(id=evse))
+
+
+def _draws(snapshot: Snapshot, memory: Memory, policy: Policy) -> dict[EvseId, Draw]:
+    draws = {}
+    for evse in snapshot.site.evses():
+        station, view = views_of(snapshot, evse.id)
+        draws[evse.id] = drawn(
+            evse,
+            station=station,
+            view=view,
+            memory=memory.evse(evse.id),
+            policy=policy,
+            now_s=snapshot.now_s,
+        )
+    return draws
+
+
+def _advanced(
+    memory: Memory,
+    snapshot: Snapshot,
+    targets: Mapping[EvseId, Target],
+    assessment: Assessment,
+) -> Memory:
+    """Remember setpoints, who runs and who waits, and the circuits' state."""
+    now_s = snapshot.now_s
+    evses = {}
+    for evse, before in memory.evses.items():
+        target = targets.get(evse)
+        setpoint_a = target.limit_a if target is not None else 0.0
+        is_running = setpoint_a > 0 and before.transaction is not None
+        is_waiting = before.transaction is not None and not is_running
+        evses[evse] = replace(
+            before,
+            setpoint_a=setpoint_a,
+            running_since_s=_since(before.running_since_s, is_running, now_s),
+            waiting_since_s=_since(before.waiting_since_s, is_waiting, now_s),
+        )
+    circuits = {c: state.memory for c, state in assessment.circuits.items()}
+    return replace(memory, evses=evses, circuits=circuits, decided_s=now_s)
+
+
+def _since(since_s: float | None, is_so: bool, now_s: float) -> float | None:
+    if not is_so:
+        return None
+    return since_s if since_s is not None else now_s
+
+
+# --- targets and plan -------------------------------------------------------------------------------
+
+
+def _targets(
+    snapshot: Snapshot,
+    question: Question,
+    allocation: Allocation,
+    draws: Mapping[EvseId, Draw],
+    assessment: Assessment,
+    memory: Memory,
+) -> dict[EvseId, Target]:
+    targets = {}
+    for load in question.problem.loads:
+        evse = EvseId(load.id)
+        binding = allocation.binding.get(load.id)
+        cause = where_text(binding.node, binding.phase) if binding is not None else ""
+        targets[evse] = Target(
+            evse=evse, limit_a=allocation.current_a[load.id], cause=cause or "its own maximum"
+        )
+    pauses = frozenset(evse for evse in question.outside if override_of(snapshot, evse).paused)
+    targets.update(
+        targets_outside(
+            snapshot,
+            outside=question.outside,
+            draws=draws,
+            assessment=assessment,
+            memory=memory,
+            pauses=pauses,
+        )
+    )
+    return targets
+
+
+def _plan(
+    snapshot: Snapshot,
+    assessment: Assessment,
+    draws: Mapping[EvseId, Draw],
+    targets: Mapping[EvseId, Target],
+    allocation: Allocation,
+    memory: Memory,
+) -> Plan:
+    evses = {
+        evse: _evse_status(draw, snapshot, assessment, targets.get(evse), allocation, memory)
+        for evse, draw in draws.items()
+    }
+    return Plan(
+        now_s=snapshot.now_s,
+        at=snapshot.at,
+        mode=assessment.mode,
+        method=allocation.method.value,
+        circuits={c: _circuit_status(state) for c, state in assessment.circuits.items()},
+        evses=evses,
+        conditions=(*assessment.conditions, *conditions_of(snapshot, draws, memory)),
+        binding={EvseId(k): v for k, v in bindings(allocation).items()},
+    )
+
+
+def _circuit_status(state: assessing.CircuitState) -> CircuitStatus:
+    return CircuitStatus(
+        id=state.circuit.id,
+        mode=state.mode,
+        rating_a=state.circuit.limit_a,
+        limit_a=state.limit,
+        measured_a=state.measured,
+        measured_age_s=state.measured_age_s,
+        building_a=state.building,
+        committed_a=state.committed,
+        headroom_a=state.headroom,
+        thermal_ratio=state.memory.heat,
+    )
+
+
+def _evse_status(
+    draw: Draw,
+    snapshot: Snapshot,
+    assessment: Assessment,
+    target: Target | None,
+    allocation: Allocation,
+    memory: Memory,
+) -> EvseStatus:
+    remembered = memory.evse(draw.evse.id)
+    latest = remembered.account.latest
+    held_a = latest.limit_a if latest is not None else draw.committed_a
+    setpoint_a = target.limit_a if target is not None else held_a
+    transaction = draw.view.transaction
+    sample = draw.view.sample.value if draw.view.sample is not None else None
+    reason = reason_for(
+        draw,
+        snapshot=snapshot,
+        assessment=assessment,
+        memory=remembered,
+        allocation=allocation,
+        outcome=Outcome(target_a=setpoint_a, held_a=held_a),
+    )
+    return EvseStatus(
+        id=draw.evse.id,
+        state=draw.view.state,
+        connected=draw.connected,
+        drawn_a=draw.measured,
+        power_w=sample.power_w if sample is not None and draw.measured is not None else None,
+        energy_wh=transaction.energy_wh if transaction is not None else None,
+        soc_percent=sample.soc_percent if sample is not None else None,
+        setpoint_a=setpoint_a,
+        committed_a=draw.committed_a,
+        lease_until_s=latest.until_s if latest is not None else None,
+        transaction=transaction.id if transaction is not None else None,
+        id_token=transaction.id_token if transaction is not None else None,
+        reason=reason,
+    )

@@ -1,0 +1,217 @@
+"""The desk that stations report to: tokens, transactions, and the image.
+
+A transaction is booked in the store before the station gets its answer; whatever is repeated, late
+or came from somebody else's station changes nothing twice.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from controller.image import ProcessImage
+from controller.ports import Clock, Store
+from controller.records import (
+    Authorization,
+    StationRecord,
+    TokenRecord,
+    TokenStatus,
+    TransactionClosed,
+    TransactionNoted,
+    TransactionOpened,
+    TransactionReceipt,
+)
+from controller.site import EvseId, Site, StationId
+from controller.station import FrameLogged, StationEvent, TransactionChanged
+from controller.transaction import IdToken, Transaction, TransactionId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeskRules:
+    """How the desk decides about tokens."""
+
+    accept_unknown_tokens: bool
+    """True: charging is free; a token that is known and blocked is refused all the same."""
+
+
+class Desk:
+    """Implements `StationDesk` over the image and the store."""
+
+    def __init__(
+        self, *, site: Site, image: ProcessImage, store: Store, clock: Clock, rules: DeskRules
+    ) -> None:
+        """Serve the stations of a site."""
+        self._site = site
+        self._image = image
+        self._store = store
+        self._clock = clock
+        self._rules = rules
+
+    def post(self, event: StationEvent) -> None:
+        """Report an event to the image."""
+        self._image.post(event)
+
+    def log_frame(self, frame: FrameLogged) -> None:
+        """Keep a redacted frame."""
+        self._image.log_frame(frame)
+
+    def fallback_a(self, evse: EvseId) -> float | None:
+        """Return the configured fallback. [A]."""
+        configured = self._site.evse(evse)
+        return configured.fallback_a if configured is not None else None
+
+    def evses(self, station: StationId) -> tuple[EvseId, ...] | None:
+        """Return the station's configured EVSEs."""
+        configured = self._site.stations.get(station)
+        return tuple(e.id for e in configured.evses) if configured is not None else None
+
+    async def save_station(self, record: StationRecord) -> None:
+        """Keep what a station said at boot."""
+        await self._store.save_station(record)
+
+    # --- tokens -----------------------------------------------------------------------------------
+
+    async def authorize(self, station: StationId, token: IdToken) -> Authorization:
+        """Decide on a token: the store's record, else the rule for unknown ones."""
+        record = await self._store.token(token)
+        if record is None:
+            is_free = self._rules.accept_unknown_tokens
+            status = TokenStatus.ACCEPTED if is_free else TokenStatus.INVALID
+            return Authorization(status=status)
+        return decided(record, self._clock.now())
+
+    async def _authorized(self, station: StationId, token: IdToken | None) -> Authorization:
+        if token is None:
+            return Authorization(status=TokenStatus.ACCEPTED)
+        return await self.authorize(station, token)
+
+    # --- transactions -----------------------------------------------------------------------------
+
+    async def open_transaction(self, opened: TransactionOpened) -> TransactionReceipt:
+        """Book a start; the same start again returns what was booked."""
+        authorization = await self._authorized(opened.station, opened.id_token)
+        wanted = Transaction(
+            id=opened.id if opened.id is not None else new_transaction_id(),
+            station=opened.station,
+            evse=opened.evse,
+            id_token=opened.id_token,
+            started_at=opened.at,
+            start_wh=opened.meter_wh,
+            last_wh=opened.meter_wh,
+            seq_no=opened.seq_no,
+        )
+        stored = await self._store.open_transaction(wanted, offline=opened.offline)
+        is_repeated = stored != wanted
+        return TransactionReceipt(
+            transaction=stored, authorization=authorization, repeated=is_repeated
+        )
+
+    async def note_transaction(self, noted: TransactionNoted) -> TransactionReceipt | None:
+        """Book progress of a running transaction."""
+        stored = await self._store.find_transaction(noted.station, noted.id)
+        if stored is None:
+            return None
+        after = replace(
+            stored,
+            id_token=stored.id_token if stored.id_token is not None else noted.id_token,
+            start_wh=stored.start_wh if stored.start_wh is not None else noted.meter_wh,
+            last_wh=_advanced(stored.last_wh, noted.meter_wh),
+            seq_no=_highest(stored.seq_no, noted.seq_no),
+        )
+        if after != stored and stored.ended_at is None:
+            await self._store.save_transaction(after)
+        authorization = await self._authorized(noted.station, noted.id_token)
+        return TransactionReceipt(
+            transaction=after if stored.ended_at is None else stored,
+            authorization=authorization,
+            repeated=after == stored,
+        )
+
+    async def close_transaction(self, closed: TransactionClosed) -> TransactionReceipt | None:
+        """Book an end; a transaction we never saw is stored with what is known."""
+        authorization = await self._authorized(closed.station, closed.id_token)
+        stored = await self._store.find_transaction(closed.station, closed.id)
+        if stored is None:
+            return await self._close_unknown(closed, authorization)
+        if stored.ended_at is not None:
+            return TransactionReceipt(
+                transaction=stored, authorization=authorization, repeated=True
+            )
+        after = replace(
+            stored,
+            last_wh=_advanced(stored.last_wh, closed.meter_wh),
+            ended_at=max(closed.at, stored.started_at),
+            end_reason=closed.reason,
+            seq_no=_highest(stored.seq_no, closed.seq_no),
+        )
+        await self._store.save_transaction(after)
+        return TransactionReceipt(transaction=after, authorization=authorization)
+
+    async def _close_unknown(
+        self, closed: TransactionClosed, authorization: Authorization
+    ) -> TransactionReceipt | None:
+        evse = closed.evse or self._only_evse(closed.station)
+        if evse is None:
+            return None
+        wanted = Transaction(
+            id=closed.id,
+            station=closed.station,
+            evse=evse,
+            id_token=closed.id_token,
+            started_at=closed.at,
+            start_wh=None,
+            last_wh=closed.meter_wh,
+            ended_at=closed.at,
+            end_reason=closed.reason,
+            seq_no=closed.seq_no,
+        )
+        stored = await self._store.open_transaction(wanted, offline=True)
+        if stored.ended_at is None:
+            stored = replace(stored, ended_at=closed.at, end_reason=closed.reason)
+            await self._store.save_transaction(stored)
+        return TransactionReceipt(transaction=stored, authorization=authorization)
+
+    def _only_evse(self, station: StationId) -> EvseId | None:
+        evses = self.evses(station)
+        return evses[0] if evses else None
+
+    async def restore(self) -> None:
+        """Bring the transactions that were running before a restart back into the image."""
+        for transaction in _known(await self._store.open_transactions(), self._site):
+            self._image.post(TransactionChanged(transaction=transaction))
+
+
+def _known(transactions: Iterable[Transaction], site: Site) -> Iterable[Transaction]:
+    return (t for t in transactions if site.evse(t.evse) is not None)
+
+
+def decided(record: TokenRecord, now: datetime) -> Authorization:
+    """Return what a stored token may do now."""
+    status = record.status
+    if record.expires_at is not None and record.expires_at <= now:
+        status = TokenStatus.EXPIRED
+    return Authorization(
+        status=status,
+        expires_at=record.expires_at,
+        group=record.group,
+        priority=record.priority,
+    )
+
+
+def new_transaction_id() -> TransactionId:
+    """Return an unpredictable id that fits OCPP 1.6's signed 32-bit integer."""
+    return TransactionId(str(secrets.randbelow(2**31 - 1) + 1))
+
+
+def _advanced(register_wh: float | None, reported_wh: float | None) -> float | None:
+    """Return the register's newest value; it never runs backwards. [Wh]."""
+    if reported_wh is None:
+        return register_wh
+    return reported_wh if register_wh is None else max(register_wh, reported_wh)
+
+
+def _highest(one: int | None, other: int | None) -> int | None:
+    known = [n for n in (one, other) if n is not None]
+    return max(known, default=None)

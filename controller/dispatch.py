@@ -1,0 +1,332 @@
+"""From targets to commands: decreases first, increases only when paid for, leases renewed in time.
+
+An increase is sent only if every circuit on the way carries it *together with everything that is
+still committed to others*. A decrease therefore pays for an increase only once the ledger has let go
+of it: confirmed by the station, with time to act (invariant I2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import floor
+from zlib import crc32
+
+from controller import ledger
+from controller.assess import Assessment
+from controller.commands import SetLimit
+from controller.decision import SiteMode, Wave
+from controller.draw import Draw
+from controller.ledger import Account, GrantState
+from controller.memory import Memory
+from controller.phases import ZERO, PhaseCurrents
+from controller.policy import Policy
+from controller.pose import can_start, newcomers
+from controller.site import CircuitId, EvseId
+from controller.snapshot import Snapshot
+from controller.station import LeaseMode
+
+RETRY_S = 5.0
+"""An unanswered or refused command is repeated after this time, longer with every refusal. [s]"""
+RETRY_MOST_S = 120.0
+QUIET_S = 120.0
+"""After so long without a command even a small rise is worth one. [s]"""
+SMALL_RISE_A = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What an EVSE shall be limited to, and why."""
+
+    evse: EvseId
+    limit_a: float
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """One EVSE on its way to its target."""
+
+    draw: Draw
+    target: Target
+    account: Account
+
+    @property
+    def held_a(self) -> float:
+        """What it holds: the latest grant, or what it may draw without one. [A]"""
+        latest = self.account.latest
+        return latest.limit_a if latest is not None else self.draw.committed_a
+
+
+def dispatch(
+    snapshot: Snapshot,
+    *,
+    targets: Mapping[EvseId, Target],
+    draws: Mapping[EvseId, Draw],
+    assessment: Assessment,
+    memory: Memory,
+    policy: Policy,
+) -> tuple[Wave, dict[EvseId, Account]]:
+    """Choose this cycle's commands.
+
+    Returns:
+        The commands, and the ledger pages with these commands booked.
+    """
+    cases = [
+        _Case(draw=draws[evse], target=target, account=memory.evse(evse).account)
+        for evse, target in targets.items()
+    ]
+    now_s = snapshot.now_s
+    ready = [c for c in cases if _may_command(c, now_s)]
+    wants_more = any(_is_worth_rising(c, now_s, policy) for c in cases)
+    decreases = [
+        _command(c, c.target.limit_a, policy)
+        for c in ready
+        if _must_decrease(c, assessment, snapshot, policy, wants_more=wants_more)
+    ]
+    done = {c.evse for c in decreases}
+    rising = [
+        c for c in ready if c.target.evse not in done and _may_rise(c, assessment, now_s, policy)
+    ]
+    increases = _paid_increases(rising, snapshot, draws, assessment, policy)
+    done |= {c.evse for c in increases}
+    renewals = [
+        _command(c, min(c.held_a, _renewal_cap_a(c)), policy)
+        for c in ready
+        if c.target.evse not in done
+        and _is_renewal_due(c, _connected_since_s(snapshot, c), now_s, policy)
+    ]
+    budget = max(1, floor(policy.calls_per_s * policy.interval_s))
+    renewals = sorted(renewals, key=lambda c: _lease_end(memory, c))[:budget]
+    increases = increases[: max(0, budget - len(renewals))]
+    wave = Wave(decreases=tuple(decreases), renewals=tuple(renewals), increases=tuple(increases))
+    return wave, _booked(wave, memory, now_s)
+
+
+def _booked(wave: Wave, memory: Memory, now_s: float) -> dict[EvseId, Account]:
+    return {
+        c.evse: ledger.granted(memory.evse(c.evse).account, c, now_s=now_s)
+        for c in (*wave.decreases, *wave.renewals, *wave.increases)
+    }
+
+
+def _command(case: _Case, limit_a: float, policy: Policy) -> SetLimit:
+    transaction = case.draw.view.transaction
+    return SetLimit(
+        evse=case.target.evse,
+        limit_a=limit_a,
+        lease_s=policy.lease_s,
+        transaction=transaction.id if transaction is not None else None,
+        cause=case.target.cause,
+    )
+
+
+# --- when to speak --------------------------------------------------------------------------------
+
+
+def _may_command(case: _Case, now_s: float) -> bool:
+    """Tell whether the EVSE may be spoken to: not right after a refusal or a silence."""
+    account = case.account
+    if account.commanded_s is None:
+        return True
+    troubles = account.refusals + account.timeouts
+    if account.in_flight:
+        in_flight_a = case.held_a
+        return case.target.limit_a < in_flight_a - 0.5 and now_s - account.commanded_s > 1.0
+    if troubles == 0:
+        return True
+    wait_s = min(RETRY_S * 2.0 ** (troubles - 1), RETRY_MOST_S)
+    return now_s - account.commanded_s >= wait_s
+
+
+def _must_decrease(
+    case: _Case,
+    assessment: Assessment,
+    snapshot: Snapshot,
+    policy: Policy,
+    *,
+    wants_more: bool,
+) -> bool:
+    gap_a = case.held_a - case.target.limit_a
+    if gap_a < policy.decrease_dead_band_a - 1e-9:
+        return False
+    if wants_more or gap_a >= policy.increase_dead_band_a or case.target.limit_a == 0.0:
+        return True
+    path = snapshot.site.path_to_root(case.draw.evse.circuit)
+    headrooms = [assessment.circuits[circuit].headroom for circuit in path]
+    return any(h.of(phase) < 0 for h in headrooms for phase in case.draw.phases)
+
+
+def _is_worth_rising(case: _Case, now_s: float, policy: Policy) -> bool:
+    gap_a = case.target.limit_a - case.held_a
+    account = case.account
+    if account.commanded_s is not None and now_s - account.commanded_s > QUIET_S:
+        return gap_a >= SMALL_RISE_A - 1e-9
+    return gap_a >= min(policy.increase_dead_band_a, 0.04 * case.target.limit_a) and gap_a > 0.05
+
+
+def _may_rise(case: _Case, assessment: Assessment, now_s: float, policy: Policy) -> bool:
+    account = case.account
+    if assessment.modes[case.target.evse] is not SiteMode.NORMAL:
+        return False
+    if account.latest is not None and account.latest.state is not GrantState.CONFIRMED:
+        return False
+    if not _is_worth_rising(case, now_s, policy):
+        return False
+    if account.commanded_s is not None and now_s - account.commanded_s < policy.command_interval_s:
+        return False
+    return account.raised_s is None or now_s - account.raised_s >= policy.increase_interval_s
+
+
+def _connected_since_s(snapshot: Snapshot, case: _Case) -> float:
+    since_s = snapshot.stations[case.draw.evse.station].connected_since_s
+    return since_s if since_s is not None else 0.0
+
+
+def _is_renewal_due(case: _Case, connected_since_s: float, now_s: float, policy: Policy) -> bool:
+    """Tell whether the lease should be renewed, or a silence be asked again.
+
+    Renewals are spread over 40-50 % of the lease so that they never come together. A station that
+    connected anew gets its limit again: some forget it with the connection.
+    """
+    latest = case.account.latest
+    if latest is None:
+        return False
+    if latest.state is GrantState.UNCERTAIN or latest.sent_s < connected_since_s:
+        return True
+    if latest.until_s is None:
+        return False
+    spread = (crc32(case.target.evse.encode()) % 1000) / 1000
+    return now_s >= latest.sent_s + policy.lease_s * (0.4 + 0.1 * spread)
+
+
+def _renewal_cap_a(case: _Case) -> float:
+    """Return the most that a renewal may say: never more than the target plus the dead band. [A]."""
+    return case.target.limit_a if case.target.limit_a < case.held_a - 1.0 else case.held_a
+
+
+def _lease_end(memory: Memory, command: SetLimit) -> float:
+    latest = memory.evse(command.evse).account.latest
+    return latest.until_s if latest is not None and latest.until_s is not None else 0.0
+
+
+# --- paying for increases -------------------------------------------------------------------------
+
+
+def _paid_increases(
+    rising: list[_Case],
+    snapshot: Snapshot,
+    draws: Mapping[EvseId, Draw],
+    assessment: Assessment,
+    policy: Policy,
+) -> list[SetLimit]:
+    """Grant rises out of what nobody is committed to, the lowest EVSE first."""
+    free = _free(snapshot, draws, assessment, policy)
+    commands = []
+    for case in sorted(rising, key=lambda c: (c.held_a, c.target.evse)):
+        limit_a = _affordable_a(case, free, snapshot, assessment, policy)
+        if limit_a is None:
+            continue
+        cost = PhaseCurrents.on(case.draw.phases, limit_a) - case.draw.committed
+        cost = cost.highest(ZERO)
+        for circuit in snapshot.site.path_to_root(case.draw.evse.circuit):
+            free[circuit] = free[circuit] - cost
+        commands.append(_command(case, limit_a, policy))
+    return commands
+
+
+def _free(
+    snapshot: Snapshot,
+    draws: Mapping[EvseId, Draw],
+    assessment: Assessment,
+    policy: Policy,
+) -> dict[CircuitId, PhaseCurrents]:
+    """Return what is committed to nobody, per circuit and phase, newcomers' reserve set aside. [A]."""
+    site = snapshot.site
+    idle: dict[CircuitId, list[PhaseCurrents]] = {c: [] for c in site.circuits}
+    for draw in draws.values():
+        if can_start(draw):
+            fallback = PhaseCurrents.on(draw.evse.grid_phases, draw.evse.fallback_a)
+            for circuit in site.path_to_root(draw.evse.circuit):
+                idle[circuit].append(fallback)
+    return {
+        c: assessment.circuits[c].usable
+        - assessment.circuits[c].committed
+        - newcomers(idle[c], policy)
+        for c in site.circuits
+    }
+
+
+def _affordable_a(
+    case: _Case,
+    free: Mapping[CircuitId, PhaseCurrents],
+    snapshot: Snapshot,
+    assessment: Assessment,
+    policy: Policy,
+) -> float | None:
+    """Return the limit that can be paid for now; None when it is not worth a command. [A]."""
+    evse = case.draw.evse
+    path = snapshot.site.path_to_root(evse.circuit)
+    limit_a = case.target.limit_a
+    for circuit in path:
+        for phase in case.draw.phases:
+            room_a = case.draw.committed.of(phase) + max(0.0, free[circuit].of(phase))
+            limit_a = min(limit_a, room_a)
+        if assessment.circuits[circuit].is_ramping:
+            limit_a = min(limit_a, max(case.held_a + policy.recovery_ramp_a, evse.min_a))
+    limit_a = on_step(limit_a, evse.step_a)
+    if limit_a < evse.min_a:
+        return None
+    reaches = limit_a >= case.target.limit_a - 1e-9
+    gain_a = limit_a - case.held_a
+    worth_a = min(policy.increase_dead_band_a, 0.04 * case.target.limit_a)
+    return limit_a if gain_a > 0 and (reaches or gain_a >= worth_a) else None
+
+
+def on_step(current_a: float, step_a: float) -> float:
+    """Round down to the charger's step, cleanly. [A]."""
+    return round(floor(current_a / step_a + 1e-6) * step_a, 3)
+
+
+def targets_outside(
+    snapshot: Snapshot,
+    *,
+    outside: frozenset[EvseId],
+    draws: Mapping[EvseId, Draw],
+    assessment: Assessment,
+    memory: Memory,
+    pauses: frozenset[EvseId],
+) -> dict[EvseId, Target]:
+    """Return targets of connected EVSEs that took no part in the allocation."""
+    found: dict[EvseId, Target] = {}
+    for evse in sorted(outside):
+        draw = draws[evse]
+        station = snapshot.stations[draw.evse.station]
+        if not draw.connected or station.lease_mode is LeaseMode.UNCONTROLLABLE:
+            continue
+        target = _target_outside(draw, memory.evse(evse).account, is_paused=evse in pauses)
+        if target is not None:
+            found[evse] = target
+    return found
+
+
+def _target_outside(draw: Draw, account: Account, *, is_paused: bool) -> Target | None:
+    fallback_a = draw.evse.fallback_a
+    latest = account.latest
+    if not draw.is_charging:
+        is_left_over = latest is not None and latest.until_s is None
+        if not is_left_over or latest is None or latest.limit_a == fallback_a:
+            return None
+        return Target(evse=draw.evse.id, limit_a=fallback_a, cause="back to its fallback")
+    if is_paused:
+        return Target(evse=draw.evse.id, limit_a=0.0, cause="paused")
+    held_a = latest.limit_a if latest is not None else draw.committed_a
+    return Target(evse=draw.evse.id, limit_a=min(held_a, fallback_a), cause="held at its fallback")
+
+
+def replace_account(memory: Memory, accounts: Mapping[EvseId, Account]) -> Memory:
+    """Return the memory with new ledger pages."""
+    evses = dict(memory.evses)
+    for evse, account in accounts.items():
+        evses[evse] = replace(memory.evse(evse), account=account)
+    return replace(memory, evses=evses)

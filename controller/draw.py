@@ -1,0 +1,195 @@
+"""What one EVSE draws and may draw, and what its vehicle wants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from controller import ledger
+from controller.baseload import DrawBounds
+from controller.memory import EvseMemory
+from controller.phases import ZERO, PhaseCurrents, PhaseSet
+from controller.policy import Policy
+from controller.site import Evse
+from controller.station import EvseState, EvseView, LeaseMode, StationView
+
+VEHICLE_STATES = frozenset({EvseState.CONNECTED, EvseState.UNKNOWN})
+"""States in which a vehicle may begin to draw the fallback without a transaction known to us."""
+PHASE_IN_USE_A = 0.5
+PHASES_TOLD_APART_A = 3.0
+"""Only with so much current on one phase do idle phases tell a single-phase vehicle. [A]"""
+OVER_A = 0.5
+"""Measured above the grants by more than this counts instead of them. [A]"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """One EVSE's currents at one instant."""
+
+    evse: Evse
+    view: EvseView
+    connected: bool
+    phases: PhaseSet
+    """Grid phases that its vehicle can load."""
+    measured: PhaseCurrents | None
+    """Latest fresh sample per grid phase; None: not known. [A]"""
+    committed_a: float
+    """What it may draw per phase. [A]"""
+    committed: PhaseCurrents
+    """What it may draw per grid phase; a measured excess counts where it was measured. [A]"""
+    bounds: DrawBounds
+
+    @property
+    def measured_max_a(self) -> float | None:
+        """Highest phase of the fresh sample. [A]"""
+        return max(self.measured) if self.measured is not None else None
+
+    @property
+    def is_charging(self) -> bool:
+        """Whether a transaction is running."""
+        return self.view.transaction is not None
+
+
+def drawn(
+    evse: Evse,
+    *,
+    station: StationView,
+    view: EvseView,
+    memory: EvseMemory,
+    policy: Policy,
+    now_s: float,
+) -> Draw:
+    """Work out what an EVSE draws and may draw."""
+    phases = memory.vehicle_phases or evse.grid_phases
+    measured = _measured(evse, view, policy=policy, now_s=now_s)
+    committed_a = ledger.committed_a(
+        memory.account,
+        without_grant_a=_without_grant_a(evse, station, view),
+        now_s=now_s,
+    )
+    most = PhaseCurrents.on(phases, committed_a)
+    if measured is not None and not measured.fits(most, tolerance_a=OVER_A):
+        most = most.highest(measured)
+    return Draw(
+        evse=evse,
+        view=view,
+        connected=station.connected,
+        phases=phases,
+        measured=measured,
+        committed_a=max(most),
+        committed=most,
+        bounds=_bounds(measured, most, view=view, memory=memory, policy=policy, now_s=now_s),
+    )
+
+
+def _measured(evse: Evse, view: EvseView, *, policy: Policy, now_s: float) -> PhaseCurrents | None:
+    sample = view.sample
+    if sample is None or sample.value.terminal_a is None:
+        return None
+    if sample.age_s(now_s) > policy.sample_stale_s:
+        return None
+    return evse.rotation.to_grid(sample.value.terminal_a)
+
+
+def _without_grant_a(evse: Evse, station: StationView, view: EvseView) -> float:
+    """Return what it may draw when no grant of ours is in force. [A]."""
+    if not station.connected:
+        is_weak = station.lease_mode in (LeaseMode.PERMANENT, LeaseMode.UNCONTROLLABLE)
+        return evse.max_a if is_weak else evse.unreachable_a
+    if view.transaction is None and view.state not in VEHICLE_STATES:
+        return 0.0
+    if station.lease_mode is LeaseMode.UNCONTROLLABLE:
+        return evse.max_a
+    if view.fallback_a is not None:
+        return view.fallback_a
+    return evse.max_a if view.transaction is not None else evse.unreachable_a
+
+
+def _bounds(
+    measured: PhaseCurrents | None,
+    most: PhaseCurrents,
+    *,
+    view: EvseView,
+    memory: EvseMemory,
+    policy: Policy,
+    now_s: float,
+) -> DrawBounds:
+    taken_s = view.sample.taken_s if view.sample else now_s
+    if measured is None or now_s - taken_s > believe_after_s(policy):
+        return DrawBounds(least=ZERO, reported=most, most=most)
+    moved_s = max((g.confirmed_s or g.sent_s for g in memory.account.grants), default=None)
+    latest = memory.account.latest
+    has_settled = moved_s is None or taken_s >= moved_s + policy.settle_s
+    has_arrived = latest is not None and abs(max(measured) - latest.limit_a) <= 1.0
+    if has_settled or has_arrived:
+        return DrawBounds(least=measured, reported=measured, most=most.highest(measured))
+    lowest_a = min((g.limit_a for g in memory.account.grants), default=0.0)
+    least = measured.lowest(PhaseCurrents.balanced(lowest_a))
+    return DrawBounds(least=least, reported=most, most=most.highest(measured))
+
+
+def believe_after_s(policy: Policy) -> float:
+    """Return after what time every working station has reported a change. [s]."""
+    return policy.sample_interval_s + 2.0
+
+
+def observed(
+    memory: EvseMemory,
+    *,
+    draw: Draw,
+    wanted_a: float,
+    policy: Policy,
+    now_s: float,
+) -> EvseMemory:
+    """Learn from the latest sample: the vehicle's phases, what it takes, whether it obeys."""
+    if not draw.is_charging or draw.measured is None:
+        return replace(memory, under_since_s=None, over_since_s=None)
+    memory = replace(memory, vehicle_phases=_vehicle_phases(draw, memory))
+    memory = _learn_demand(memory, draw, wanted_a=wanted_a, policy=policy, now_s=now_s)
+    return _learn_obedience(memory, draw, policy=policy, now_s=now_s)
+
+
+def _vehicle_phases(draw: Draw, memory: EvseMemory) -> PhaseSet | None:
+    sample = draw.view.sample
+    if sample is None or draw.measured is None or not sample.value.phases_known:
+        return memory.vehicle_phases
+    used = tuple(p for p in draw.evse.grid_phases if draw.measured.of(p) > PHASE_IN_USE_A)
+    known = memory.vehicle_phases
+    if known is not None:
+        return tuple(p for p in draw.evse.grid_phases if p in known or p in used)
+    if max(draw.measured) < PHASES_TOLD_APART_A:
+        return None
+    return used
+
+
+def _learn_demand(
+    memory: EvseMemory, draw: Draw, *, wanted_a: float, policy: Policy, now_s: float
+) -> EvseMemory:
+    granted = memory.account.confirmed
+    taken_a = draw.measured_max_a or 0.0
+    if granted is None or granted.limit_a <= 0:
+        return replace(memory, under_since_s=None)
+    if memory.demand_a is not None and taken_a >= min(granted.limit_a, memory.demand_a) - 1.0:
+        return replace(memory, demand_a=None, under_since_s=None)
+    reference_a = min(granted.limit_a, memory.demand_a or granted.limit_a)
+    if taken_a >= reference_a - policy.reclaim_gap_a:
+        return replace(memory, under_since_s=None)
+    since_s = memory.under_since_s if memory.under_since_s is not None else now_s
+    if now_s - since_s < policy.reclaim_after_s:
+        return replace(memory, under_since_s=since_s)
+    room_a = max(draw.evse.min_a, taken_a + policy.reclaim_room_a)
+    return replace(memory, under_since_s=since_s, demand_a=min(room_a, wanted_a))
+
+
+def _learn_obedience(memory: EvseMemory, draw: Draw, *, policy: Policy, now_s: float) -> EvseMemory:
+    sample, taken_a = draw.view.sample, draw.measured_max_a or 0.0
+    alive = [g.limit_a for g in memory.account.grants]
+    if sample is None or not alive:
+        return memory
+    allowed_a = max(alive) + max(policy.disobey_gap_a, policy.disobey_ratio * max(alive))
+    if taken_a <= allowed_a:
+        since_s = memory.obeyed_since_s if memory.obeyed_since_s is not None else now_s
+        disobeys = memory.disobeys and now_s - since_s < 120.0
+        return replace(memory, over_since_s=None, obeyed_since_s=since_s, disobeys=disobeys)
+    since_s = memory.over_since_s if memory.over_since_s is not None else now_s
+    disobeys = memory.disobeys or now_s - since_s >= policy.disobey_after_s
+    return replace(memory, over_since_s=since_s, obeyed_since_s=None, disobeys=disobeys)

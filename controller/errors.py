@@ -1,0 +1,15 @@
+"""The controller's exceptions.
+
+    ControllerError
+    └── StoreUnavailable      the store cannot confirm a durable write now
+
+Expected failures are values; these cross a ring only where a caller must decide.
+"""
+
+
+class ControllerError(Exception):
+    """Base of the controller's own exceptions."""
+
+
+class StoreUnavailableError(ControllerError):
+    """The store cannot confirm a durable write now; the text names the place and the mend."""

@@ -1,0 +1,176 @@
+"""Why each EVSE has what it has, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from controller.assess import Assessment
+from controller.decision import Reason, ReasonCode, SiteMode
+from controller.draw import Draw
+from controller.memory import EvseMemory
+from controller.phases import Phase
+from controller.pose import override_of, wanted_a
+from controller.site import CircuitId
+from controller.snapshot import Snapshot
+from controller.station import EvseState, LeaseMode
+from optimizer.problem import Allocation, Binding, BindingCause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one EVSE in this cycle."""
+
+    target_a: float
+    held_a: float
+    """What it was granted after this cycle's commands. [A]"""
+
+
+def reason_for(
+    draw: Draw,
+    *,
+    snapshot: Snapshot,
+    assessment: Assessment,
+    memory: EvseMemory,
+    allocation: Allocation | None,
+    outcome: Outcome,
+) -> Reason:
+    """Explain one EVSE."""
+    early = _reason_outside(draw, snapshot, assessment, memory)
+    if early is not None:
+        return early
+    if outcome.target_a - outcome.held_a >= 0.5:
+        return Reason(
+            code=ReasonCode.WAITING_RISE,
+            text=f"Rises to {outcome.target_a:.1f} A as soon as others have given way.",
+        )
+    binding = allocation.binding.get(draw.evse.id) if allocation is not None else None
+    if memory.demand_a is not None and (
+        binding is None or binding.cause is BindingCause.OWN_MAXIMUM
+    ):
+        return _reason_demand(draw, memory)
+    if binding is None:
+        return Reason(code=ReasonCode.CIRCUIT_FULL, text="Held at its fallback.")
+    return _reason_binding(draw, binding, snapshot, assessment)
+
+
+def _reason_outside(
+    draw: Draw, snapshot: Snapshot, assessment: Assessment, memory: EvseMemory
+) -> Reason | None:
+    checks = (
+        _reason_connection(draw, snapshot, memory),
+        _reason_state(draw),
+        _reason_operator(draw, snapshot),
+        _reason_mode(draw, assessment),
+    )
+    return next((reason for reason in checks if reason is not None), None)
+
+
+def _reason_connection(draw: Draw, snapshot: Snapshot, memory: EvseMemory) -> Reason | None:
+    if not draw.connected:
+        return Reason(
+            code=ReasonCode.NOT_CONNECTED,
+            text=f"The station is not connected; {draw.committed_a:.1f} A stay reserved for it.",
+        )
+    mode = snapshot.stations[draw.evse.station].lease_mode
+    if mode is LeaseMode.UNCONTROLLABLE or memory.disobeys:
+        return Reason(
+            code=ReasonCode.NOT_CONTROLLABLE,
+            text=f"The station does not follow limits; {draw.committed_a:.1f} A are reserved.",
+        )
+    return None
+
+
+def _reason_state(draw: Draw) -> Reason | None:
+    if draw.view.state is EvseState.FAULTED:
+        code = draw.view.error_code or "no code"
+        return Reason(code=ReasonCode.FAULTED, text=f"The station reports a fault: {code}.")
+    if draw.view.state is EvseState.UNAVAILABLE:
+        return Reason(code=ReasonCode.UNAVAILABLE, text="Taken out of service.")
+    if not draw.is_charging:
+        return Reason(code=ReasonCode.NO_VEHICLE, text="No vehicle is charging.")
+    return None
+
+
+def _reason_operator(draw: Draw, snapshot: Snapshot) -> Reason | None:
+    if override_of(snapshot, draw.evse.id).paused:
+        return Reason(code=ReasonCode.PAUSED, text="Paused by an operator.")
+    return None
+
+
+def _reason_mode(draw: Draw, assessment: Assessment) -> Reason | None:
+    mode = assessment.modes[draw.evse.id]
+    if mode is SiteMode.FALLBACK:
+        return Reason(
+            code=ReasonCode.METER_LOST,
+            text="The grid meter has been lost for long; held at its fallback.",
+        )
+    if mode is SiteMode.BLIND:
+        return Reason(
+            code=ReasonCode.METER_LOST,
+            text="The grid meter is lost; the building counts with its worst case.",
+        )
+    return None
+
+
+def _reason_demand(draw: Draw, memory: EvseMemory) -> Reason:
+    if draw.view.state is EvseState.SUSPENDED_EV:
+        return Reason(
+            code=ReasonCode.VEHICLE_FINISHED, text="The vehicle takes nothing; it may be full."
+        )
+    return Reason(
+        code=ReasonCode.VEHICLE_TAKES_LESS,
+        text=f"The vehicle takes less; {memory.demand_a or 0.0:.1f} A are kept for it.",
+    )
+
+
+def _reason_binding(
+    draw: Draw, binding: Binding, snapshot: Snapshot, assessment: Assessment
+) -> Reason:
+    if binding.cause is BindingCause.OWN_MAXIMUM:
+        return _reason_maximum(draw, snapshot)
+    where = where_text(binding.node, binding.phase)
+    if binding.cause is BindingCause.NOT_ADMITTED:
+        return Reason(
+            code=ReasonCode.WAITING_TURN,
+            text=f"Waits for its turn: {where} has no room for another {draw.evse.min_a:.0f} A.",
+            bound_by=where,
+        )
+    return Reason(
+        code=ReasonCode.CIRCUIT_FULL,
+        text=f"{where} is full{_limit_text(binding, assessment)}.",
+        bound_by=where,
+    )
+
+
+def _reason_maximum(draw: Draw, snapshot: Snapshot) -> Reason:
+    if wanted_a(snapshot, draw.evse) < draw.evse.max_a:
+        return Reason(code=ReasonCode.OPERATOR_MAXIMUM, text="At the maximum that an operator set.")
+    return Reason(code=ReasonCode.OWN_MAXIMUM, text="At the rating of the EVSE.")
+
+
+def _limit_text(binding: Binding, assessment: Assessment) -> str:
+    if binding.node is None or binding.phase is None:
+        return ""
+    state = assessment.circuits[CircuitId(binding.node)]
+    limit_a = state.limit.of(binding.phase)
+    building_a = state.building.of(binding.phase)
+    return f": {limit_a:.0f} A limit, {building_a:.0f} A taken by the building"
+
+
+def where_text(node: str | None, phase: Phase | None) -> str:
+    """Name a circuit and phase as `garage-a L1`."""
+    if node is None:
+        return ""
+    return f"{node} {phase.name}" if phase is not None else node
+
+
+def bindings(allocation: Allocation | None) -> Mapping[str, tuple[CircuitId, Phase]]:
+    """Return the circuit and phase that binds, for each load that one binds."""
+    if allocation is None:
+        return {}
+    return {
+        load: (CircuitId(b.node), b.phase)
+        for load, b in allocation.binding.items()
+        if b.node is not None and b.phase is not None
+    }

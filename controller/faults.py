@@ -1,0 +1,100 @@
+"""Conditions of stations and EVSEs: what is wrong and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from controller.decision import Condition, Severity
+from controller.draw import Draw
+from controller.memory import Memory
+from controller.site import EvseId, StationId
+from controller.snapshot import Snapshot
+from controller.station import EvseState, LeaseMode, StationView
+
+OFFLINE_AFTER_S = 60.0
+WELDED_A = 1.0
+REFUSALS_TOLD = 3
+_DANGEROUS = frozenset({"GroundFailure", "OverCurrentFailure", "PowerSwitchFailure"})
+
+
+def conditions_of(
+    snapshot: Snapshot, draws: Mapping[EvseId, Draw], memory: Memory
+) -> tuple[Condition, ...]:
+    """Return what is wrong with stations and EVSEs now, ordered by subject."""
+    found = [c for s in snapshot.stations.values() for c in _of_station(s, snapshot.now_s)]
+    for evse, draw in draws.items():
+        found.extend(_of_evse(draw, refusals=memory.evse(evse).account.refusals))
+        if memory.evse(evse).disobeys:
+            found.append(_disobeys(draw))
+    return tuple(sorted(found, key=lambda c: (c.subject, c.code)))
+
+
+def _of_station(station: StationView, now_s: float) -> Iterator[Condition]:
+    lost_s = station.lost_since_s
+    if not station.connected and lost_s is not None and now_s - lost_s > OFFLINE_AFTER_S:
+        yield Condition(
+            code="STATION_OFFLINE",
+            subject=station.id,
+            text=f"Station {station.id} has been disconnected for more than a minute. Check its "
+            "power and network; its fallback current stays reserved.",
+            severity=Severity.WARNING,
+        )
+    if station.lease_mode is LeaseMode.PERMANENT:
+        yield _no_lease(station.id)
+    if station.lease_mode is LeaseMode.UNCONTROLLABLE:
+        yield Condition(
+            code="NOT_CONTROLLABLE",
+            subject=station.id,
+            text=f"Station {station.id} refuses every charging profile. Its full rating is "
+            "reserved. Enable smart charging or load management in its own settings.",
+            severity=Severity.ALARM,
+        )
+
+
+def _no_lease(station: StationId) -> Condition:
+    return Condition(
+        code="NO_LEASE",
+        subject=station,
+        text=f"Station {station} keeps its last limit when it loses us. While it is unreachable "
+        "its full rating is reserved. Install newer firmware or set its own fallback.",
+        severity=Severity.WARNING,
+    )
+
+
+def _of_evse(draw: Draw, *, refusals: int) -> Iterator[Condition]:
+    evse = draw.evse.id
+    if refusals >= REFUSALS_TOLD:
+        yield Condition(
+            code="LIMIT_REFUSED",
+            subject=evse,
+            text=f"{evse} refused its limit {refusals} times in a row. What it may draw stays "
+            "reserved. Look at its log for the reason.",
+            severity=Severity.ALARM,
+        )
+    if draw.view.state is EvseState.FAULTED:
+        code = draw.view.error_code or "no code"
+        severity = Severity.CRITICAL if code in _DANGEROUS else Severity.ALARM
+        yield Condition(
+            code="EVSE_FAULTED",
+            subject=evse,
+            text=f"{evse} reports a fault: {code}. Do not use it until it has been inspected.",
+            severity=severity,
+        )
+        if (draw.measured_max_a or 0.0) > WELDED_A:
+            yield Condition(
+                code="CONTACTOR_WELDED",
+                subject=evse,
+                text=f"{evse} is faulted and still carries current: its contactor may be welded. "
+                "Switch it off at its breaker.",
+                severity=Severity.CRITICAL,
+            )
+
+
+def _disobeys(draw: Draw) -> Condition:
+    return Condition(
+        code="DISOBEYS",
+        subject=draw.evse.id,
+        text=f"{draw.evse.id} draws more than it was granted. What it draws is reserved and the "
+        "others are reduced. Update its firmware, or stop its transaction.",
+        severity=Severity.ALARM,
+    )

@@ -1,0 +1,238 @@
+"""The process image: the only mutable state of the controller. One writer: the control loop.
+
+Adapters put readings, events and conditions in; the cycle freezes it into a snapshot.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from controller.commands import CommandOutcome
+from controller.operator import Overrides
+from controller.phases import PhaseCurrents
+from controller.ports import Clock
+from controller.readings import EvseSample, GridReading, Reading
+from controller.site import CircuitId, EvseId, MeterId, Site, StationId
+from controller.snapshot import MeterView, Snapshot
+from controller.station import (
+    EvseSampled,
+    EvseState,
+    EvseStateChanged,
+    EvseView,
+    FallbackConfirmed,
+    FrameLogged,
+    LeaseMode,
+    LeaseModeFound,
+    StationBooted,
+    StationConnected,
+    StationDisconnected,
+    StationEvent,
+    StationHeard,
+    StationView,
+    TransactionChanged,
+)
+
+FRAMES_KEPT = 200
+
+
+class ProcessImage:
+    """Latest readings and views. Implements `MeterSink`; `post` takes station events."""
+
+    def __init__(self, *, site: Site, clock: Clock, wake: Callable[[str], None]) -> None:
+        """Start empty: every station unknown, every meter unread.
+
+        Args:
+            site: What is built.
+            clock: Time.
+            wake: Asks for a cycle at once, with the reason.
+        """
+        self._site = site
+        self._clock = clock
+        self._wake = wake
+        self._meters = {meter: MeterView() for meter in site.meters}
+        self._stations = {s: _empty_view(site, s) for s in site.stations}
+        self._limits: dict[MeterId, PhaseCurrents] = {
+            c.meter: c.limit_a for c in site.circuits.values() if c.meter is not None
+        }
+        self._outcomes: list[CommandOutcome] = []
+        self._frames: dict[StationId, deque[FrameLogged]] = {}
+        self.overrides = Overrides()
+
+    @property
+    def site(self) -> Site:
+        """What is built."""
+        return self._site
+
+    # --- meters -----------------------------------------------------------------------------------
+
+    def put_reading(self, meter: MeterId, reading: GridReading) -> None:
+        """Take a plausible sample, taken just now; wake the cycle when it is over its limit."""
+        before = self._meters.get(meter)
+        if before is None:
+            return
+        now_s = self._clock.monotonic_s()
+        is_same = (
+            before.reading is not None
+            and reading.fingerprint != ""
+            and before.reading.value.fingerprint == reading.fingerprint
+        )
+        self._meters[meter] = MeterView(
+            reading=Reading(value=reading, taken_s=now_s),
+            changed_s=before.changed_s if is_same else now_s,
+        )
+        limit = self._limits.get(meter)
+        if limit is not None and not reading.current.fits(limit):
+            self._wake("overload")
+
+    def put_fault(self, meter: MeterId, fault: str) -> None:
+        """Keep why a meter gives no sample."""
+        before = self._meters.get(meter)
+        if before is not None:
+            self._meters[meter] = replace(before, fault=fault)
+
+    def watch_limit(self, circuit: CircuitId, limit: PhaseCurrents) -> None:
+        """Set the current above which a reading of this circuit's meter wakes the cycle. [A]."""
+        meter = self._site.circuits[circuit].meter
+        if meter is not None:
+            self._limits[meter] = limit
+
+    # --- stations ---------------------------------------------------------------------------------
+
+    def post(self, event: StationEvent) -> None:
+        """Apply a station's event; unknown stations and EVSEs are ignored."""
+        station = _station_of(event)
+        view = self._stations.get(station)
+        if view is None:
+            return
+        after = applied(view, event, now_s=self._clock.monotonic_s())
+        self._stations[station] = after
+        if _changes_the_plan(view, after):
+            self._wake(type(event).__name__)
+
+    def put_outcome(self, outcome: CommandOutcome) -> None:
+        """Keep how a command ended until the next snapshot."""
+        self._outcomes.append(outcome)
+
+    def log_frame(self, frame: FrameLogged) -> None:
+        """Keep a frame in the station's bounded log."""
+        frames = self._frames.setdefault(frame.station, deque(maxlen=FRAMES_KEPT))
+        frames.append(frame)
+
+    def frames(self, station: StationId) -> tuple[FrameLogged, ...]:
+        """Return the station's latest frames, oldest first. Safe from any thread."""
+        kept = self._frames.get(station)
+        return tuple(kept.copy()) if kept is not None else ()
+
+    def station(self, station: StationId) -> StationView | None:
+        """Return the latest view of a station."""
+        return self._stations.get(station)
+
+    # --- freezing ---------------------------------------------------------------------------------
+
+    def freeze(self) -> Snapshot:
+        """Return the image as it is now; outcomes are handed over once."""
+        outcomes, self._outcomes = tuple(self._outcomes), []
+        return Snapshot(
+            now_s=self._clock.monotonic_s(),
+            at=self._clock.now(),
+            site=self._site,
+            meters=dict(self._meters),
+            stations=dict(self._stations),
+            overrides=self.overrides,
+            outcomes=outcomes,
+        )
+
+
+def _empty_view(site: Site, station: StationId) -> StationView:
+    evses = {e.id: EvseView(id=e.id) for e in site.stations[station].evses}
+    return StationView(id=station, evses=evses)
+
+
+def _station_of(event: StationEvent) -> StationId:
+    match event:
+        case FallbackConfirmed(evse=evse) | EvseStateChanged(evse=evse) | EvseSampled(evse=evse):
+            return StationId(evse.rpartition("/")[0])
+        case TransactionChanged(transaction=transaction):
+            return transaction.station
+        case _:
+            return event.station
+
+
+def _changes_the_plan(before: StationView, after: StationView) -> bool:
+    """Tell whether the next decision would be another one: not for mere signs of life."""
+    if (before.connected, before.lease_mode) != (after.connected, after.lease_mode):
+        return True
+    return _standing(before.evses) != _standing(after.evses)
+
+
+def _standing(evses: Mapping[EvseId, EvseView]) -> list[tuple[object, ...]]:
+    return [
+        (e.id, e.state, e.fallback_a, e.transaction.id if e.transaction is not None else None)
+        for e in evses.values()
+    ]
+
+
+# --- the reducer: pure -----------------------------------------------------------------------------
+
+
+def applied(view: StationView, event: StationEvent, *, now_s: float) -> StationView:
+    """Return the station's view after an event."""
+    match event:
+        case StationConnected(protocol=protocol):
+            return replace(
+                view,
+                connected=True,
+                connected_since_s=now_s,
+                lost_since_s=None,
+                last_heard_s=now_s,
+                protocol=protocol,
+            )
+        case StationDisconnected():
+            return replace(view, connected=False, connected_since_s=None, lost_since_s=now_s)
+        case StationHeard(clock_skew_s=skew_s):
+            known_s = skew_s if skew_s is not None else view.clock_skew_s
+            return replace(view, last_heard_s=now_s, clock_skew_s=known_s)
+        case StationBooted(info=info):
+            forgotten = {e: replace(v, fallback_a=None) for e, v in view.evses.items()}
+            return replace(view, info=info, evses=forgotten)
+        case LeaseModeFound(mode=mode):
+            return replace(view, lease_mode=mode)
+        case _:
+            return _applied_to_evse(view, event, now_s)
+
+
+def _applied_to_evse(
+    view: StationView,
+    event: FallbackConfirmed | EvseStateChanged | TransactionChanged | EvseSampled,
+    now_s: float,
+) -> StationView:
+    evse = event.transaction.evse if isinstance(event, TransactionChanged) else event.evse
+    before = view.evses.get(evse)
+    if before is None:
+        return view
+    return replace(view, evses={**view.evses, evse: _evse_after(before, event, now_s)})
+
+
+def _evse_after(
+    before: EvseView,
+    event: FallbackConfirmed | EvseStateChanged | TransactionChanged | EvseSampled,
+    now_s: float,
+) -> EvseView:
+    match event:
+        case FallbackConfirmed(fallback_a=fallback_a):
+            return replace(before, fallback_a=fallback_a)
+        case EvseStateChanged(state=state, error_code=error_code):
+            since_s = before.state_since_s if state is before.state else now_s
+            return replace(before, state=state, state_since_s=since_s, error_code=error_code)
+        case EvseSampled(sample=sample):
+            return replace(before, sample=Reading(value=sample, taken_s=now_s))
+        case TransactionChanged(transaction=transaction):
+            if transaction.ended_at is None:
+                return replace(before, transaction=transaction)
+            is_other = before.transaction is not None and before.transaction.id != transaction.id
+            return before if is_other else replace(before, transaction=None)
+
+
+__all__ = ["EvseSample", "EvseState", "LeaseMode", "ProcessImage", "applied"]

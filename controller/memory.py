@@ -1,0 +1,74 @@
+"""What a decision remembers for the next one. Frozen; threaded through `decide`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from controller.baseload import BaseLoad
+from controller.decision import SiteMode
+from controller.ledger import Account
+from controller.phases import ZERO, PhaseCurrents, PhaseSet
+from controller.site import CircuitId, EvseId
+from controller.transaction import TransactionId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitMemory:
+    """What is remembered of one circuit."""
+
+    base: BaseLoad | None = None
+    heat: PhaseCurrents = ZERO
+    """Thermal state of the protective device per pole; 1 trips. Dimensionless."""
+    is_shedding: bool = False
+    """Its limit is lowered until the device has cooled."""
+    worst: SiteMode = SiteMode.NORMAL
+    """Worst meter mode since it was last good for long enough."""
+    good_since_s: float | None = None
+    recovered_s: float | None = None
+    """When it last recovered from blind or fallback."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvseMemory:
+    """What is remembered of one EVSE."""
+
+    account: Account = field(default_factory=Account)
+    transaction: TransactionId | None = None
+    vehicle_phases: PhaseSet | None = None
+    """Grid phases that this vehicle was seen to use; None: not known, all may carry current."""
+    demand_a: float | None = None
+    """What the vehicle takes, when it leaves much unused; None: it takes what it gets. [A]"""
+    under_since_s: float | None = None
+    over_since_s: float | None = None
+    """Since when it has drawn more than it was granted. [s]"""
+    obeyed_since_s: float | None = None
+    disobeys: bool = False
+    running_since_s: float | None = None
+    """Since when it has been granted at least its minimum. [s]"""
+    waiting_since_s: float | None = None
+    """Since when it has wanted current and had none. [s]"""
+    setpoint_a: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Everything remembered. A missing key is a fresh start for that circuit or EVSE."""
+
+    started_s: float | None = None
+    """When this process took its first decision. [s]"""
+    decided_s: float | None = None
+    circuits: Mapping[CircuitId, CircuitMemory] = field(default_factory=dict)
+    evses: Mapping[EvseId, EvseMemory] = field(default_factory=dict)
+
+    def circuit(self, circuit: CircuitId) -> CircuitMemory:
+        """Return what is remembered of a circuit."""
+        return self.circuits.get(circuit, _NO_CIRCUIT)
+
+    def evse(self, evse: EvseId) -> EvseMemory:
+        """Return what is remembered of an EVSE."""
+        return self.evses.get(evse, _NO_EVSE)
+
+
+_NO_CIRCUIT = CircuitMemory()
+_NO_EVSE = EvseMemory()

@@ -1,0 +1,204 @@
+"""From the assessed site to the allocator's question: who takes part, within what, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from controller.assess import Assessment
+from controller.decision import SiteMode
+from controller.draw import Draw
+from controller.memory import EvseMemory, Memory
+from controller.operator import EvseOverride
+from controller.phases import ZERO, PhaseCurrents
+from controller.policy import Policy
+from controller.site import CircuitId, Evse, EvseId
+from controller.snapshot import Snapshot
+from controller.station import EvseState, LeaseMode
+from optimizer.problem import Load, Node, Problem
+
+_NO_OVERRIDE = EvseOverride()
+_OUT_OF_ORDER = frozenset({EvseState.FAULTED, EvseState.UNAVAILABLE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """The problem and who stayed out of it."""
+
+    problem: Problem
+    outside: frozenset[EvseId]
+    """EVSEs that take part in nothing: their committed current is subtracted from every circuit."""
+
+
+def override_of(snapshot: Snapshot, evse: EvseId) -> EvseOverride:
+    """Return the operator's wishes for an EVSE."""
+    return snapshot.overrides.evses.get(evse, _NO_OVERRIDE)
+
+
+def wanted_a(snapshot: Snapshot, evse: Evse) -> float:
+    """Return the most an EVSE may be given: its rating, or an operator's lower maximum. [A]."""
+    limit_a = override_of(snapshot, evse.id).max_a
+    return evse.max_a if limit_a is None else min(evse.max_a, limit_a)
+
+
+def is_controllable(draw: Draw, snapshot: Snapshot, memory: EvseMemory) -> bool:
+    """Tell whether a limit can be sent now and will be heard."""
+    station = snapshot.stations[draw.evse.station]
+    return (
+        draw.connected
+        and draw.is_charging
+        and station.lease_mode is not LeaseMode.UNCONTROLLABLE
+        and not memory.disobeys
+    )
+
+
+def pose(
+    snapshot: Snapshot,
+    *,
+    assessment: Assessment,
+    draws: Mapping[EvseId, Draw],
+    memory: Memory,
+    policy: Policy,
+) -> Question:
+    """Build the allocator's problem for this cycle."""
+    loads: list[Load] = []
+    outside: set[EvseId] = set()
+    ranks = _ranks(snapshot, draws, memory, policy)
+    for evse in snapshot.site.evses():
+        load = _load(
+            draws[evse.id],
+            snapshot=snapshot,
+            memory=memory.evse(evse.id),
+            mode=assessment.modes[evse.id],
+            rank=ranks.get(evse.id, 0),
+        )
+        if load is None:
+            outside.add(evse.id)
+        else:
+            loads.append(load)
+    nodes = _nodes(snapshot, assessment, draws, outside, policy)
+    return Question(problem=Problem(nodes=nodes, loads=tuple(loads)), outside=frozenset(outside))
+
+
+def _load(
+    draw: Draw,
+    *,
+    snapshot: Snapshot,
+    memory: EvseMemory,
+    mode: SiteMode,
+    rank: int,
+) -> Load | None:
+    """Return the EVSE as a load; None when it cannot or must not be given anything new."""
+    evse = draw.evse
+    if mode is SiteMode.FALLBACK or not is_controllable(draw, snapshot, memory):
+        return None
+    if override_of(snapshot, evse.id).paused or draw.view.state in _OUT_OF_ORDER:
+        return None
+    most_a = wanted_a(snapshot, evse)
+    if memory.demand_a is not None:
+        most_a = min(most_a, max(memory.demand_a, evse.min_a))
+    latest = memory.account.latest
+    held_a = latest.limit_a if latest is not None else draw.committed_a
+    if mode is not SiteMode.NORMAL:
+        most_a = min(most_a, held_a)
+    if most_a < evse.min_a:
+        return None
+    return Load(
+        id=evse.id,
+        node=evse.circuit,
+        phases=draw.phases,
+        min_a=evse.min_a,
+        max_a=most_a,
+        step_a=evse.step_a,
+        rank=rank,
+        current_a=held_a,
+    )
+
+
+def _nodes(
+    snapshot: Snapshot,
+    assessment: Assessment,
+    draws: Mapping[EvseId, Draw],
+    outside: Iterable[EvseId],
+    policy: Policy,
+) -> tuple[Node, ...]:
+    site = snapshot.site
+    taken: dict[CircuitId, PhaseCurrents] = dict.fromkeys(site.circuits, ZERO)
+    idle: dict[CircuitId, list[PhaseCurrents]] = {c: [] for c in site.circuits}
+    for evse in outside:
+        draw = draws[evse]
+        for circuit in site.path_to_root(draw.evse.circuit):
+            taken[circuit] = taken[circuit] + _counted(draw, snapshot)
+            if can_start(draw):
+                idle[circuit].append(PhaseCurrents.on(draw.evse.grid_phases, draw.evse.fallback_a))
+    return tuple(
+        Node(
+            id=circuit.id,
+            parent=circuit.parent,
+            available=assessment.circuits[circuit.id].usable
+            - taken[circuit.id]
+            - newcomers(idle[circuit.id], policy),
+        )
+        for circuit in site.circuits.values()
+    )
+
+
+def _counted(draw: Draw, snapshot: Snapshot) -> PhaseCurrents:
+    """Return what an EVSE outside the problem takes from its circuits. [A].
+
+    One that is about to be paused or brought to its fallback counts with what it will then draw;
+    whatever it still holds until that is confirmed is guarded by the ledger when others rise.
+    """
+    if draw.connected and draw.is_charging and override_of(snapshot, draw.evse.id).paused:
+        return ZERO if draw.view.fallback_a is not None else draw.committed
+    return draw.committed
+
+
+def can_start(draw: Draw) -> bool:
+    """Tell whether a vehicle may plug in here and draw the fallback at once."""
+    return draw.connected and not draw.is_charging and draw.view.state is EvseState.AVAILABLE
+
+
+def newcomers(idle: list[PhaseCurrents], policy: Policy) -> PhaseCurrents:
+    """Return what is kept free for vehicles that plug in next (invariant I5). [A]."""
+    biggest = sorted(idle, key=max, reverse=True)[: policy.newcomers]
+    total = ZERO
+    for fallback in biggest:
+        total = total + fallback
+    return total
+
+
+# --- who is served first --------------------------------------------------------------------------
+
+
+def _ranks(
+    snapshot: Snapshot, draws: Mapping[EvseId, Draw], memory: Memory, policy: Policy
+) -> dict[EvseId, int]:
+    """Order the EVSEs for admission: priority, then a fair turn.
+
+    Vehicles that have just been started keep going for `min_on_s`; after that those that wait
+    come first, longest wait ahead. Vehicles that want nothing come last.
+    """
+    keys = {
+        evse: _turn(draw, memory.evse(evse), snapshot=snapshot, policy=policy)
+        for evse, draw in draws.items()
+        if draw.is_charging
+    }
+    ordered = sorted(keys, key=lambda evse: (*keys[evse], evse))
+    return {evse: rank for rank, evse in enumerate(ordered)}
+
+
+def _turn(
+    draw: Draw, memory: EvseMemory, *, snapshot: Snapshot, policy: Policy
+) -> tuple[int, int, float]:
+    override = override_of(snapshot, draw.evse.id)
+    priority = draw.evse.priority if override.priority is None else override.priority
+    now_s = snapshot.now_s
+    if draw.view.state is EvseState.SUSPENDED_EV and memory.demand_a is not None:
+        return (-priority, 3, 0.0)
+    if memory.running_since_s is not None:
+        ran_s = now_s - memory.running_since_s
+        return (-priority, 0, 0.0) if ran_s < policy.min_on_s else (-priority, 2, ran_s)
+    waited_s = now_s - memory.waiting_since_s if memory.waiting_since_s is not None else 0.0
+    is_resting = memory.waiting_since_s is not None and waited_s < policy.min_off_s
+    return (-priority, 2 if is_resting else 1, -waited_s)

@@ -1,0 +1,45 @@
+"""The thermal memory of a protective device.
+
+A replica of its heat: 0 is cold, 1 trips. Source: `docs/safety.md`, thermal model; the time to trip
+after a step from I0 to I is tau * ln((I² - I0²) / (I² - I_hold²)).
+"""
+
+from __future__ import annotations
+
+from math import exp
+
+from controller.phases import PhaseCurrents
+from controller.site import ProtectiveDevice
+
+TIME_CONSTANT_S = 60.0
+"""Typical for the devices named; their standards allow 5 s to 270 s. [s]"""
+
+
+def heated(
+    heat: PhaseCurrents,
+    *,
+    current: PhaseCurrents,
+    rating: PhaseCurrents,
+    device: ProtectiveDevice,
+    elapsed_s: float,
+) -> PhaseCurrents:
+    """Advance the heat of each pole by `elapsed_s` at a constant current. Dimensionless."""
+    keep = exp(-max(0.0, elapsed_s) / TIME_CONSTANT_S)
+    phases = zip(heat, current, rating, strict=True)
+    l1_a, l2_a, l3_a = (
+        h * keep + final_heat(i, rating_a=r, device=device) * (1 - keep) for h, i, r in phases
+    )
+    return PhaseCurrents(l1_a=l1_a, l2_a=l2_a, l3_a=l3_a)
+
+
+def final_heat(current_a: float, *, rating_a: float, device: ProtectiveDevice) -> float:
+    """Return the heat that a constant current leads to. Dimensionless."""
+    if rating_a <= 0:
+        return 0.0
+    return (current_a / (rating_a * device.hold_ratio)) ** 2
+
+
+def overheat_ratio(heat: PhaseCurrents, *, device: ProtectiveDevice) -> float:
+    """Return how far the hottest pole is between steady rated load (0) and tripping (1)."""
+    rated = 1.0 / device.hold_ratio**2
+    return max((h - rated) / (1.0 - rated) for h in heat)
