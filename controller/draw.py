@@ -65,6 +65,7 @@ def drawn(
         memory.account,
         without_grant_a=_without_grant_a(evse, station, view),
         now_s=now_s,
+        settle_s=policy.settle_s,
     )
     most = PhaseCurrents.on(phases, committed_a)
     if measured is not None and not measured.fits(most, tolerance_a=OVER_A):

@@ -76,20 +76,26 @@ class Account:
         return next((g for g in reversed(self.grants) if g.state is GrantState.CONFIRMED), None)
 
 
-def committed_a(account: Account, *, without_grant_a: float, now_s: float) -> float:
+def committed_a(
+    account: Account, *, without_grant_a: float, now_s: float, settle_s: float
+) -> float:
     """Return what the EVSE may draw per phase by its grants. [A]
 
     Args:
         account: Its ledger page.
         without_grant_a: What it may draw when no grant of ours is in force. [A]
         now_s: Monotonic now. [s]
+        settle_s: Time that EVSE and vehicle have to follow a confirmed limit. [s]
     """
     alive = [g for g in account.grants if not g.is_over(now_s)]
-    confirmed = [g for g in alive if g.state is GrantState.CONFIRMED]
     highest_a = max((g.limit_a for g in alive), default=without_grant_a)
-    if confirmed and not confirmed[-1].may_have_ended(now_s):
-        return highest_a
-    return max(highest_a, without_grant_a)
+    is_governed = any(
+        g.confirmed_s is not None
+        and now_s - g.confirmed_s >= settle_s
+        and not g.may_have_ended(now_s)
+        for g in alive
+    )
+    return highest_a if is_governed else max(highest_a, without_grant_a)
 
 
 def granted(account: Account, command: SetLimit, *, now_s: float) -> Account:
