@@ -271,6 +271,7 @@ def _with_base(
         meter=current,
         bounds=DrawBounds(
             least=_sum(d.bounds.least for d in draws),
+            last_seen=_sum(d.bounds.last_seen for d in draws),
             reported=_sum(d.bounds.reported for d in draws),
             most=_sum(d.bounds.most for d in draws),
         ),

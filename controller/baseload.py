@@ -42,6 +42,8 @@ class DrawBounds:
 
     least: PhaseCurrents
     """By their latest samples and limits, each surely draws at least its part of this."""
+    last_seen: PhaseCurrents
+    """Their latest samples as they are, also where a newer limit is on its way."""
     reported: PhaseCurrents
     """By their latest samples, as far as these still hold; otherwise what is committed."""
     most: PhaseCurrents
@@ -63,7 +65,8 @@ def estimated(
         base: The estimate so far; None: start at the cautious end.
         meter: Measured at the circuit. [A]
         bounds: What the vehicles behind the meter draw. [A]
-        overloaded: Above 0 on phases whose limit is exceeded now: there the cautious end counts at once. [A]
+        overloaded: Above 0 on phases whose limit is exceeded now: there whatever the latest samples
+            do not explain counts at once. [A]
         now_s: Monotonic now. [s]
         believe_after_s: How long a change must last that later samples could still explain. [s]
     """
@@ -73,7 +76,7 @@ def estimated(
             least_a=meter.of(p) - bounds.most.of(p),
             likely_a=meter.of(p) - bounds.reported.of(p),
             most_a=meter.of(p) - bounds.least.of(p),
-            is_overloaded=overloaded.of(p) > 0,
+            overload_a=meter.of(p) - bounds.last_seen.of(p) if overloaded.of(p) > 0 else None,
             now_s=now_s,
             believe_after_s=believe_after_s,
         )
@@ -93,12 +96,14 @@ def _estimated_phase(
     least_a: float,
     likely_a: float,
     most_a: float,
-    is_overloaded: bool,
+    overload_a: float | None,
     now_s: float,
     believe_after_s: float,
 ) -> PhaseBase:
-    if base is None or (is_overloaded and most_a > base.value_a):
+    if base is None:
         return PhaseBase(value_a=most_a)
+    if overload_a is not None and overload_a > base.value_a:
+        return PhaseBase(value_a=overload_a)
     if least_a > base.value_a:
         base = replace(base, value_a=least_a)
     rise = _drift(base.rise, likely_a, base.value_a, now_s) if likely_a > base.value_a else None

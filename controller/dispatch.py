@@ -21,7 +21,7 @@ from controller.ledger import Account, GrantState
 from controller.memory import Memory
 from controller.phases import ZERO, PhaseCurrents
 from controller.policy import Policy
-from controller.pose import can_start, newcomers
+from controller.pose import can_start, is_stubborn, newcomers
 from controller.site import CircuitId, EvseId
 from controller.snapshot import Snapshot
 from controller.station import LeaseMode
@@ -304,13 +304,24 @@ def targets_outside(
         station = snapshot.stations[draw.evse.station]
         if not draw.connected or station.lease_mode is LeaseMode.UNCONTROLLABLE:
             continue
-        target = _target_outside(draw, memory.evse(evse).account, is_paused=evse in pauses)
+        path = snapshot.site.path_to_root(draw.evse.circuit)
+        is_short = any(min(assessment.circuits[c].headroom) < 0 for c in path)
+        target = _target_outside(
+            draw,
+            memory.evse(evse).account,
+            is_paused=evse in pauses,
+            may_keep=is_stubborn(memory.evse(evse))
+            and assessment.modes[evse] is not SiteMode.FALLBACK
+            and not is_short,
+        )
         if target is not None:
             found[evse] = target
     return found
 
 
-def _target_outside(draw: Draw, account: Account, *, is_paused: bool) -> Target | None:
+def _target_outside(
+    draw: Draw, account: Account, *, is_paused: bool, may_keep: bool
+) -> Target | None:
     fallback_a = draw.evse.fallback_a
     latest = account.latest
     if not draw.is_charging:

@@ -116,16 +116,18 @@ def _bounds(
 ) -> DrawBounds:
     taken_s = view.sample.taken_s if view.sample else now_s
     if measured is None or now_s - taken_s > believe_after_s(policy):
-        return DrawBounds(least=ZERO, reported=most, most=most)
+        return DrawBounds(least=ZERO, last_seen=ZERO, reported=most, most=most)
     moved_s = max((g.confirmed_s or g.sent_s for g in memory.account.grants), default=None)
     latest = memory.account.latest
     has_settled = moved_s is None or taken_s >= moved_s + policy.settle_s
     has_arrived = latest is not None and abs(max(measured) - latest.limit_a) <= 1.0
     if has_settled or has_arrived:
-        return DrawBounds(least=measured, reported=measured, most=most.highest(measured))
+        return DrawBounds(
+            least=measured, last_seen=measured, reported=measured, most=most.highest(measured)
+        )
     lowest_a = min((g.limit_a for g in memory.account.grants), default=0.0)
     least = measured.lowest(PhaseCurrents.balanced(lowest_a))
-    return DrawBounds(least=least, reported=most, most=most.highest(measured))
+    return DrawBounds(least=least, last_seen=measured, reported=most, most=most.highest(measured))
 
 
 def believe_after_s(policy: Policy) -> float:

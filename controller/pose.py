@@ -49,7 +49,13 @@ def is_controllable(draw: Draw, snapshot: Snapshot, memory: EvseMemory) -> bool:
         and draw.is_charging
         and station.lease_mode is not LeaseMode.UNCONTROLLABLE
         and not memory.disobeys
+        and not is_stubborn(memory)
     )
+
+
+def is_stubborn(memory: EvseMemory) -> bool:
+    """Tell whether it did not take its latest command: it counts with what it may still hold."""
+    return memory.account.timeouts > 0 or memory.account.refusals > 0
 
 
 def pose(

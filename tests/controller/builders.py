@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from optimizer.allocate import Allocator
-
 from controller.commands import Applied, CommandOutcome, CommandResult, SetLimit
 from controller.decide import Decision, decide
 from controller.memory import Memory
@@ -31,6 +29,7 @@ from controller.site import (
 from controller.snapshot import MeterView, Snapshot
 from controller.station import EvseState, EvseView, LeaseMode, StationView
 from controller.transaction import IdToken, Transaction, TransactionId
+from optimizer.allocate import Allocator
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 MAIN = CircuitId("main")
@@ -132,6 +131,8 @@ class Bench:
     memory: Memory = field(default_factory=Memory)
     answers: dict[EvseId, CommandResult] = field(default_factory=dict)
     """Results other than Applied, by EVSE."""
+    heard: set[EvseId] = field(default_factory=set)
+    """EVSEs that obey although their answer is lost."""
     want_a: dict[EvseId, float] = field(default_factory=dict)
     """What a vehicle takes at most; absent: no limit of its own."""
     phases: dict[EvseId, int] = field(default_factory=dict)
@@ -147,7 +148,7 @@ class Bench:
     def __post_init__(self) -> None:
         self._outcomes: list[CommandOutcome] = []
         self._limits: dict[EvseId, list[tuple[float, float]]] = {}
-        self._charging: dict[EvseId, Transaction] = {}
+        self.charging: dict[EvseId, Transaction] = {}
         self._samples: dict[EvseId, tuple[float, PhaseCurrents]] = {}
         self._allocate = Allocator().allocate
         self._reading: Reading[GridReading] | None = None
@@ -157,7 +158,7 @@ class Bench:
         """Start transactions."""
         for name in evses or [e.id for e in self.site.evses()]:
             evse = EvseId(name)
-            self._charging[evse] = Transaction(
+            self.charging[evse] = Transaction(
                 id=TransactionId(f"{transaction}-{name}"),
                 station=StationId(name.rpartition("/")[0]),
                 evse=evse,
@@ -170,18 +171,19 @@ class Bench:
 
     def unplug(self, evse: str) -> None:
         """End a transaction."""
-        self._charging.pop(EvseId(evse), None)
+        self.charging.pop(EvseId(evse), None)
         self._limits.pop(EvseId(evse), None)
         self.states[EvseId(evse)] = EvseState.AVAILABLE
 
     def true_a(self, evse: Evse) -> PhaseCurrents:
         """What the EVSE really draws now, per grid phase."""
-        if evse.id not in self._charging:
+        if evse.id not in self.charging:
             return PhaseCurrents.balanced(0.0)
         limit_a = evse.fallback_a
         for at_s, value_a in self._limits.get(evse.id, []):
             if at_s + self.follow_s <= self.now_s:
-                limit_a = value_a
+                is_held = self.now_s < at_s + self.policy.lease_s or not evse.holds_lease
+                limit_a = value_a if is_held else evse.fallback_a
         taken_a = self.drawn.get(evse.id, min(limit_a, self.want_a.get(evse.id, evse.max_a)))
         count = self.phases.get(evse.id, evse.phases)
         return PhaseCurrents.on(evse.rotation.phases(count), taken_a if taken_a >= 1 else 0.0)
@@ -232,7 +234,7 @@ class Bench:
 
     def _carry_out(self, command: SetLimit) -> None:
         result = self.answers.get(command.evse, Applied(self_expiring=True))
-        if isinstance(result, Applied):
+        if isinstance(result, Applied) or command.evse in self.heard:
             self._limits.setdefault(command.evse, []).append((self.now_s, command.limit_a))
         self._outcomes.append(
             CommandOutcome(
@@ -261,6 +263,8 @@ class Bench:
     def _sample(self) -> None:
         for evse in self.site.evses():
             taken_s, _ = self._samples.get(evse.id, (float("-inf"), PhaseCurrents.balanced(0)))
+            if evse.station in self.offline and evse.id in self._samples:
+                continue
             if self.now_s - taken_s >= self.policy.sample_interval_s:
                 self._samples[evse.id] = (self.now_s, self.true_a(evse))
 
@@ -282,7 +286,7 @@ class Bench:
         return EvseView(
             id=evse.id,
             state=self.states.get(evse.id, EvseState.AVAILABLE),
-            transaction=self._charging.get(evse.id),
+            transaction=self.charging.get(evse.id),
             sample=Reading(
                 value=EvseSample(
                     terminal_a=(terminals[0], terminals[1], terminals[2]), phases_known=True

@@ -23,6 +23,7 @@ class Scene:
         least_a: float,
         reported_a: float,
         most_a: float,
+        last_seen_a: float | None = None,
         limit_a: float = 1000.0,
         seconds: float = 1.0,
     ) -> float:
@@ -33,6 +34,9 @@ class Scene:
                 meter=PhaseCurrents.balanced(meter_a),
                 bounds=DrawBounds(
                     least=PhaseCurrents.balanced(least_a),
+                    last_seen=PhaseCurrents.balanced(
+                        least_a if last_seen_a is None else last_seen_a
+                    ),
                     reported=PhaseCurrents.balanced(reported_a),
                     most=PhaseCurrents.balanced(most_a),
                 ),
@@ -117,11 +121,23 @@ def test_over_the_limit_the_cautious_end_counts_at_once() -> None:
     assert scene.read(70.0, least_a=6.0, reported_a=6.0, most_a=32.0, limit_a=63.0) == 64.0
 
 
+def test_vehicles_that_have_yet_to_follow_a_cut_do_not_look_like_the_building() -> None:
+    """The limit is exceeded and the vehicle was cut from 32 A to 10 A a second ago."""
+    scene = Scene()
+    scene.read(52.0, least_a=32.0, reported_a=32.0, most_a=32.0)
+
+    over = scene.read(
+        52.0, least_a=10.0, last_seen_a=32.0, reported_a=32.0, most_a=32.0, limit_a=40.0
+    )
+
+    assert over == 20.0
+
+
 def test_phases_are_told_apart() -> None:
     base = baseload.estimated(
         None,
         meter=PhaseCurrents(l1_a=30.0, l2_a=20.0, l3_a=10.0),
-        bounds=DrawBounds(least=ZERO, reported=ZERO, most=ZERO),
+        bounds=DrawBounds(least=ZERO, last_seen=ZERO, reported=ZERO, most=ZERO),
         overloaded=ZERO,
         now_s=0.0,
         believe_after_s=BELIEVE_S,

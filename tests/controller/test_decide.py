@@ -1,0 +1,377 @@
+"""Whole decisions over time: a site on the bench, confirmed commands, vehicles that follow."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.commands import Applied, Rejected, TimedOut
+from controller.decision import ReasonCode, SiteMode
+from controller.operator import EvseOverride, Overrides
+from controller.phases import PhaseCurrents, PhaseRotation
+from controller.site import EvseId, StationId
+from controller.station import EvseState
+from tests.controller.builders import (
+    Bench,
+    a_circuit,
+    a_site,
+    an_evse,
+    setpoints_a,
+)
+
+LIMIT_A = 63.0
+
+
+def a_bench(evses: int = 3, *, building_a: float = 20.0, **circuit: float) -> Bench:
+    site = a_site(circuits=[a_circuit(**{"limit_a": LIMIT_A, **circuit})], evses=evses)  # type: ignore[arg-type]
+    return Bench(site=site, building={"main": PhaseCurrents.balanced(building_a)})
+
+
+def committed_a(bench: Bench) -> float:
+    return max(bench.history[-1][1].plan.circuits["main"].committed_a)  # type: ignore[index]
+
+
+def test_three_vehicles_share_what_the_building_leaves() -> None:
+    bench = a_bench().plug_in()
+
+    decision = bench.run(60)
+
+    assert setpoints_a(decision) == {"CP001/1": 14.4, "CP002/1": 14.3, "CP003/1": 14.3}
+    assert decision.plan.method == "lp"
+    assert max(bench.true_total()) == pytest.approx(63.0)
+
+
+def test_a_raise_waits_for_the_decrease_that_pays_for_it() -> None:
+    """Two share 43 A; a third comes. Its raise goes out only after theirs came down and settled."""
+    bench = a_bench().plug_in("CP001/1", "CP002/1")
+    bench.run(90)
+    bench.sent.clear()
+    arrived_s = bench.now_s
+
+    bench.plug_in("CP003/1")
+    bench.run(60)
+
+    downs = [s for s, c, kind in bench.sent if kind == "down" and c.evse != "CP003/1"]
+    ups = [s for s, c, kind in bench.sent if kind == "up" and c.evse == "CP003/1"]
+    assert downs[0] - arrived_s <= 2
+    assert ups[0] - downs[0] >= bench.policy.settle_s
+    assert setpoints_a(bench.history[-1][1])["CP003/1"] == 14.3
+
+
+def test_while_a_decrease_gets_no_answer_nobody_rises_on_it() -> None:
+    bench = a_bench().plug_in("CP001/1", "CP002/1")
+    bench.run(90)
+    bench.answers = {EvseId("CP001/1"): TimedOut()}
+    bench.sent.clear()
+
+    bench.plug_in("CP003/1")
+    bench.run(100)
+
+    ups = [c.limit_a for _, c, kind in bench.sent if kind == "up" and c.evse == "CP003/1"]
+    held = bench.history[-1][1].plan.evses[EvseId("CP001/1")].committed_a
+    assert held == pytest.approx(18.5)
+    assert max(ups) <= (LIMIT_A - 20.0 - 18.5) / 2
+
+
+def test_a_refused_decrease_stays_committed_and_the_others_give_way() -> None:
+    bench = a_bench().plug_in()
+    bench.run(60)
+    bench.answers = {EvseId("CP001/1"): Rejected(reason="no")}
+
+    bench.building["main"] = PhaseCurrents.balanced(35.0)
+    bench.run(60)
+
+    plan = bench.history[-1][1].plan
+    assert plan.evses[EvseId("CP001/1")].committed_a == pytest.approx(14.4)
+    assert "LIMIT_REFUSED" in {c.code for c in plan.conditions}
+
+
+def test_a_building_step_is_answered_in_the_same_cycle() -> None:
+    bench = a_bench().plug_in()
+    bench.run(60)
+
+    bench.building["main"] = PhaseCurrents(l1_a=40.0, l2_a=20.0, l3_a=20.0)
+    bench.step()
+    downs = [c.limit_a for s, c, kind in bench.sent if s == bench.now_s and kind == "down"]
+    bench.run(4)
+
+    assert downs == [7.7, 7.7, 7.6]
+    assert max(bench.true_total()) <= LIMIT_A + 1e-6
+
+
+def test_after_the_step_the_vehicles_get_their_share_back_within_a_minute() -> None:
+    bench = a_bench().plug_in()
+    bench.run(60)
+    bench.building["main"] = PhaseCurrents.balanced(40.0)
+    bench.run(60)
+
+    bench.building["main"] = PhaseCurrents.balanced(20.0)
+    bench.run(60)
+
+    assert min(max(bench.true_a(e)) for e in bench.site.evses()) >= 0.95 * 43.0 / 3
+
+
+def test_not_even_for_a_second_does_charging_overload_the_circuit_by_itself() -> None:
+    bench = a_bench(evses=5)
+    worst_a = 0.0
+    for name in ("CP001/1", "CP002/1", "CP003/1", "CP004/1", "CP005/1"):
+        bench.plug_in(name)
+        for _ in range(40):
+            bench.step()
+            worst_a = max(worst_a, *bench.true_total())
+    bench.unplug("CP002/1")
+    for _ in range(60):
+        bench.step()
+        worst_a = max(worst_a, *bench.true_total())
+
+    assert worst_a <= LIMIT_A + 1e-6
+
+
+def test_a_single_phase_vehicle_loads_only_its_phase() -> None:
+    evses = [
+        an_evse("CP001"),
+        an_evse("CP002", rotation=PhaseRotation.STR),
+        an_evse("CP003", rotation=PhaseRotation.TRS),
+    ]
+    site = a_site(circuits=[a_circuit(limit_a=40.0, building_peak_a=10.0)], evses=evses)
+    bench = Bench(site=site, building={"main": PhaseCurrents.balanced(10.0)})
+    bench.phases = {e.id: 1 for e in evses}
+    bench.plug_in()
+
+    bench.run(200)
+
+    assert [max(bench.true_a(e)) for e in evses] == [30.0, 30.0, 30.0]
+
+
+def test_what_a_vehicle_leaves_is_given_to_others_and_back_when_it_wants_it() -> None:
+    bench = a_bench(evses=2).plug_in()
+    bench.want_a = {EvseId("CP001/1"): 8.0}
+    reclaimed = bench.run(180)
+    bench.want_a = {}
+    given_back = bench.run(90)
+
+    assert setpoints_a(reclaimed) == {"CP001/1": 10.0, "CP002/1": 32.0}
+    assert setpoints_a(given_back) == {"CP001/1": 21.5, "CP002/1": 21.5}
+
+
+def test_when_not_all_can_run_they_take_turns() -> None:
+    bench = a_bench(evses=4, building_a=45.0, building_peak_a=39.0).plug_in()
+    served: dict[str, int] = {}
+    for _ in range(4 * 1800 // 5):
+        decision = bench.step(5.0)
+        for evse, amps in setpoints_a(decision).items():
+            served[evse] = served.get(evse, 0) + (amps >= 6.0)
+
+    shares = [n / (4 * 1800 // 5) for n in served.values()]
+    assert min(shares) >= 0.6, served
+    assert sum(shares) == pytest.approx(3.0, abs=0.1)
+
+
+def test_nobody_waits_while_there_is_room() -> None:
+    bench = a_bench(evses=4, building_a=45.0, building_peak_a=39.0).plug_in()
+    bench.run(120)
+    bench.building["main"] = PhaseCurrents.balanced(30.0)
+
+    decision = bench.run(150)
+
+    assert min(setpoints_a(decision).values()) >= 8.0
+
+
+# --- the meter ladder -------------------------------------------------------------------------------
+
+
+def test_the_ladder_acts_at_its_times() -> None:
+    bench = a_bench(building_peak_a=40.0).plug_in()
+    bench.run(60)
+    bench.meter_stops_s = bench.now_s + 1
+    lost_s = bench.now_s
+    modes = {}
+    for _ in range(40):
+        decision = bench.step()
+        modes[round(bench.now_s - lost_s)] = decision.plan.mode
+
+    assert [modes[s] for s in (3, 4, 10, 11, 30, 31)] == [
+        SiteMode.NORMAL,
+        SiteMode.HOLD,
+        SiteMode.HOLD,
+        SiteMode.BLIND,
+        SiteMode.BLIND,
+        SiteMode.FALLBACK,
+    ]
+
+
+def test_blind_the_building_counts_with_its_worst_case_and_then_all_fall_back() -> None:
+    bench = a_bench(building_peak_a=40.0).plug_in()
+    bench.run(60)
+    bench.meter_stops_s = bench.now_s + 1
+
+    blind = bench.run(20)
+    fallen = bench.run(20)
+
+    assert setpoints_a(blind) == {"CP001/1": 7.7, "CP002/1": 7.7, "CP003/1": 7.6}
+    assert set(setpoints_a(fallen).values()) == {6.0}
+    assert "METER_LOST" in {c.code for c in fallen.plan.conditions}
+
+
+def test_nothing_rises_without_a_fresh_meter() -> None:
+    bench = a_bench(building_peak_a=40.0).plug_in("CP001/1")
+    bench.run(60)
+    bench.meter_stops_s = bench.now_s + 1
+    bench.run(5)
+    bench.sent.clear()
+    bench.plug_in("CP002/1", "CP003/1")
+    bench.run(60)
+
+    assert [c for _, c, kind in bench.sent if kind == "up"] == []
+
+
+def test_recovery_takes_its_time_and_never_jumps() -> None:
+    bench = a_bench(building_peak_a=40.0, building_a=0.0).plug_in()
+    bench.run(90)
+    before = setpoints_a(bench.history[-1][1])["CP001/1"]
+    bench.meter_stops_s = bench.now_s + 1
+    bench.run(60)
+    bench.meter_stops_s = None
+    back_s = bench.now_s
+    bench.sent.clear()
+    bench.run(200)
+
+    ups = [(s - back_s, c.limit_a) for s, c, kind in bench.sent if kind == "up"]
+    assert ups[0][0] >= 30
+    first = [limit for s, limit in ups if s == ups[0][0]]
+    assert max(first) <= 6.0 + bench.policy.recovery_ramp_a
+    assert setpoints_a(bench.history[-1][1])["CP001/1"] == before
+
+
+def test_a_frozen_meter_counts_as_lost_while_vehicles_draw() -> None:
+    bench = a_bench(building_peak_a=40.0).plug_in()
+    bench.run(60)
+    bench.meter_frozen = True
+
+    decision = bench.run(45)
+
+    assert decision.plan.mode is SiteMode.FALLBACK
+    assert "METER_FROZEN" in {c.code for c in decision.plan.conditions}
+
+
+def test_before_the_first_reading_the_building_counts_with_its_worst_case() -> None:
+    bench = a_bench(building_peak_a=40.0).plug_in()
+    bench.meter_stops_s = 0.0
+
+    decision = bench.step()
+
+    assert decision.plan.mode is SiteMode.BLIND
+    assert list(decision.plan.circuits["main"].building_a) == [40.0] * 3  # type: ignore[index]
+
+
+# --- stations that are away, weak or disobedient ----------------------------------------------------
+
+
+def test_an_unreachable_station_keeps_its_grant_until_the_lease_ends() -> None:
+    bench = a_bench(evses=2).plug_in()
+    bench.run(60)
+    bench.offline.add(StationId("CP001"))
+
+    early = bench.run(30)
+    late = bench.run(330, step_s=2.0)
+
+    assert early.plan.evses[EvseId("CP001/1")].committed_a == pytest.approx(21.5)
+    assert late.plan.evses[EvseId("CP001/1")].committed_a == pytest.approx(6.0)
+    assert early.plan.evses[EvseId("CP001/1")].reason.code is ReasonCode.NOT_CONNECTED
+
+
+def test_a_station_that_cannot_hold_a_lease_counts_fully_while_unreachable() -> None:
+    evses = [an_evse("CP001", holds_lease=False, max_a=16.0), an_evse("CP002")]
+    bench = Bench(site=a_site(evses=evses), building={"main": PhaseCurrents.balanced(20.0)})
+    bench.plug_in()
+    bench.run(60)
+    bench.offline.add(StationId("CP001"))
+
+    decision = bench.run(400, step_s=2.0)
+
+    assert decision.plan.evses[EvseId("CP001/1")].committed_a == pytest.approx(16.0)
+    assert setpoints_a(decision)["CP002/1"] == pytest.approx(27.0)
+
+
+def test_leases_are_renewed_in_time() -> None:
+    bench = a_bench(evses=2).plug_in()
+    bench.run(60)
+    bench.sent.clear()
+
+    bench.run(400, step_s=2.0)
+
+    renewals = [s for s, c, kind in bench.sent if kind == "renew" and c.evse == "CP001/1"]
+    assert 2 <= len(renewals) <= 4
+    assert [k for _, _, k in bench.sent if k != "renew"] == []
+
+
+def test_what_a_disobedient_station_draws_is_taken_from_the_others() -> None:
+    bench = a_bench(evses=3).plug_in()
+    bench.run(60)
+    bench.drawn = {EvseId("CP001/1"): 30.0}
+
+    decision = bench.run(120)
+
+    assert "DISOBEYS" in {c.code for c in decision.plan.conditions}
+    assert max(bench.true_total()) <= LIMIT_A
+
+
+def test_a_station_that_was_away_gets_its_limit_again() -> None:
+    bench = a_bench(evses=1).plug_in()
+    bench.run(60)
+    bench.answers = {EvseId("CP001/1"): Applied(self_expiring=True)}
+    assert bench.sent
+
+
+# --- people -----------------------------------------------------------------------------------------
+
+
+def test_a_paused_vehicle_gets_nothing_and_the_others_its_share() -> None:
+    bench = a_bench(evses=2).plug_in()
+    bench.run(60)
+    bench.overrides = Overrides(evses={EvseId("CP001/1"): EvseOverride(paused=True)})
+
+    decision = bench.run(60)
+
+    assert setpoints_a(decision) == {"CP001/1": 0.0, "CP002/1": 32.0}
+    assert decision.plan.evses[EvseId("CP001/1")].reason.code is ReasonCode.PAUSED
+
+
+def test_an_operating_limit_lowers_the_circuit() -> None:
+    bench = a_bench(evses=2).plug_in()
+    bench.run(60)
+    bench.overrides = Overrides(circuit_limit_a={a_circuit().id: PhaseCurrents.balanced(40.0)})
+
+    decision = bench.run(20)
+
+    assert setpoints_a(decision) == {"CP001/1": 10.0, "CP002/1": 10.0}
+    assert max(bench.true_total()) <= 40.0
+
+
+def test_a_faulted_evse_gets_nothing_and_says_so() -> None:
+    bench = a_bench(evses=2).plug_in()
+    bench.run(60)
+    bench.states[EvseId("CP001/1")] = EvseState.FAULTED
+
+    decision = bench.run(30)
+
+    status = decision.plan.evses[EvseId("CP001/1")]
+    assert status.reason.code is ReasonCode.FAULTED
+
+
+def test_a_newcomers_fallback_is_kept_free() -> None:
+    bench = a_bench(evses=2).plug_in("CP001/1")
+
+    decision = bench.run(90)
+
+    assert setpoints_a(decision)["CP001/1"] == 32.0
+    bench.building["main"] = PhaseCurrents.balanced(30.0)
+    assert setpoints_a(bench.run(30))["CP001/1"] == pytest.approx(LIMIT_A - 30.0 - 6.0)
+
+
+def test_the_same_snapshot_gives_the_same_decision() -> None:
+    first, second = a_bench(evses=4).plug_in(), a_bench(evses=4).plug_in()
+
+    first.run(50)
+    second.run(50)
+
+    assert [d.wave for _, d in first.history] == [d.wave for _, d in second.history]
