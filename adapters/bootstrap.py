@@ -1,0 +1,263 @@
+"""The composition root: from settings to a running object graph. The only module that knows everything."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import structlog
+
+from adapters.clock import SystemClock
+from adapters.http.server import HttpServer
+from adapters.http.settings import HttpSettings
+from adapters.influx.settings import InfluxSettings
+from adapters.influx.uploader import InfluxUploader
+from adapters.jobs import scheduled
+from adapters.modbus.catalogue import load_map
+from adapters.modbus.plausibility import MeterLimits
+from adapters.modbus.reader import MeterPoller
+from adapters.ocpp.server import OcppServer
+from adapters.ocpp.settings import OcppSettings
+from adapters.ocpp.translation import DialectSettings
+from adapters.ocpp.v16 import V16Dialect
+from adapters.ocpp.v201 import V201Dialect
+from adapters.store.sqlite_store import SqliteStore
+from controller import persist
+from controller.alarms import AlarmBook
+from controller.cycle import Cycle
+from controller.decision import Alarm, Plan
+from controller.desk import Desk, DeskRules
+from controller.feed import MeterFeed
+from controller.image import ProcessImage
+from controller.memory import Memory
+from controller.operations import Operations
+from controller.policy import Policy
+from controller.ports import Clock
+from controller.site import MeterId, Site
+from optimizer.allocate import Allocator
+
+log = structlog.get_logger(__name__)
+
+PRUNE_EVERY_S = 600.0
+
+
+class StartError(Exception):
+    """The controller cannot start; the text names the place and the mend."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """Everything that a controller is started with."""
+
+    site: Site
+    policy: Policy
+    ocpp: OcppSettings
+    http: HttpSettings
+    store_path: Path
+    influx: InfluxSettings | None
+    accept_unknown_tokens: bool
+
+
+class RunningController:
+    """A controller with all its adapters. Use as an async context manager."""
+
+    def __init__(self, settings: RunSettings) -> None:
+        """Prepare; nothing is opened before the context is entered."""
+        self._settings = settings
+        self._clock: Clock = SystemClock()
+        self._stack = AsyncExitStack()
+        self._tasks: asyncio.TaskGroup
+        self.alarms = AlarmBook()
+        self.on_plan: Callable[[Plan, tuple[Alarm, ...]], None] = lambda plan, alarms: None
+        self.store: SqliteStore
+        self.cycle: Cycle
+        self.operations: Operations
+        self.ocpp: OcppServer
+        self.http: HttpServer
+        self.uploader: InfluxUploader | None = None
+
+    async def __aenter__(self) -> RunningController:
+        """Open the store, restore what was known, start every adapter, and control."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop in the reverse order; chargers keep their leases."""
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        settings, clock = self._settings, self._clock
+        self._stack.enter_context(_only_one(settings.store_path))
+        self.store = SqliteStore.open(settings.store_path, conditions=self.alarms, clock=clock)
+        self._stack.push_async_callback(self.store.close)
+        image = ProcessImage(site=settings.site, clock=clock, wake=self._wake)
+        desk = Desk(
+            site=settings.site,
+            image=image,
+            store=self.store,
+            clock=clock,
+            rules=DeskRules(accept_unknown_tokens=settings.accept_unknown_tokens),
+        )
+        self.ocpp = self._ocpp_server(desk)
+        self.cycle = Cycle(
+            image=image,
+            fleet=self.ocpp,
+            store=self.store,
+            recorder=self.store,
+            alarms=self.alarms,
+            clock=clock,
+            policy=settings.policy,
+            allocate=Allocator().allocate,
+            memory=await self._memory(),
+            on_plan=lambda plan, changes: self.on_plan(plan, changes),
+        )
+        self.operations = Operations(
+            image=image,
+            cycle=self.cycle,
+            alarms=self.alarms,
+            fleet=self.ocpp,
+            store=self.store,
+            clock=clock,
+        )
+        await self.operations.restore()
+        await desk.restore()
+        feed = MeterFeed(image=image, store=self.store, clock=clock)
+        await self._serve(feed)
+
+    async def _serve(self, feed: MeterFeed) -> None:
+        settings, clock = self._settings, self._clock
+        await self.ocpp.start()
+        self._stack.push_async_callback(self.ocpp.stop)
+        self.http = HttpServer(
+            settings=settings.http, control=self.operations, store=self.store, clock=clock
+        )
+        self.http.start()
+        self._stack.push_async_callback(asyncio.to_thread, self.http.stop)
+        poller = MeterPoller(meters=_meters(settings.site), sink=feed, clock=clock)
+        work = [self._run(self.cycle.run(), "cycle"), self._run(poller.run(), "meters")]
+        if settings.influx is not None:
+            self.uploader = InfluxUploader(
+                settings=settings.influx, spool=self.store, conditions=self.alarms, clock=clock
+            )
+            work.append(self._run(self.uploader.run(), "influx"))
+        self._stack.push_async_callback(_cancelled, work)
+        scheduler = scheduled(
+            {
+                "tick": (settings.policy.interval_s, lambda: self.cycle.wake("tick")),
+                "prune": (PRUNE_EVERY_S, self._prune),
+            }
+        )
+        scheduler.start()
+        self._stack.callback(scheduler.shutdown, wait=False)
+        self.cycle.wake("start")
+
+    # --- parts ------------------------------------------------------------------------------------
+
+    def _wake(self, reason: str) -> None:
+        self.cycle.wake(reason)
+
+    def _run(self, work: object, name: str) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work, name=name)  # type: ignore[arg-type]
+        task.add_done_callback(_log_death)
+        return task
+
+    async def _prune(self) -> None:
+        await self.store.prune(self._clock.now())
+
+    async def _memory(self) -> Memory:
+        text = await self.store.load_memory()
+        if text is None:
+            return Memory()
+        try:
+            return persist.memory_from_text(
+                text, now_s=self._clock.monotonic_s(), at=self._clock.now()
+            )
+        except ValueError as error:
+            log.warning("memory.damaged", error=str(error))
+            return Memory()
+
+    def _ocpp_server(self, desk: Desk) -> OcppServer:
+        policy = self._settings.policy
+        dialect = DialectSettings(
+            sample_interval_s=round(policy.sample_interval_s),
+            command_timeout_s=policy.command_timeout_s,
+        )
+        clock = self._clock
+        return OcppServer(
+            settings=self._settings.ocpp,
+            desk=desk,
+            store=self.store,
+            conditions=self.alarms,
+            clock=clock,
+            dialects={
+                "ocpp1.6": lambda c: V16Dialect(c, desk=desk, clock=clock, settings=dialect),
+                "ocpp2.0.1": lambda c: V201Dialect(c, desk=desk, clock=clock, settings=dialect),
+            },
+        )
+
+
+def _meters(site: Site) -> list[tuple[object, object, MeterLimits]]:
+    """Return each meter with its map and the rating of the circuit that it measures."""
+    rating: dict[MeterId, float] = {
+        c.meter: max(c.limit_a) for c in site.circuits.values() if c.meter is not None
+    }
+    return [
+        (
+            meter,
+            load_map(meter.model),
+            MeterLimits(max_a=rating.get(meter.id, 1000.0), nominal_v=site.voltage_v),
+        )
+        for meter in site.meters.values()
+    ]
+
+
+async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _log_death(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("task.died", task=task.get_name(), error=repr(task.exception()))
+
+
+class _only_one:  # noqa: N801 - reads as a statement
+    """Hold the site's lock: two controllers on one site would undo each other's limits."""
+
+    def __init__(self, store: Path) -> None:
+        self._path = store.with_name(store.name + ".lock")
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("w")
+        except OSError as error:
+            raise StartError(
+                f"{self._path.parent}: the store cannot be written: {error.strerror}. "
+                "Change store.path in the site file, or the folder's owner."
+            ) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise StartError(
+                f"{self._path}: another controller runs on this store. Stop it first."
+            ) from error
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()

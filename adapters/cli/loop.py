@@ -1,0 +1,20 @@
+"""The event loop: uvloop where it exists."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # not available on this platform
+    from asyncio import new_event_loop
+
+
+def run_on_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end on a fresh loop."""
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(work)

@@ -1,0 +1,51 @@
+"""`wattkeeper run SITE.yaml`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import structlog
+import typer
+
+from adapters.bootstrap import RunningController, RunSettings, StartError
+from adapters.cli.loop import run_on_loop
+from adapters.cli.settings import run_settings
+from adapters.cli.site_store import opened_site
+from adapters.http.settings import ListenError as HttpListenError
+from adapters.ocpp.settings import ListenError as OcppListenError
+from adapters.store.errors import StoreError
+
+log = structlog.get_logger(__name__)
+
+START_ERRORS = (StartError, StoreError, HttpListenError, OcppListenError)
+
+
+def run_command(path: Path) -> int:
+    """Control a site until SIGTERM or SIGINT."""
+    file = opened_site(path)
+    if file is None:
+        return 2
+    return run_on_loop(_run(run_settings(file)))
+
+
+async def _run(settings: RunSettings) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with RunningController(settings) as controller:
+            log.info(
+                "controller.started",
+                site=settings.site.id,
+                ocpp_port=controller.ocpp.port,
+                http_port=controller.http.port,
+            )
+            await stop.wait()
+            log.info("controller.stopping", site=settings.site.id)
+    except START_ERRORS as error:
+        typer.echo(str(error), err=True)
+        return 1
+    return 0
