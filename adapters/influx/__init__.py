@@ -1,1 +1,6 @@
-"""Upload of stored samples to InfluxDB-compatible servers."""
+"""Uploads samples to InfluxDB."""
+
+from adapters.influx.settings import InfluxSettings
+from adapters.influx.uploader import InfluxUploader
+
+__all__ = ["InfluxSettings", "InfluxUploader"]

@@ -1,0 +1,65 @@
+"""Secrets at rest: nothing here can be turned back into a password or a token."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+
+API_TOKEN_PREFIX = "wk_"  # noqa: S105 - marks our tokens for secret scanners, is none itself
+SALT_BYTES = 16
+COST = 1024
+"""Of scrypt: 1 MiB and about 3 ms. Station passwords are generated or up to 40 characters long, and
+hundreds of stations may reconnect at once; a slow hash would cost their sites more than a thief."""
+BLOCK_SIZE = 8
+
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+"""Source: OWASP Password Storage Cheat Sheet, argon2id with 19 MiB and two passes."""
+_UNKNOWN_USER = _HASHER.hash(secrets.token_hex(16))
+
+
+def station_digest(secret: str) -> str:
+    """Return a salted digest of a station's password."""
+    salt = secrets.token_bytes(SALT_BYTES)
+    return f"scrypt${COST}${salt.hex()}${_scrypt(secret.encode(), salt, COST).hex()}"
+
+
+def station_secret_matches(digest: str | None, candidate: bytes) -> bool:
+    """Compare in constant time; without a digest the same work is done and the answer is False."""
+    cost, salt, expected = COST, b"\x00" * SALT_BYTES, b"\x00" * 32
+    if digest is not None:
+        _, cost_text, salt_text, hash_text = digest.split("$")
+        cost, salt, expected = int(cost_text), bytes.fromhex(salt_text), bytes.fromhex(hash_text)
+    is_equal = hmac.compare_digest(_scrypt(candidate, salt, cost), expected)
+    return is_equal and digest is not None
+
+
+def password_hash(password: str) -> str:
+    """Return a slow hash of a person's password."""
+    return _HASHER.hash(password)
+
+
+def password_matches(stored: str | None, password: str) -> bool:
+    """Check a person's password, in about the same time for unknown accounts."""
+    try:
+        _HASHER.verify(stored if stored is not None else _UNKNOWN_USER, password)
+    except (VerifyMismatchError, VerificationError, InvalidHashError):
+        return False
+    return stored is not None
+
+
+def new_api_token() -> str:
+    """Return a random token of 256 bits."""
+    return API_TOKEN_PREFIX + secrets.token_urlsafe(32)
+
+
+def api_token_digest(token: str) -> str:
+    """Return the digest under which a token is stored; it is random enough to need no salt."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _scrypt(secret: bytes, salt: bytes, cost: int) -> bytes:
+    return hashlib.scrypt(secret, salt=salt, n=cost, r=BLOCK_SIZE, p=1, dklen=32)
