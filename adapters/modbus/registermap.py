@@ -227,7 +227,8 @@ class MeterMap(_Strict):
         """Return the reads that fetch all points."""
         if self.blocks:
             return self.blocks
-        return coalesce(self.points.values(), max_block=self.max_block, max_gap=self.max_gap)
+        spans = (span for point in self.points.values() for span in point.spans())
+        return coalesce(spans, max_block=self.max_block, max_gap=self.max_gap)
 
     def located(self, model_id: int, base: int) -> MeterMap | None:
         """Return a plain map for a SunSpec model whose number stands in register `base`."""
@@ -253,16 +254,16 @@ class RefusedMeter(_Strict):
     refused: str = Field(min_length=10)
 
 
-def coalesce(points: Iterable[Point], *, max_block: int, max_gap: int) -> tuple[Block, ...]:
-    """Join the registers of points into few reads, in ascending order.
+def coalesce(spans: Iterable[Block], *, max_block: int, max_gap: int) -> tuple[Block, ...]:
+    """Join stretches of registers into few reads, in ascending order.
 
     Args:
-        points: What to read.
+        spans: What to read.
         max_block: Most registers in one read.
-        max_gap: Most registers without a point between two neighbours of one read.
+        max_gap: Most registers that nobody asked for between two neighbours of one read.
     """
     blocks: list[Block] = []
-    for start, count in sorted(span for point in points for span in point.spans()):
+    for start, count in sorted(spans):
         end = start + count
         if blocks:
             first, length = blocks[-1]
