@@ -193,5 +193,5 @@ def _row(name: str, value: float) -> tuple[str, str, str]:
     words = name.split("_")
     unit = _UNITS.get(words[-1], "")
     label = " ".join(words[:-1] if unit else words).replace(" l", " L")
-    digits = {"Wh": 0, "W": 1, "": 3}.get(unit, 2)
+    digits = {"Wh": 0, "W": 0, "": 3}.get(unit, 2)
     return label, f"{value:.{digits}f}", unit
