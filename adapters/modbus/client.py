@@ -1,0 +1,308 @@
+"""One Modbus connection. The only module that knows pymodbus.
+
+pymodbus carries bytes, frames requests and owns the serial line. What it hands over as a reply is
+checked here first, byte by byte (`frames`), in the hook that it offers for tracing: bytes that are
+not exactly the answer never reach its decoder. Its own reconnecting and retrying are off, because
+a retried request can be answered by the reply to an earlier one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import termios
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final, TypeAlias
+
+from pymodbus import FramerType, ModbusException
+from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
+from pymodbus.pdu import ModbusPDU
+
+from adapters.modbus.connection import Endpoint, Transport
+from adapters.modbus.frames import (
+    Complete,
+    Incomplete,
+    ReadRequest,
+    Spoiled,
+    Table,
+    judge_rtu,
+    judge_tcp,
+)
+
+_CONNECT_WITHIN_S: Final = 2.0
+_LIBRARY_TIMEOUT_S: Final = 60.0
+"""Never reached: every wait has a shorter limit of its own. [s]"""
+
+# The library writes its whole packet history at each failure; failures are reported by us, once.
+logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
+
+_Client: TypeAlias = AsyncModbusTcpClient | AsyncModbusSerialClient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registers:
+    """The contents of the registers asked for, in their order, 0 to 65535 each."""
+
+    words: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """The device answered that it does not do this."""
+
+    code: int
+    """Modbus exception code."""
+
+    @property
+    def is_about_registers(self) -> bool:
+        """Tell whether the device may answer when asked for other or fewer registers."""
+        return self.code in (2, 3)
+
+
+class FailureKind(Enum):
+    """What went wrong on the way."""
+
+    NO_CONNECTION = "no_connection"
+    CLOSED = "closed"
+    SILENCE = "silence"
+    BAD_REPLY = "bad_reply"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """There is no answer that can be trusted. The connection is closed."""
+
+    kind: FailureKind
+    text: str
+    """What happened and what to check."""
+
+
+Outcome: TypeAlias = Registers | Refusal | Failure
+
+_CLOSED: Final = Failure(
+    kind=FailureKind.CLOSED,
+    text="the device closed the connection instead of answering; "
+    "check that no other program uses the only connection it serves",
+)
+
+
+class _Gate:
+    """Stands between the connection and the library: lets through the one answer awaited."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._request: ReadRequest | None = None
+        self._transaction = 0
+        self._broken: asyncio.Future[Failure] | None = None
+        self.is_open = True
+        self.was_disturbed = False
+
+    def expect(self, request: ReadRequest) -> asyncio.Future[Failure]:
+        """Await the answer to a request; the future tells when it cannot come any more."""
+        self._request = request
+        self._broken = asyncio.get_running_loop().create_future()
+        if not self.is_open:
+            self._break(_CLOSED)
+        return self._broken
+
+    def rest(self) -> None:
+        """Await nothing."""
+        self._request = None
+        if self._broken is not None:
+            self._broken.cancel()
+
+    def trace_packet(self, sending: bool, packet: bytes) -> bytes:
+        """Pass what is sent, and what is received once it is the whole answer; nothing else."""
+        if sending:
+            self._transaction = int.from_bytes(packet[0:2], "big")
+            return packet
+        if self._request is None:
+            self.was_disturbed = True
+            return b""
+        if self._transport.is_rtu:
+            verdict = judge_rtu(packet, self._request)
+        else:
+            verdict = judge_tcp(packet, self._request, self._transaction)
+        match verdict:
+            case Complete():
+                self._request = None
+                return packet
+            case Incomplete():
+                return b""
+            case Spoiled(reason=reason):
+                self._break(_not_the_answer(reason, self._request))
+                return b""
+
+    def trace_connect(self, connected: bool) -> None:
+        """Note that the connection is up or gone."""
+        self.is_open = connected
+        if not connected:
+            self._break(_CLOSED)
+
+    def _break(self, failure: Failure) -> None:
+        if self._broken is not None and not self._broken.done():
+            self._broken.set_result(failure)
+
+
+class ModbusConnection:
+    """A connection that opens when needed and never outlives a doubt. For one task only."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._client: _Client | None = None
+        self._gate = _Gate(endpoint.transport)
+        self._quiet_until_s = 0.0
+        self._idle_since_s = 0.0
+
+    async def read(self, request: ReadRequest, *, silence_s: float) -> Outcome:
+        """Read registers.
+
+        Args:
+            request: What to read.
+            silence_s: Pause that the device needs after anything else on the line. [s]
+        """
+        if self._gate.was_disturbed or not self._gate.is_open:
+            # Bytes that nobody asked for: whatever comes next may not be ours.
+            await self.close()
+        failure = await self._open()
+        if failure is not None:
+            return failure
+        await self._wait_until(self._idle_since_s + silence_s)
+        outcome = await self._exchange(request)
+        self._idle_since_s = _now_s()
+        if isinstance(outcome, Failure):
+            if self._endpoint.transport.is_rtu:
+                # The answer may still be on its way, with nothing in it that tells it from the next.
+                self._quiet_until_s = _now_s() + self._endpoint.answer_within_s(request.count)
+            await self.close()
+        return outcome
+
+    async def close(self) -> None:
+        """Close; the next read opens again."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+            await asyncio.sleep(0)
+
+    async def _open(self) -> Failure | None:
+        if self._client is not None:
+            return None
+        await self._wait_until(self._quiet_until_s)
+        gate = _Gate(self._endpoint.transport)
+        client = _client(self._endpoint, gate)
+        self._client, self._gate = client, gate
+        try:
+            async with asyncio.timeout(_CONNECT_WITHIN_S):
+                connected = await client.connect()
+                await asyncio.sleep(0)  # the serial line becomes readable one turn later
+        except (TimeoutError, OSError, ModbusException, termios.error):
+            connected = False
+        if connected:
+            return None
+        await self.close()
+        return Failure(kind=FailureKind.NO_CONNECTION, text=_no_connection(self._endpoint))
+
+    async def _exchange(self, request: ReadRequest) -> Outcome:
+        client = self._client
+        if client is None:
+            return Failure(kind=FailureKind.NO_CONNECTION, text=_no_connection(self._endpoint))
+        limit_s = self._endpoint.answer_within_s(request.count)
+        broken = self._gate.expect(request)
+        reply = asyncio.ensure_future(_ask(client, request))
+        either: set[asyncio.Future[Any]] = {reply, broken}
+        try:
+            await asyncio.wait(either, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            if reply.done():
+                return _checked(reply.result(), request)
+            if broken.done():
+                return broken.result()
+        except (ModbusException, OSError) as error:
+            return Failure(kind=FailureKind.CLOSED, text=f"{error}; check cable and power")
+        finally:
+            self._gate.rest()
+            reply.cancel()
+            await asyncio.gather(reply, return_exceptions=True)
+        return Failure(
+            kind=FailureKind.SILENCE,
+            text=f"no answer from unit {request.unit} within {limit_s:.2g} s; "
+            f"check power, cable and unit id",
+        )
+
+    @staticmethod
+    async def _wait_until(at_s: float) -> None:
+        remaining_s = at_s - _now_s()
+        if remaining_s > 0:
+            await asyncio.sleep(remaining_s)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _client(endpoint: Endpoint, gate: _Gate) -> _Client:
+    if endpoint.transport is Transport.SERIAL:
+        return AsyncModbusSerialClient(
+            endpoint.device,
+            framer=FramerType.RTU,
+            baudrate=endpoint.baud,
+            parity=endpoint.parity,
+            stopbits=endpoint.stopbits,
+            timeout=_LIBRARY_TIMEOUT_S,
+            retries=0,
+            reconnect_delay=0,
+            trace_packet=gate.trace_packet,
+            trace_connect=gate.trace_connect,
+        )
+    return AsyncModbusTcpClient(
+        endpoint.host,
+        port=endpoint.port,
+        framer=FramerType.RTU if endpoint.transport.is_rtu else FramerType.SOCKET,
+        timeout=_LIBRARY_TIMEOUT_S,
+        retries=0,
+        reconnect_delay=0,
+        trace_packet=gate.trace_packet,
+        trace_connect=gate.trace_connect,
+    )
+
+
+async def _ask(client: _Client, request: ReadRequest) -> ModbusPDU:
+    read = (
+        client.read_holding_registers
+        if request.table is Table.HOLDING
+        else client.read_input_registers
+    )
+    return await read(request.address, count=request.count, device_id=request.unit)
+
+
+def _checked(reply: ModbusPDU, request: ReadRequest) -> Outcome:
+    """Take the registers out of a reply that the gate let through."""
+    if reply.isError():
+        return Refusal(code=reply.exception_code)
+    if (
+        reply.function_code != request.table.value
+        or reply.dev_id != request.unit
+        or len(reply.registers) != request.count
+    ):
+        return _not_the_answer(f"it is not for {request.count} registers", request)
+    return Registers(words=tuple(reply.registers))
+
+
+def _not_the_answer(reason: str, request: ReadRequest) -> Failure:
+    return Failure(
+        kind=FailureKind.BAD_REPLY,
+        text=f"a reply is not the answer to the request: {reason}; check the wiring, the model, and "
+        f"that nothing else polls unit {request.unit} or answers in its place",
+    )
+
+
+def _no_connection(endpoint: Endpoint) -> str:
+    if endpoint.transport is Transport.SERIAL:
+        return (
+            f"{endpoint.device} cannot be opened; check that the adapter is plugged in, that this "
+            f"user may use it, and that no other program does"
+        )
+    return (
+        f"no connection to {endpoint.place}; check power, network and address, and that the device "
+        f"still has a connection free"
+    )
