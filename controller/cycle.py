@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Any
 
 import structlog
 
@@ -148,9 +149,12 @@ class Cycle:
         for command in commands:
             self.stats.commands += 1
             sent_s = self._memory.evse(command.evse).account.commanded_s
-            task = asyncio.create_task(self._apply(command, sent_s or 0.0))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+            self._start(self._apply(command, sent_s or 0.0))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
 
     async def _apply(self, command: SetLimit, sent_s: float) -> None:
         """Send one command; whatever happens becomes an outcome, so that the ledger never waits for ever."""
@@ -217,8 +221,16 @@ class Cycle:
         self._store.put_samples([series.of_alarm(a) for a in changes])
         for alarm in changes:
             _log_alarm(alarm)
+            self._start(self._save_alarm(alarm))
         if self.plan is not None:
             self._on_plan(self.plan, changes)
+
+
+    async def _save_alarm(self, alarm: Alarm) -> None:
+        try:
+            await self._store.save_alarm(alarm)
+        except StoreUnavailableError as error:
+            log.warning("alarm.unsaved", code=alarm.condition.code, error=str(error))
 
 
 _FAILED = Condition(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from controller.errors import StoreUnavailableError
 
-class StoreError(Exception):
+
+class StoreError(StoreUnavailableError):
     """The store could not be opened, read or written; the text names the place and the mend."""

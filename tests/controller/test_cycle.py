@@ -1,0 +1,230 @@
+"""The loop around the decision: it sends, remembers and survives."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from controller.alarms import AlarmBook
+from controller.commands import ActionRequest, Applied, Command, CommandResult
+from controller.cycle import Cycle
+from controller.image import ProcessImage
+from controller.memory import Memory
+from controller.operations import Operations
+from controller.operator import EvseOverride
+from controller.phases import PhaseCurrents
+from controller.policy import Policy
+from controller.readings import EvseSample, GridReading
+from controller.site import CircuitId, EvseId, MeterId, StationId
+from controller.snapshot import Snapshot
+from controller.station import (
+    EvseSampled,
+    FallbackConfirmed,
+    LeaseMode,
+    LeaseModeFound,
+    StationConnected,
+    TransactionChanged,
+)
+from optimizer.allocate import Allocator
+from optimizer.problem import Allocation, Problem
+from tests.controller.builders import a_site
+from tests.controller.test_image import HandClock, a_transaction
+from tests.fakes.memory_store import MemoryStore
+
+EVSE = EvseId("CP001/1")
+
+
+@dataclass
+class RecordingFleet:
+    """Implements `Fleet`: confirms everything, or hangs, or breaks."""
+
+    commands: list[Command] = field(default_factory=list)
+    actions: list[ActionRequest] = field(default_factory=list)
+    breaks: bool = False
+
+    async def apply(self, command: Command) -> CommandResult:
+        self.commands.append(command)
+        if self.breaks:
+            raise RuntimeError("a defect in an adapter")
+        return Applied(self_expiring=True)
+
+    async def act(self, request: ActionRequest) -> CommandResult:
+        self.actions.append(request)
+        return Applied(self_expiring=False)
+
+
+class NoRecorder:
+    def record(self, snapshot: Snapshot, plan: object, memory: str) -> None:
+        """Keep nothing."""
+
+
+class BrokenOnce:
+    """An allocator with a defect that shows once."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self._real = Allocator()
+
+    def __call__(self, problem: Problem, *, deadline_s: float) -> Allocation:
+        self.calls += 1
+        if self.calls == 1:
+            raise ZeroDivisionError
+        return self._real.allocate(problem, deadline_s=deadline_s)
+
+
+class Scene:
+    def __init__(self, allocate: BrokenOnce | None = None) -> None:
+        site = a_site(evses=1)
+        self.clock, self.store, self.fleet = HandClock(), MemoryStore(), RecordingFleet()
+        self.alarms = AlarmBook()
+        self.image = ProcessImage(site=site, clock=self.clock, wake=lambda r: self.cycle.wake(r))
+        self.cycle = Cycle(
+            image=self.image,
+            fleet=self.fleet,
+            store=self.store,
+            recorder=NoRecorder(),
+            alarms=self.alarms,
+            clock=self.clock,
+            policy=Policy(),
+            allocate=allocate if allocate is not None else Allocator().allocate,
+            memory=Memory(),
+            on_plan=lambda plan, changes: None,
+        )
+        self.operations = Operations(
+            image=self.image,
+            cycle=self.cycle,
+            alarms=self.alarms,
+            fleet=self.fleet,
+            store=self.store,
+            clock=self.clock,
+        )
+
+    def charging(self) -> None:
+        """A station is connected and a vehicle takes its 6 A."""
+        self.image.put_reading(MeterId("main"), GridReading(current=PhaseCurrents.balanced(20.0)))
+        station = StationId("CP001")
+        for event in (
+            StationConnected(station=station, protocol="ocpp1.6"),
+            LeaseModeFound(station=station, mode=LeaseMode.LEASED),
+            FallbackConfirmed(evse=EVSE, fallback_a=6.0),
+            TransactionChanged(transaction=a_transaction()),
+            EvseSampled(
+                evse=EVSE, sample=EvseSample(terminal_a=(6.0, 6.0, 6.0), phases_known=True)
+            ),
+        ):
+            self.image.post(event)
+
+    async def cycles(self, count: int, seconds: float = 1.0) -> None:
+        for _ in range(count):
+            self.clock.at_s += seconds
+            self.image.put_reading(
+                MeterId("main"), GridReading(current=PhaseCurrents.balanced(20.0))
+            )
+            await self.cycle.run_once()
+            await asyncio.sleep(0)
+
+
+def test_a_vehicle_gets_its_raise_and_the_memory_is_saved_before() -> None:
+    async def scenario() -> Scene:
+        scene = Scene()
+        scene.charging()
+        await scene.cycles(3)
+        return scene
+
+    scene = asyncio.run(scenario())
+
+    assert [c.limit_a for c in scene.fleet.commands] == [32.0]
+    memory = asyncio.run(scene.store.load_memory())
+    assert memory is not None
+    assert '"limit_a": 32.0' in memory
+
+
+def test_a_defect_in_a_decision_is_an_alarm_and_the_next_cycle_goes_on() -> None:
+    async def scenario() -> Scene:
+        scene = Scene(BrokenOnce())
+        scene.charging()
+        await scene.cycles(1)
+        first = {a.condition.code for a in scene.alarms.active()}
+        await scene.cycles(3)
+        assert first == {"CYCLE_FAILED"}
+        return scene
+
+    scene = asyncio.run(scenario())
+
+    assert scene.fleet.commands
+    assert scene.cycle.stats.failures == 1
+    assert not {a.condition.code for a in scene.alarms.active()}
+
+
+def test_a_defect_in_an_adapter_counts_as_a_silent_station() -> None:
+    async def scenario() -> Scene:
+        scene = Scene()
+        scene.fleet.breaks = True
+        scene.charging()
+        await scene.cycles(3)
+        return scene
+
+    scene = asyncio.run(scenario())
+
+    plan = scene.cycle.plan
+    assert plan is not None
+    assert plan.evses[EVSE].committed_a == 32.0
+
+
+def test_an_operators_limit_is_durable_audited_and_in_force_with_the_next_cycle() -> None:
+    async def scenario() -> Scene:
+        scene = Scene()
+        scene.charging()
+        await scene.operations.set_circuit_limit(
+            CircuitId("main"), PhaseCurrents.balanced(40.0), "ann"
+        )
+        await scene.cycles(2)
+        return scene
+
+    scene = asyncio.run(scenario())
+
+    plan = scene.operations.plan()
+    assert plan is not None
+    assert list(plan.circuits[CircuitId("main")].limit_a) == [40.0] * 3
+    assert asyncio.run(scene.store.load_overrides()) is not None
+    entry = asyncio.run(scene.store.audit_log(limit=1, offset=0))[0]
+    assert (entry.actor, entry.action, entry.after) == (
+        "ann",
+        "set_circuit_limit",
+        "[40.0, 40.0, 40.0]",
+    )
+
+
+def test_a_limit_above_the_rating_is_refused_and_changes_nothing() -> None:
+    async def scenario() -> str:
+        scene = Scene()
+        try:
+            await scene.operations.set_circuit_limit(
+                CircuitId("main"), PhaseCurrents.balanced(64.0), "ann"
+            )
+        except ValueError as error:
+            assert not scene.operations.overrides().circuit_limit_a
+            return str(error)
+        return ""
+
+    assert "at or below the rating" in asyncio.run(scenario())
+
+
+def test_overrides_come_back_after_a_restart_without_those_of_things_that_are_gone() -> None:
+    async def scenario() -> Scene:
+        first = Scene()
+        await first.operations.set_evse_override(EVSE, EvseOverride(max_a=10.0), "ann")
+        text = await first.store.load_overrides()
+        assert text is not None
+        second = Scene()
+        await second.store.save_overrides(text.replace("CP001/1", "GONE/1"))
+        await second.operations.restore()
+        gone = second.operations.overrides()
+        assert not gone.evses
+        await second.store.save_overrides(text)
+        await second.operations.restore()
+        return second
+
+    scene = asyncio.run(scenario())
+
+    assert scene.operations.overrides().evses[EVSE].max_a == 10.0
