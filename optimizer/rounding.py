@@ -1,0 +1,113 @@
+"""From the exact share to what chargers can signal: round down, then hand out what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
+from math import fsum
+
+from optimizer.admission import FIT_TOLERANCE_A, Admission
+from optimizer.steps import amperes, highest_count, lowest_count, whole_steps
+
+
+def quantise(admission: Admission, share_a: Sequence[float]) -> tuple[float, ...]:
+    """Round every share down to a step, then give whole steps that fit to the worst-off.
+
+    Args:
+        admission: Who takes part; a load that was not admitted stays at 0.
+        share_a: Exact share per load. Shape (n_loads,). [A]
+
+    Returns:
+        0, or a multiple of the load's step within [min, max]. Shape (n_loads,). [A]
+
+    Raises:
+        ValueError: If a share is not a finite number or the lengths differ.
+    """
+    rounding = _Rounding(admission, share_a)
+    rounding.take_back()
+    rounding.hand_out()
+    return rounding.currents_a()
+
+
+class _Rounding:
+    """Whole steps per load, and what each row has left."""
+
+    def __init__(self, admission: Admission, share_a: Sequence[float]) -> None:
+        self._tree = admission.tree
+        self._admitted = [i for i, yes in enumerate(admission.admitted) if yes]
+        loads = self._tree.loads
+        self._low = [lowest_count(load) for load in loads]
+        self._high = [highest_count(load) for load in loads]
+        self._base_a = admission.base_a
+        self._count = [0] * len(loads)
+        coarsest_a = max((loads[i].step_a for i in self._admitted), default=0.0)
+        pairs = dict(zip(range(len(loads)), share_a, strict=True))
+        for i in self._admitted:
+            # Fine steps wait for coarse ones, or 0.1 A chargers take what a 1 A charger needs.
+            start_a = pairs[i] - (coarsest_a - loads[i].step_a)
+            count = whole_steps(start_a, loads[i].step_a)
+            self._count[i] = min(self._high[i], max(self._low[i], count))
+        self._left_a = self._slack_a()
+
+    def take_back(self) -> None:
+        """Take steps back where the tolerances of rounding add up to more than a row has."""
+        for row, left_a in enumerate(self._left_a):
+            if left_a < -FIT_TOLERANCE_A:
+                below = [i for i in self._admitted if row in self._tree.rows_of[i]]
+                while self._left_a[row] < -FIT_TOLERANCE_A:
+                    able = [i for i in below if self._count[i] > self._low[i]]
+                    if not able:
+                        return
+                    self._move(max(able, key=lambda i: (self._level(i), i)), -1)
+
+    def hand_out(self) -> None:
+        """Give one step after the other to the load with the lowest level that can take it."""
+        queue = [self._priority(i) for i in self._admitted]
+        heapify(queue)
+        while queue:
+            load = heappop(queue)[-1]
+            if self._fits(load):
+                self._move(load, +1)
+                heappush(queue, self._priority(load))
+
+    def currents_a(self) -> tuple[float, ...]:
+        """Return the rounded current per load. [A]"""
+        return tuple(
+            amperes(load.step_a, count)
+            for load, count in zip(self._tree.loads, self._count, strict=True)
+        )
+
+    def _level(self, load: int) -> float:
+        """Return what the load has above its minimum, per weight. [A/weight]"""
+        x = self._tree.loads[load]
+        return (amperes(x.step_a, self._count[load]) - self._base_a[load]) / x.weight
+
+    def _priority(self, load: int) -> tuple[float, bool, int, int]:
+        """Order the queue: worst-off, then who would only keep what it holds, rank, id."""
+        x = self._tree.loads[load]
+        gains = x.current_a < amperes(x.step_a, self._count[load] + 1) - FIT_TOLERANCE_A
+        return round(self._level(load), 9), gains, x.rank, load
+
+    def _fits(self, load: int) -> bool:
+        if self._count[load] >= self._high[load]:
+            return False
+        need_a = self._tree.loads[load].step_a - FIT_TOLERANCE_A
+        return all(self._left_a[row] >= need_a for row in self._tree.rows_of[load])
+
+    def _move(self, load: int, steps: int) -> None:
+        self._count[load] += steps
+        change_a = steps * self._tree.loads[load].step_a
+        for row in self._tree.rows_of[load]:
+            self._left_a[row] -= change_a
+
+    def _slack_a(self) -> list[float]:
+        """Return what is left of each row. Shape (n_rows,). [A]"""
+        drawn_a: list[list[float]] = [[] for _ in self._tree.rows]
+        for i in self._admitted:
+            value_a = amperes(self._tree.loads[i].step_a, self._count[i])
+            for row in self._tree.rows_of[i]:
+                drawn_a[row].append(value_a)
+        return [
+            available - fsum(values)
+            for available, values in zip(self._tree.available_a, drawn_a, strict=True)
+        ]
