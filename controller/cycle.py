@@ -225,7 +225,6 @@ class Cycle:
         if self.plan is not None:
             self._on_plan(self.plan, changes)
 
-
     async def _save_alarm(self, alarm: Alarm) -> None:
         try:
             await self._store.save_alarm(alarm)

@@ -1,0 +1,43 @@
+"""From the site file to the settings of each adapter."""
+
+from __future__ import annotations
+
+from adapters.bootstrap import RunSettings
+from adapters.config.loader import SiteFile
+from adapters.http.settings import HttpSettings
+from adapters.influx.settings import InfluxSettings
+from adapters.ocpp.settings import OcppSettings
+
+
+def run_settings(file: SiteFile) -> RunSettings:
+    """Return what the controller is started with."""
+    return RunSettings(
+        site=file.site,
+        policy=file.policy,
+        ocpp=OcppSettings(
+            host=file.ocpp.host,
+            port=file.ocpp.port,
+            security_profile=file.ocpp.security_profile,
+        ),
+        http=HttpSettings(host=file.http.host, port=file.http.port),
+        store_path=file.store.path,
+        influx=_influx(file),
+        accept_unknown_tokens=file.ocpp.accept_unknown_tokens,
+    )
+
+
+def _influx(file: SiteFile) -> InfluxSettings | None:
+    influx = file.influx
+    if influx is None:
+        return None
+    return InfluxSettings(
+        url=influx.url,
+        site=file.site.id,
+        bucket=influx.bucket,
+        org=influx.org or "",
+        token_env=influx.token_env,
+        database=influx.database,
+        retention_policy=influx.retention_policy,
+        password_env=influx.password_env,
+        gzip=influx.gzip,
+    )
