@@ -171,7 +171,8 @@ def _learn_demand(
     taken_a = draw.measured_max_a or 0.0
     if granted is None or granted.limit_a <= 0:
         return replace(memory, under_since_s=None)
-    if memory.demand_a is not None and taken_a >= min(granted.limit_a, memory.demand_a) - 1.0:
+    demand_a = memory.demand_a
+    if demand_a is not None and granted.limit_a >= demand_a - 0.5 and taken_a >= demand_a - 1.0:
         return replace(memory, demand_a=None, under_since_s=None)
     reference_a = min(granted.limit_a, memory.demand_a or granted.limit_a)
     if taken_a >= reference_a - policy.reclaim_gap_a:
