@@ -157,8 +157,9 @@ def migrate(path: Path, revision: str = HEAD) -> None:
             if _revision(connection) != revision:
                 _upgrade(connection, revision)
     except SQLAlchemyError as error:
+        cause = getattr(error, "orig", error)
         raise StoreError(
-            f"store.path {path}: cannot be migrated ({error}). Check the disk's space and permissions."
+            f"store.path {path}: cannot be migrated ({cause}). Check the disk's space and permissions."
         ) from error
     finally:
         engine.dispose()

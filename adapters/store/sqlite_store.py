@@ -53,13 +53,17 @@ class SqliteStore:
         self._limits = limits
         self._samples = SampleQueue(limits.queued_samples)
         self._cycles = CycleQueue(limits.queued_cycles)
+        self._reading = reading_engine(path, connections=READERS)
+        # While one connection is open SQLite keeps its index of the log, without which nothing can
+        # be read on a full disk; test_limits.py::test_full_disk_is_one_condition_and_ends_by_itself.
+        with self._reading.begin() as connection:
+            journal.load_state(connection, "memory")
         self._writer = Writer(
             path,
             Health(path, conditions),
             (self._samples, self._cycles),
             reserve_bytes=limits.reserve_bytes,
         )
-        self._reading = reading_engine(path, connections=READERS)
         self._readers = ThreadPoolExecutor(READERS, "store-reader")
         self._hashers = ThreadPoolExecutor(HASHERS, "store-hasher")
         self._scanner = ThreadPoolExecutor(1, "store-scanner")
@@ -360,7 +364,9 @@ class SqliteStore:
         try:
             return await asyncio.wrap_future(future)
         except (DBAPIError, sqlite3.Error) as error:
-            raise StoreError(f"{self._path}: cannot be read ({error}). Check the disk.") from error
+            # Without the statement and its values, which are nobody's business.
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            raise StoreError(f"{self._path}: cannot be read ({cause}). Check the disk.") from error
 
     def _close_scanned(self) -> None:
         if self._scanned is not None:
