@@ -18,7 +18,7 @@ from adapters.store.cycles import CycleQueue, CycleRecord
 from adapters.store.engines import bulk_connection, reading_engine
 from adapters.store.errors import StoreError
 from adapters.store.limits import StoreLimits
-from adapters.store.opening import prepare
+from adapters.store.opening import ask_for_check, is_damage, prepare
 from adapters.store.samples import HistoryQuery, SampleQueue, SampleReader
 from adapters.store.writer import Health, Writer
 from controller.decision import Alarm, Plan
@@ -365,7 +365,9 @@ class SqliteStore:
             return await asyncio.wrap_future(future)
         except (DBAPIError, sqlite3.Error) as error:
             # Without the statement and its values, which are nobody's business.
-            cause = error.orig if isinstance(error, DBAPIError) else error
+            cause = error.orig or error if isinstance(error, DBAPIError) else error
+            if is_damage(cause):
+                ask_for_check(self._path)
             raise StoreError(f"{self._path}: cannot be read ({cause}). Check the disk.") from error
 
     def _close_scanned(self) -> None:
