@@ -49,7 +49,7 @@ def format_line(sample: Sample, site: str) -> str:
     fields = _fields(sample.fields)
     if not fields:
         raise NotExpressibleError("no field has a value")
-    tags = _tags({"site": site, **sample.tags})
+    tags = _tags({**sample.tags, "site": site})
     at_ms = (sample.at - EPOCH) // MILLISECOND
     line = f"{sample.measurement.translate(_NAME)}{tags} {fields} {at_ms}"
     try:

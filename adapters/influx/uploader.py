@@ -268,8 +268,8 @@ class InfluxUploader:
                 return max(self._pause_s(), asked_s)
             case Denied(reason=reason):
                 mend = (
-                    f"Correct the {self._secret_name()}, or create the "
-                    f"{'bucket' if self._settings.bucket else 'database'}, then start again."
+                    f"Create the {'bucket' if self._settings.bucket else 'database'}, or correct "
+                    f"the {self._secret_name()} and start again; samples are kept meanwhile."
                 )
                 self._begin(DENIED, f"{url}: does not accept our samples ({reason}). {mend}")
                 return self._pause_s()

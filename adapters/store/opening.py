@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.store.engines import BUSY_TIMEOUT_S, writing_engine
 from adapters.store.errors import StoreError
-from adapters.store.schema import CHECKED, HEAD, PRECIOUS
+from adapters.store.schema import HEAD, LARGE, PRECIOUS
 from controller.decision import Condition, Severity
 from controller.ports import Clock, ConditionSink
 
@@ -58,6 +58,14 @@ def prepare(path: Path, conditions: ConditionSink, clock: Clock) -> None:
 def suspicion_file(path: Path) -> Path:
     """Name the file whose presence asks for a full check at the next start."""
     return path.with_name(path.name + ".check")
+
+
+def ask_for_check(path: Path) -> None:
+    """Have the whole file checked at the next start."""
+    try:
+        suspicion_file(path).touch(mode=0o600)
+    except OSError:
+        return  # The disk is worse off than the file, and that is reported by whoever writes.
 
 
 def _create(path: Path) -> None:
@@ -114,19 +122,21 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _findings(connection: sqlite3.Connection, *, in_full: bool) -> Iterator[str]:
     """Yield what is damaged. Large tables are probed at both ends, and read whole only on suspicion."""
-    existing = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
-    checks = [f"quick_check('{t.name}')" for t in CHECKED if t.name in existing]
-    for check in ["quick_check"] if in_full else checks:
+    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+    names = {row[0] for row in tables}
+    large = {table.name for table in LARGE}
+    # SQLite checks its own tables only together with all others.
+    small = sorted(name for name in names - large if not name.startswith("sqlite_"))
+    for check in ["quick_check"] if in_full else [f"quick_check('{name}')" for name in small]:
         for (finding,) in connection.execute(f"PRAGMA {check}"):
             if finding != "ok":
-                yield str(finding)
-    for name in ("samples", "cycles"):
-        if name in existing:
+                yield " ".join(str(finding).split())
+    if "sqlite_sequence" in names:
+        connection.execute("SELECT * FROM sqlite_sequence").fetchall()
+    for name in sorted(names & large):
+        for end in ("min", "max"):
             connection.execute(
-                f"SELECT * FROM {name} WHERE id = (SELECT min(id) FROM {name})"  # noqa: S608 - constant
-            ).fetchall()
-            connection.execute(
-                f"SELECT * FROM {name} WHERE id = (SELECT max(id) FROM {name})"  # noqa: S608 - constant
+                f"SELECT * FROM {name} WHERE id = (SELECT {end}(id) FROM {name})"  # noqa: S608 - constant
             ).fetchall()
 
 
@@ -157,8 +167,9 @@ def migrate(path: Path, revision: str = HEAD) -> None:
             if _revision(connection) != revision:
                 _upgrade(connection, revision)
     except SQLAlchemyError as error:
+        cause = getattr(error, "orig", error)
         raise StoreError(
-            f"store.path {path}: cannot be migrated ({error}). Check the disk's space and permissions."
+            f"store.path {path}: cannot be migrated ({cause}). Check the disk's space and permissions."
         ) from error
     finally:
         engine.dispose()

@@ -220,8 +220,8 @@ cycles = Table(
 PRECIOUS = (transactions, tokens, stations, users, api_tokens, states, alarms, audit_entries)
 """Tables that are copied out of a damaged file."""
 
-CHECKED = (*PRECIOUS, series, sample_blocks, upload_ranges, quarantined, cycle_sites)
-"""Tables small enough to be checked at every start."""
+LARGE = (samples, cycles)
+"""Tables too large to be read whole at every start."""
 
 HEAD = "0002"
 """The newest migration."""

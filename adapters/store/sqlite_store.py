@@ -18,7 +18,7 @@ from adapters.store.cycles import CycleQueue, CycleRecord
 from adapters.store.engines import bulk_connection, reading_engine
 from adapters.store.errors import StoreError
 from adapters.store.limits import StoreLimits
-from adapters.store.opening import prepare
+from adapters.store.opening import ask_for_check, is_damage, prepare
 from adapters.store.samples import HistoryQuery, SampleQueue, SampleReader
 from adapters.store.writer import Health, Writer
 from controller.decision import Alarm, Plan
@@ -53,13 +53,17 @@ class SqliteStore:
         self._limits = limits
         self._samples = SampleQueue(limits.queued_samples)
         self._cycles = CycleQueue(limits.queued_cycles)
+        self._reading = reading_engine(path, connections=READERS)
+        # While one connection is open SQLite keeps its index of the log, without which nothing can
+        # be read on a full disk; test_limits.py::test_full_disk_is_one_condition_and_ends_by_itself.
+        with self._reading.begin() as connection:
+            journal.load_state(connection, "memory")
         self._writer = Writer(
             path,
             Health(path, conditions),
             (self._samples, self._cycles),
             reserve_bytes=limits.reserve_bytes,
         )
-        self._reading = reading_engine(path, connections=READERS)
         self._readers = ThreadPoolExecutor(READERS, "store-reader")
         self._hashers = ThreadPoolExecutor(HASHERS, "store-hasher")
         self._scanner = ThreadPoolExecutor(1, "store-scanner")
@@ -360,7 +364,11 @@ class SqliteStore:
         try:
             return await asyncio.wrap_future(future)
         except (DBAPIError, sqlite3.Error) as error:
-            raise StoreError(f"{self._path}: cannot be read ({error}). Check the disk.") from error
+            # Without the statement and its values, which are nobody's business.
+            cause = error.orig or error if isinstance(error, DBAPIError) else error
+            if is_damage(cause):
+                ask_for_check(self._path)
+            raise StoreError(f"{self._path}: cannot be read ({cause}). Check the disk.") from error
 
     def _close_scanned(self) -> None:
         if self._scanned is not None:

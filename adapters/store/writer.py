@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from adapters.store.engines import bulk_connection, writing_engine
 from adapters.store.errors import StoreError
-from adapters.store.opening import is_damage, suspicion_file
+from adapters.store.opening import ask_for_check, is_damage
 from controller.decision import Condition, Severity
 from controller.ports import ConditionSink
 
@@ -68,7 +68,7 @@ class Health:
     def note_failure(self, kind: str, error: BaseException) -> StoreError:
         """Begin the condition; return the error to raise."""
         if is_damage(error):
-            self._ask_for_check()
+            ask_for_check(self._path)
         text = (
             f"{self._path}: cannot be written ({error}). Free or mount the disk, or give this user "
             "the right to write; charging goes on, and writing resumes by itself."
@@ -102,12 +102,6 @@ class Health:
 
     def _begin(self, code: str, text: str, severity: Severity) -> None:
         self._conditions.begin(Condition(code=code, subject="store", text=text, severity=severity))
-
-    def _ask_for_check(self) -> None:
-        try:
-            suspicion_file(self._path).touch(mode=0o600)
-        except OSError:
-            return  # The disk is worse off than the file; the condition says so.
 
 
 class Writer:
