@@ -317,6 +317,7 @@ class MeterPoller:
         async with asyncio.TaskGroup() as tasks:
             for line in self._lines:
                 tasks.create_task(self._serve(line))
+            await asyncio.Event().wait()
 
     async def _serve(self, line: _Line) -> None:
         connection = ModbusConnection(line.endpoint)

@@ -318,7 +318,7 @@ def _count(point: Point, at: int, words: Mapping[int, int], word_order: str) -> 
         return None
     number = number_of(present, point.type, word_order)
     if isinstance(number, float):
-        return number if isfinite(number) else None
+        return number
     if number in _NO_VALUE.get(point.type, ()) or number in point.invalid:
         return None
     # Carlo Gavazzi marks an overflow in the high word alone; no meter counts that far.

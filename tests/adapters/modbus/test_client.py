@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 from time import monotonic
 
@@ -69,8 +68,8 @@ def an_endpoint(port: int, *, rtu: bool = False) -> Endpoint:
 
 
 @pytest.fixture(params=[False, True], ids=["tcp", "rtu"])
-def rtu(request: pytest.FixtureRequest) -> Iterator[bool]:
-    return request.param
+def rtu(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
 
 
 @pytest.mark.parametrize(
@@ -153,16 +152,54 @@ def test_late_answer_is_not_the_next_one_however_late_it_is(rtu: bool) -> None:
 
 
 def test_late_answer_of_the_same_length_falls_into_the_quiet_time() -> None:
+    """The line is slow: the answer to a lost request comes while the next one is under way."""
+
     async def scenario() -> None:
         meter = HostileMeter(words=WORDS, rtu=True)
         async with meter.listening() as port:
             connection = ModbusConnection(an_endpoint(port, rtu=True))
             try:
-                meter.faults.append(hostile.late(1.7 * ANSWER_WITHIN_S))
-                await connection.read(REQUEST, silence_s=0.0)
+                meter.faults.append(hostile.late(1.5 * ANSWER_WITHIN_S))
+                meter.faults.append(hostile.late(0.7 * ANSWER_WITHIN_S))
+                assert isinstance(await connection.read(REQUEST, silence_s=0.0), Failure)
                 other = replace(REQUEST, address=70)
                 right = Registers(words=tuple(range(1070, 1080)))
-                assert right == await connection.read(other, silence_s=0.0)
+                assert await connection.read(other, silence_s=0.0) == right
+            finally:
+                await connection.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("fault", [hostile.silence, hostile.half_frame, hostile.wrong_function])
+def test_connection_does_not_outlive_a_doubt(rtu: bool, fault: Fault) -> None:
+    async def scenario() -> None:
+        meter = HostileMeter(words=WORDS, rtu=rtu)
+        meter.faults.append(fault)
+        async with meter.listening() as port:
+            connection = ModbusConnection(an_endpoint(port, rtu=rtu))
+            try:
+                assert isinstance(await connection.read(REQUEST, silence_s=0.0), Failure)
+                assert await connection.read(REQUEST, silence_s=0.0) == TRUTH
+                assert meter.accepted == 2
+            finally:
+                await connection.close()
+
+    asyncio.run(scenario())
+
+
+def test_bytes_that_nobody_asked_for_cost_the_connection_and_no_sample(rtu: bool) -> None:
+    async def scenario() -> None:
+        meter = HostileMeter(words=WORDS, rtu=rtu)
+        async with meter.listening() as port:
+            connection = ModbusConnection(an_endpoint(port, rtu=rtu))
+            try:
+                assert await connection.read(REQUEST, silence_s=0.0) == TRUTH
+                for writer in meter.writers:
+                    writer.write(b"\x01\x04")
+                await asyncio.sleep(0.02)
+                assert await connection.read(REQUEST, silence_s=0.0) == TRUTH
+                assert meter.accepted == 2
             finally:
                 await connection.close()
 

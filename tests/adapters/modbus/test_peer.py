@@ -40,7 +40,7 @@ def test_ksem_is_read_from_another_server(rtu: bool) -> None:
         finally:
             await connection.close()
             with suppress(asyncio.CancelledError):
-                await server.shutdown()
+                await server.shutdown()  # type: ignore[no-untyped-call]
         assert isinstance(sample, MeterSample), sample
         assert shown.values == pytest.approx(dict(sample.values), rel=1e-6)
 

@@ -74,6 +74,6 @@ def test_kilowatts_taken_for_watts_are_seen_in_the_sum_of_a_mixed_map() -> None:
 
 
 def test_watts_taken_for_kilowatts_are_seen_beside_voltage_and_current() -> None:
-    thousandfold = {name: 1000 * a_sample()[name] for name in ("power_l1_w", "power_l2_w")}  # type: ignore[index]
+    thousandfold = {name: 1000 * a_sample()[name] for name in ("power_l1_w", "power_l2_w")}
     reasons = implausible(a_sample(**thousandfold, power_total_w=None), LIMITS, None)
     assert len(reasons) == 2
