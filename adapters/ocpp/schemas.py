@@ -17,7 +17,7 @@ from typing import Any
 
 import jsonschema_rs
 import orjson
-from ocpp.charge_point import snake_to_camel_case
+from ocpp.charge_point import snake_to_camel_case  # type: ignore[import-untyped]
 
 from adapters.ocpp.frames import OCPP16, OCPP201
 from adapters.ocpp.repairs import (
