@@ -20,7 +20,7 @@ class CallError(Exception):
         self.description = description
 
 
-class CallFailed(Exception):
+class CallFailed(Exception):  # noqa: N818 - an outcome, named as it is read in an except clause
     """A CALL of ours did not succeed.
 
     `timeout`: it was sent and not answered in time, so it may have taken effect. `error`: the
