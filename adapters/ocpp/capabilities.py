@@ -1,0 +1,50 @@
+"""What a connected station has shown it can do. One per connection, learned as we talk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from adapters.ocpp.profiles import ProfileForm, RateUnit
+from controller.site import EvseId
+from controller.station import LeaseMode
+
+
+@dataclass(slots=True, kw_only=True)
+class Capabilities:
+    """Filled by provisioning and by the answers to limits."""
+
+    units: frozenset[RateUnit] | None = None
+    """ChargingRateUnits that the station names; None: it does not say."""
+    highest_level: int | None = None
+    """ChargeProfileMaxStackLevel, ProfileStackLevel; None: it does not say."""
+    most_profiles: int | None = None
+    takes_triggers: bool = True
+    default_form: ProfileForm | None = None
+    """The form of TxDefaultProfile that was accepted."""
+    limit_form: ProfileForm | None = None
+    """The form of a transaction's limit that was accepted last."""
+    defaults_a: dict[EvseId, float] = field(default_factory=dict)
+    """What the station confirmed to hold as its default. [A]"""
+    default_places: dict[EvseId, int] = field(default_factory=dict)
+    """Connector at which the default was accepted: its own, or 0 for the whole station."""
+    refused_defaults: set[EvseId] = field(default_factory=set)
+    """EVSEs whose default was refused in every form."""
+    lease_mode: LeaseMode = LeaseMode.UNKNOWN
+    restart_wanted: bool = False
+    """A setting takes effect only after a restart. We never cause one."""
+
+    def forget_defaults(self) -> None:
+        """The station booted: what it holds is to be confirmed again."""
+        self.defaults_a.clear()
+        self.refused_defaults.clear()
+
+    def mode_after_provisioning(self) -> LeaseMode:
+        """Judge by what is known without a transaction; the first limit may correct it."""
+        if not self.defaults_a:
+            return LeaseMode.UNCONTROLLABLE if self.refused_defaults else LeaseMode.UNKNOWN
+        too_few = self.most_profiles is not None and self.most_profiles < 2
+        if self.refused_defaults or self.highest_level == 0 or too_few:
+            return LeaseMode.PERMANENT
+        if self.limit_form is not None and not self.limit_form.is_leased:
+            return LeaseMode.PERMANENT
+        return LeaseMode.LEASED

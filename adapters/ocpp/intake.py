@@ -1,0 +1,287 @@
+"""What both versions do with what a station reports: clocks, samples, transactions, states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from adapters.ocpp.clocks import ClockSkew, booked_time
+from adapters.ocpp.dialect import CallError, Received
+from adapters.ocpp.gate import AnswerGate
+from adapters.ocpp.metervalues import (
+    MeterEntry,
+    RegisterTrack,
+    has_current_or_power,
+    newest,
+    register_scale,
+    register_wh,
+    to_sample,
+)
+from adapters.ocpp.translation import DialectSettings
+from controller.ports import Clock, StationDesk
+from controller.readings import EvseSample
+from controller.records import (
+    TransactionClosed,
+    TransactionNoted,
+    TransactionOpened,
+    TransactionReceipt,
+)
+from controller.site import EvseId, StationId, evse_id
+from controller.station import (
+    EvseSampled,
+    EvseState,
+    EvseStateChanged,
+    StationHeard,
+    TransactionChanged,
+)
+from controller.transaction import TransactionId
+
+NOTE_EVERY_S = 60.0
+"""A running transaction's register is stored so often; every note is a write to the disk. [s]"""
+LIVE_INTERVALS = 2
+BEFORE_CONNECTION_S = 2.0
+"""Stamps are whole seconds and a median: so far before the connection still counts as after. [s]"""
+REMEMBERED_ENDS = 32
+SCALE_VOTES = 3
+"""A single sample may show any slope while a vehicle starts."""
+
+
+@dataclass(slots=True)
+class _EvseCourse:
+    """What is kept about one EVSE while its station is connected."""
+
+    track: RegisterTrack = field(default_factory=RegisterTrack)
+    scale: float = 1.0
+    limit_a: float | None = None
+    transaction: TransactionId | None = None
+    noted_s: float | None = None
+    direct_s: float | None = None
+    state: EvseState = EvseState.UNKNOWN
+    scale_votes: int = 0
+
+    def judge_scale(self, found: float) -> None:
+        """Believe in a mislabelled register after several samples in a row; for good."""
+        if self.scale != 1.0:
+            return
+        self.scale_votes = self.scale_votes + 1 if found != 1.0 else 0
+        if self.scale_votes >= SCALE_VOTES:
+            self.scale = found
+
+
+class Intake:
+    """Translates reports into the desk's vocabulary. One per connection."""
+
+    def __init__(
+        self, station: StationId, *, desk: StationDesk, clock: Clock, settings: DialectSettings
+    ) -> None:
+        self.station = station
+        self.desk = desk
+        self.skew = ClockSkew()
+        self.gate = AnswerGate(settings.answer_delay_s)
+        self._clock = clock
+        self._settings = settings
+        self._connected_at = clock.now()
+        self._courses: dict[EvseId, _EvseCourse] = {}
+        self._ended: list[TransactionId] = []
+
+    # --- who and when
+
+    def evse(self, number: int) -> EvseId | None:
+        """Return the configured EVSE of a number; None: the station itself, or not in the site file."""
+        evse = evse_id(self.station, number)
+        return evse if self.desk.fallback_a(evse) is not None else None
+
+    def only_evse(self) -> EvseId | None:
+        """Return the station's EVSE if it has just one."""
+        evses = self.desk.evses(self.station) or ()
+        return evses[0] if len(evses) == 1 else None
+
+    def evse_for_booking(self, number: int) -> EvseId:
+        """Return the EVSE a transaction is booked on, configured or not.
+
+        Raises:
+            CallError: There can be no such EVSE.
+        """
+        if number < 1:
+            only = self.only_evse()
+            if only is None:
+                raise CallError("PropertyConstraintViolation", "a transaction needs an EVSE")
+            return only
+        return evse_id(self.station, number)
+
+    def now(self) -> datetime:
+        """Return our wall clock, which stations set theirs by."""
+        return self._clock.now()
+
+    def hear(self, stamped: datetime | None, received: Received) -> None:
+        """Compare clocks by a live message and report the skew."""
+        if stamped is None:
+            return
+        self.skew.hear(stamped, received.at, received.monotonic_s)
+        self.desk.post(StationHeard(station=self.station, clock_skew_s=self.skew.value_s))
+
+    def is_live(self, stamped: datetime | None, received: Received) -> bool:
+        """Whether a message was stamped just now and not kept in the station's queue.
+
+        Source: OCPP 1.6 section 3.7 and 2.0.1 E04: queued messages arrive late and look live.
+        """
+        if stamped is None:
+            return False
+        ours = self.skew.our_time(stamped)
+        age_s = (received.at - ours).total_seconds()
+        if age_s > LIVE_INTERVALS * self._settings.sample_interval_s:
+            return False
+        return (self._connected_at - ours).total_seconds() <= BEFORE_CONNECTION_S
+
+    # --- states
+
+    def set_state(
+        self, evse: EvseId, state: EvseState, *, error_code: str | None = None, text: str = ""
+    ) -> None:
+        """Report an EVSE's state."""
+        self._course(evse).state = state
+        self.desk.post(
+            EvseStateChanged(evse=evse, state=state, error_code=error_code, text=text[:200])
+        )
+
+    def state(self, evse: EvseId) -> EvseState:
+        """Return the state reported last."""
+        return self._course(evse).state
+
+    # --- samples
+
+    def set_limit(self, evse: EvseId, limit_a: float) -> None:
+        """Remember the limit confirmed last: it tells a sum of currents from a value per phase."""
+        self._course(evse).limit_a = limit_a
+
+    def take_samples(
+        self, evse: EvseId, entries: Sequence[MeterEntry], received: Received, *, live: bool
+    ) -> None:
+        """Report the newest values, if they are of now.
+
+        A message that holds the register only does not push out a measured current of a moment ago.
+
+        Args:
+            evse: Where they were measured.
+            entries: All meter values of the message.
+            received: When it arrived.
+            live: False: the message itself says that it was kept back.
+        """
+        entry = newest(entries)
+        if entry is None or not live:
+            return
+        self.hear(entry.at, received)
+        if not self.is_live(entry.at, received):
+            return
+        course = self._course(evse)
+        course.track = course.track.add(received.monotonic_s, register_wh([entry]))
+        direct = has_current_or_power(entry)
+        if direct:
+            course.direct_s = received.monotonic_s
+        elif course.direct_s is not None and received.monotonic_s - course.direct_s <= (
+            LIVE_INTERVALS * self._settings.sample_interval_s
+        ):
+            return
+        sample = self._sample(course, entry, evse)
+        if sample is not None:
+            self.desk.post(EvseSampled(evse=evse, sample=sample))
+
+    def _sample(self, course: _EvseCourse, entry: MeterEntry, evse: EvseId) -> EvseSample | None:
+        """Make the sample, the register brought to Wh where the station mislabels it."""
+        wiring = self._settings.wiring(evse)
+        slope_w = course.track.slope_w
+        plain = to_sample(entry, wiring, limit_a=course.limit_a)
+        power_w = plain.power_w if plain is not None else None
+        course.judge_scale(register_scale(slope_w, power_w, wiring.rating_w))
+        slope_w = None if slope_w is None else slope_w * course.scale
+        sample = to_sample(entry, wiring, slope_w=slope_w, limit_a=course.limit_a)
+        if sample is None or sample.energy_wh is None:
+            return sample
+        return replace(sample, energy_wh=sample.energy_wh * course.scale)
+
+    # --- transactions
+
+    def running(self, evse: EvseId) -> TransactionId | None:
+        """Return the transaction known to run at an EVSE."""
+        return self._course(evse).transaction
+
+    def running_transactions(self) -> tuple[tuple[EvseId, TransactionId], ...]:
+        """Return all running transactions of this station."""
+        return tuple(
+            (evse, course.transaction)
+            for evse, course in sorted(self._courses.items())
+            if course.transaction is not None
+        )
+
+    def evse_of(self, transaction: TransactionId) -> EvseId | None:
+        """Return where a transaction runs."""
+        return next((e for e, t in self.running_transactions() if t == transaction), None)
+
+    def has_ended(self, transaction: TransactionId) -> bool:
+        """Whether the station reported its end on this connection."""
+        return transaction in self._ended
+
+    async def open(self, opened: TransactionOpened, received: Received) -> TransactionReceipt:
+        """Book a start and report it."""
+        receipt = await self.desk.open_transaction(opened)
+        transaction = receipt.transaction
+        if transaction.ended_at is None:
+            self.gate.shut(transaction.id)
+            course = self._course(transaction.evse)
+            course.transaction = transaction.id
+            course.noted_s = received.monotonic_s
+        self.desk.post(TransactionChanged(transaction=transaction))
+        return receipt
+
+    async def note(
+        self, noted: TransactionNoted, received: Received, *, due: bool
+    ) -> TransactionReceipt | None:
+        """Book progress and report it.
+
+        Args:
+            noted: What was heard.
+            received: When.
+            due: True: at once. False: only when the last note is old, or there was none.
+
+        Returns:
+            The receipt; None when nothing was booked or the transaction is unknown.
+        """
+        evse = noted.evse or self.evse_of(noted.id)
+        if evse is not None and not due:
+            course = self._course(evse)
+            is_recent = course.noted_s is not None and (
+                received.monotonic_s - course.noted_s < NOTE_EVERY_S
+            )
+            if course.transaction == noted.id and is_recent:
+                return None
+        receipt = await self.desk.note_transaction(noted)
+        if receipt is None:
+            return None
+        transaction = receipt.transaction
+        course = self._course(transaction.evse)
+        if transaction.ended_at is None:
+            course.transaction = transaction.id
+            course.noted_s = received.monotonic_s
+        self.desk.post(TransactionChanged(transaction=transaction))
+        return receipt
+
+    async def close(self, closed: TransactionClosed) -> TransactionReceipt | None:
+        """Book an end and report it."""
+        self._ended = [*self._ended, closed.id][-REMEMBERED_ENDS:]
+        for course in self._courses.values():
+            if course.transaction == closed.id:
+                course.transaction = None
+                course.noted_s = None
+        receipt = await self.desk.close_transaction(closed)
+        if receipt is not None:
+            self.desk.post(TransactionChanged(transaction=receipt.transaction))
+        return receipt
+
+    @staticmethod
+    def booked_at(text: object, received: Received) -> datetime:
+        """Return the time under which a message is booked."""
+        return booked_time(text, received.at)
+
+    def _course(self, evse: EvseId) -> _EvseCourse:
+        return self._courses.setdefault(evse, _EvseCourse())

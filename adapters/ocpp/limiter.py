@@ -1,0 +1,303 @@
+"""Carries out limits: tries the forms a station may take, remembers which one it took."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from adapters.ocpp.capabilities import Capabilities
+from adapters.ocpp.dialect import Caller, CallFailed
+from adapters.ocpp.intake import Intake
+from adapters.ocpp.profiles import (
+    ChargingProfile,
+    LeaseStanding,
+    ProfileForm,
+    Purpose,
+    default_forms,
+    limit_forms,
+    profile_for,
+    round_down_a,
+)
+from adapters.ocpp.translation import DialectSettings
+from controller.commands import (
+    Applied,
+    CommandResult,
+    NotConnected,
+    Rejected,
+    SetLimit,
+    TimedOut,
+)
+from controller.ports import Clock
+from controller.site import EvseId
+from controller.station import FallbackConfirmed, LeaseMode, LeaseModeFound
+from controller.transaction import TransactionId
+
+log = structlog.get_logger(__name__)
+
+TRIES = 3
+"""Forms tried per command; further ones have to wait for the next command."""
+SAME_A = 0.05
+SKEW_PART = 4.0
+"""A clock off by more than this part of the lease cannot judge `validTo` (facts 1.7)."""
+UNSUPPORTED = ("NotImplemented", "NotSupported")
+"""CALLERROR codes of a station without smart charging."""
+REFUSALS_TO_DOUBT = 3
+"""Commands in a row that a form which once worked has to be refused for, before weaker ones are tried."""
+
+
+class Limiter:
+    """Turns SetLimit into charging profiles. One per connection."""
+
+    def __init__(
+        self,
+        caller: Caller,
+        *,
+        intake: Intake,
+        clock: Clock,
+        settings: DialectSettings,
+        capabilities: Capabilities,
+        write: Callable[[ChargingProfile], dict[str, Any]],
+        transaction_may_be_left_out: bool,
+    ) -> None:
+        self._caller = caller
+        self._intake = intake
+        self._clock = clock
+        self._settings = settings
+        self._capabilities = capabilities
+        self._write = write
+        self._transaction_may_be_left_out = transaction_may_be_left_out
+        self._latest: dict[EvseId, SetLimit] = {}
+        self._sent_a: dict[EvseId, float] = {}
+        self._refused: dict[EvseId, tuple[TransactionId, set[ProfileForm]]] = {}
+        self._refusals: dict[EvseId, int] = {}
+        self._clock_is_wrong = False
+
+    async def apply(self, command: SetLimit) -> CommandResult:
+        """Carry out one limit within the command timeout."""
+        self._latest[command.evse] = command
+        try:
+            async with asyncio.timeout(self._settings.command_timeout_s):
+                return await self._carry_out(command)
+        except TimeoutError:
+            return TimedOut()
+        except CallFailed as failed:
+            if failed.code in UNSUPPORTED:
+                self.set_mode(LeaseMode.UNCONTROLLABLE)
+            return result_of(failed)
+
+    def set_mode(self, mode: LeaseMode) -> None:
+        """Report how the station takes limits, when that is news."""
+        if mode is not self._capabilities.lease_mode:
+            self._capabilities.lease_mode = mode
+            self._intake.desk.post(LeaseModeFound(station=self._intake.station, mode=mode))
+
+    def hold_default(self, evse: EvseId, default_a: float) -> None:
+        """Book and report what the station confirmed to hold as its default."""
+        self._capabilities.defaults_a[evse] = default_a
+        self._intake.desk.post(FallbackConfirmed(evse=evse, fallback_a=default_a))
+
+    async def _carry_out(self, command: SetLimit) -> CommandResult:
+        fallback_a = self._intake.desk.fallback_a(command.evse)
+        if fallback_a is None:
+            return Rejected(reason=f"{command.evse} is not in the site file")
+        try:
+            limit_a = round_down_a(command.limit_a)
+        except ValueError as error:
+            return Rejected(reason=str(error))
+        if command.transaction is None:
+            return await self._set_idle(command, limit_a, fallback_a)
+        await self._intake.gate.passed(command.transaction)
+        if self._intake.has_ended(command.transaction):
+            return Rejected(reason="the transaction has ended")
+        return await self._set_running(command, command.transaction, limit_a, fallback_a)
+
+    # --- without a transaction
+
+    async def _set_idle(
+        self, command: SetLimit, limit_a: float, fallback_a: float
+    ) -> CommandResult:
+        """Lower or restore the default of an EVSE without a transaction; it can hold no lease."""
+        if limit_a > fallback_a + SAME_A:
+            return Rejected(reason="no transaction: only the fallback or less can be set")
+        held_a = self._capabilities.defaults_a.get(command.evse)
+        if held_a is not None and abs(held_a - limit_a) <= SAME_A:
+            return Applied(self_expiring=False)
+        result = await self._set_default(command, limit_a)
+        if isinstance(result, Applied):
+            self._settle(command.evse, limit_a)
+        return result
+
+    async def _set_default(self, command: SetLimit, limit_a: float) -> CommandResult:
+        known = self._capabilities.default_form
+        forms = (known,) if known is not None else default_forms(self._capabilities.units)
+        reason = ""
+        for form in forms[:TRIES]:
+            if self._latest[command.evse] is not command:
+                return NotConnected()
+            reason = await self._try(form, command, limit_a)
+            if not reason:
+                self._capabilities.default_form = form
+                self.hold_default(command.evse, limit_a)
+                return Applied(self_expiring=False)
+        return Rejected(reason=reason)
+
+    # --- with a transaction
+
+    async def _set_running(
+        self, command: SetLimit, transaction: TransactionId, limit_a: float, fallback_a: float
+    ) -> CommandResult:
+        """Try the forms in turn; a newer command for the EVSE ends the attempt at once."""
+        refused = self._refused_forms(command.evse, transaction)
+        forms = self._forms(command, refused)
+        reason = "refused in every form"
+        for form in forms[:TRIES]:
+            if self._latest[command.evse] is not command:
+                return NotConnected()
+            if self._intake.has_ended(transaction):
+                return Rejected(reason="the transaction has ended")
+            reason = await self._try(form, command, limit_a)
+            if not reason:
+                return await self._accepted(form, command, limit_a, fallback_a)
+            refused.add(form)
+        self._count_refusal(command.evse, refused, is_last=len(forms) <= TRIES)
+        return Rejected(reason=reason)
+
+    def _refused_forms(self, evse: EvseId, transaction: TransactionId) -> set[ProfileForm]:
+        """Return the forms refused in this transaction; another transaction is another chance."""
+        known = self._refused.get(evse)
+        if known is None or known[0] != transaction:
+            known = (transaction, set())
+            self._refused[evse] = known
+        return known[1]
+
+    def _forms(self, command: SetLimit, refused: set[ProfileForm]) -> tuple[ProfileForm, ...]:
+        """Return the forms to try, the one that worked last first.
+
+        A form that once worked is not given up for one refusal: the transaction may just be over.
+        """
+        capabilities = self._capabilities
+        forms = limit_forms(
+            capabilities.units,
+            self._level(),
+            standing=self._standing(command),
+            transaction_may_be_left_out=self._transaction_may_be_left_out,
+        )
+        known = capabilities.limit_form
+        if known in forms and known is not None:
+            if known.is_leased and self._refusals.get(command.evse, 0) < REFUSALS_TO_DOUBT:
+                forms = tuple(f for f in forms if f.is_leased)
+                return (known, *(f for f in forms if f != known and f not in refused))
+            return (known, *(f for f in forms if f != known and f not in refused))
+        return tuple(f for f in forms if f not in refused)
+
+    def _level(self) -> int | None:
+        """Return the highest level; a station that holds one profile only counts as one level."""
+        most = self._capabilities.most_profiles
+        return 0 if most is not None and most < 2 else self._capabilities.highest_level
+
+    def _standing(self, command: SetLimit) -> LeaseStanding:
+        skew_s = self._intake.skew.value_s or 0.0
+        is_wrong = abs(skew_s) > command.lease_s / SKEW_PART
+        if is_wrong != self._clock_is_wrong:
+            self._clock_is_wrong = is_wrong
+            event = "station.clock_wrong" if is_wrong else "station.clock_right"
+            log.warning(event, station=self._intake.station, skew_s=round(skew_s, 1))
+        if command.evse in self._capabilities.refused_defaults:
+            return LeaseStanding.NO_DEFAULT
+        return LeaseStanding.CLOCK_WRONG if is_wrong else LeaseStanding.POSSIBLE
+
+    async def _try(self, form: ProfileForm, command: SetLimit, limit_a: float) -> str:
+        """Send one profile.
+
+        Returns:
+            Why it was refused; empty when it was accepted.
+
+        Raises:
+            CallFailed: There was no answer to judge by.
+        """
+        evse = command.evse
+        place = int(evse.rpartition("/")[2])
+        if form.purpose is Purpose.TX_DEFAULT:
+            place = self._capabilities.default_places.get(evse, place)
+        profile = profile_for(
+            form,
+            connector=place,
+            limit_a=limit_a,
+            wiring=self._settings.wiring(evse),
+            station_now=self._intake.skew.station_time(self._clock.now()),
+            lease_s=command.lease_s,
+            transaction=command.transaction,
+        )
+        urgent = self._is_decrease(evse, limit_a)
+        self._sent_a[evse] = max(limit_a, self._sent_a.get(evse, 0.0))
+        try:
+            answer = await self._caller.call(
+                "SetChargingProfile",
+                self._write(profile),
+                urgent=urgent,
+                replaces=f"limit:{evse}",
+            )
+        except CallFailed as failed:
+            if failed.kind != "error" or failed.code in UNSUPPORTED:
+                raise
+            return f"{failed.code} {failed.description}".strip()
+        status = str(answer.get("status", ""))
+        if status == "Accepted":
+            return ""
+        info = answer.get("statusInfo") or {}
+        return " ".join(part for part in (status or "no status", info.get("reasonCode")) if part)
+
+    def _is_decrease(self, evse: EvseId, limit_a: float) -> bool:
+        """Whether the limit is below all that may still be in force; then it goes first."""
+        sent_a = self._sent_a.get(evse)
+        if sent_a is None:
+            return limit_a <= (self._intake.desk.fallback_a(evse) or 0.0) + SAME_A
+        return limit_a < sent_a - SAME_A
+
+    async def _accepted(
+        self, form: ProfileForm, command: SetLimit, limit_a: float, fallback_a: float
+    ) -> CommandResult:
+        """Book an accepted limit; a lease wants the fallback below it, not an old permanent limit."""
+        if self._standing(command) is LeaseStanding.POSSIBLE:
+            self._capabilities.limit_form = form
+        self._refusals[command.evse] = 0
+        self._settle(command.evse, limit_a)
+        if not form.is_leased:
+            if form.purpose is Purpose.TX_DEFAULT:
+                self.hold_default(command.evse, limit_a)
+            self.set_mode(LeaseMode.PERMANENT)
+            return Applied(self_expiring=False)
+        held_a = self._capabilities.defaults_a.get(command.evse)
+        if held_a is not None and held_a > fallback_a + SAME_A:
+            restored = await self._set_default(command, fallback_a)
+            if not isinstance(restored, Applied):
+                return Applied(self_expiring=False)
+        self.set_mode(LeaseMode.LEASED)
+        return Applied(self_expiring=True)
+
+    def _settle(self, evse: EvseId, limit_a: float) -> None:
+        self._sent_a[evse] = limit_a
+        self._intake.set_limit(evse, limit_a)
+
+    def _count_refusal(self, evse: EvseId, refused: set[ProfileForm], *, is_last: bool) -> None:
+        self._refusals[evse] = self._refusals.get(evse, 0) + 1
+        if not is_last:
+            return
+        refused.clear()
+        known = self._capabilities.limit_form
+        if known is None or self._refusals[evse] > REFUSALS_TO_DOUBT:
+            self.set_mode(LeaseMode.UNCONTROLLABLE)
+
+
+def result_of(failed: CallFailed) -> CommandResult:
+    """Turn a failed CALL into a result; where it may have been taken, that is what is said."""
+    match failed.kind:
+        case "error":
+            return Rejected(reason=f"{failed.code} {failed.description}".strip())
+        case "closed" if failed.code == "Superseded":
+            return NotConnected()
+        case "timeout" | "closed" | "invalid":
+            return TimedOut()
