@@ -130,21 +130,29 @@ RESULTS = st.sampled_from(
 def test_no_station_ever_holds_more_than_the_ledger_says(
     steps: list[tuple[float, CommandResult, float, bool]],
 ) -> None:
-    """A station that may or may not have heard, and follows within 10 s, stays within the ledger."""
+    """A station draws at most the highest limit that was in force during the last ten seconds."""
     account, now_s = Account(), 0.0
-    in_force_a, until_s, followed_s = FALLBACK_A, float("inf"), 0.0
-    before_a = FALLBACK_A
+    in_force: list[tuple[float, float]] = [(-1000.0, FALLBACK_A)]
+    ends_s = float("inf")
     for limit_a, result, wait_s, heard in steps:
         account = grant(account, limit_a, now_s)
-        took_effect = isinstance(result, Applied) or (isinstance(result, TimedOut) and heard)
-        if took_effect:
-            still_a = max(before_a, in_force_a) if now_s - followed_s < SETTLE_S else in_force_a
-            before_a, in_force_a = still_a, limit_a
-            until_s, followed_s = now_s + 300.0, now_s
+        if isinstance(result, Applied) or (isinstance(result, TimedOut) and heard):
+            in_force.append((now_s, limit_a))
+            ends_s = now_s + 300.0
         account = answer(account, result, now_s, now_s)
         now_s += wait_s
-        if now_s > until_s:
-            in_force_a, until_s = FALLBACK_A, float("inf")
-        may_draw_a = max(before_a, in_force_a) if now_s - followed_s < SETTLE_S else in_force_a
-        assert committed(account, now_s) >= may_draw_a - 1e-9
+        if now_s > ends_s:
+            in_force.append((ends_s, FALLBACK_A))
+            ends_s = float("inf")
+        assert committed(account, now_s) >= highest_of_late_a(in_force, now_s) - 1e-9
         account = ledger.tidied(account, now_s=now_s, settle_s=SETTLE_S)
+
+
+def highest_of_late_a(in_force: list[tuple[float, float]], now_s: float) -> float:
+    """The highest limit that was in force at some time during the last ten seconds. [A]."""
+    ends_s = [start_s for start_s, _ in in_force[1:]] + [float("inf")]
+    return max(
+        limit_a
+        for (_, limit_a), end_s in zip(in_force, ends_s, strict=True)
+        if end_s > now_s - SETTLE_S + 1e-6
+    )
