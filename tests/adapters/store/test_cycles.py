@@ -135,8 +135,9 @@ def test_value_that_cannot_be_encoded_costs_only_its_own_cycle(tmp_path: Path) -
     async def scenario() -> None:
         async with opened(tmp_path / "w.db") as store:
             strange = replace(a_plan(), method=object())  # type: ignore[arg-type]
-            store.record(a_snapshot(0, a_site()), strange, "")
-            store.record(a_snapshot(1, a_site()), a_plan(), "")
+            site = a_site()
+            store.record(a_snapshot(0, site), strange, "")
+            store.record(a_snapshot(1, site), a_plan(), "")
             await store.flush()
             records = await store.cycles(**SPAN, limit=9)
             assert [(r.at - NOON).seconds for r in records] == [1]

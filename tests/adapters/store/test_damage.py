@@ -172,6 +172,8 @@ def test_locked_file_is_not_taken_for_damaged(tmp_path: Path) -> None:
 
 def test_only_the_owner_may_read(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "er" / "w.db"
+    path.parent.mkdir(parents=True)
+    path.touch(0o644)
 
     async def scenario() -> None:
         async with opened(path) as store:
@@ -185,3 +187,9 @@ def test_only_the_owner_may_read(tmp_path: Path) -> None:
                 assert secret.encode() not in content
 
     run(scenario)
+
+
+def test_missing_directories_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "er" / "w.db"
+    assert stored_after_recovery(path, []) == 0
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
