@@ -1,6 +1,4 @@
-"""The three-phase vocabulary of the optimizer, for everyone outside of it."""
-
-from __future__ import annotations
+"""Three-phase values, re-exported for the controller and the adapters."""
 
 from optimizer.phases import PHASES as PHASES
 from optimizer.phases import ZERO as ZERO
