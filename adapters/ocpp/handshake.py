@@ -48,7 +48,7 @@ def identity_of(target: str) -> str | None:
         path = path.partition("://")[2].partition("/")[2]
     segment = next((part for part in reversed(path.split("/")) if part), "")
     try:
-        identity = unquote(segment, errors="strict").strip()
+        identity = unquote(segment, errors="strict").strip(" ")
     except UnicodeDecodeError:
         return None
     return identity if 0 < len(identity) <= MAX_IDENTITY and identity.isprintable() else None

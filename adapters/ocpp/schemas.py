@@ -12,7 +12,6 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from importlib import resources
-from itertools import islice
 from typing import Any
 
 import jsonschema_rs
@@ -34,7 +33,10 @@ _FOLDERS = {OCPP16: "v16", OCPP201: "v201"}
 _REQUEST_SUFFIX = {OCPP16: "", OCPP201: "Request"}
 _PASSES = 4
 """A repair may uncover the next defect; more rounds than this are garbage."""
-_MAX_ERRORS = 2000
+_MAX_VALUES = 3000
+"""Finding every error costs about 16 us each; larger payloads are repaired without their samples."""
+_MAX_LIMIT = 1e7
+"""Largest limit ever sent: 10 MW. [W]"""
 _SAMPLE_LISTS = frozenset({"meterValue", "sampledValue", "transactionData"})
 _CODES_201 = {
     "type": "TypeConstraintViolation",
@@ -155,6 +157,13 @@ def _unknown(action: str, payload: dict[str, Any]) -> Checked:
     return Checked(payload=payload, fault=Fault(code="NotImplemented", description=description))
 
 
+def _is_signalable(limit: float) -> bool:
+    """Say whether a limit in amperes or watts is a multiple of 0.1 within reason."""
+    if not math.isfinite(limit) or not 0 <= limit <= _MAX_LIMIT:
+        return False
+    return abs(limit * 10 - round(limit * 10)) < 1e-6
+
+
 def _limit_fault(given: Any, exact: Any) -> Fault | None:
     """Round every limit that is a decimal up to float noise; anything else is a fault.
 
@@ -166,10 +175,10 @@ def _limit_fault(given: Any, exact: Any) -> Fault | None:
         pairs = [(value, exact[key]) for key, value in given.items() if key != "limit"]
         limit = given.get("limit")
         if isinstance(limit, int | float):
-            if not math.isfinite(limit) or limit < 0 or abs(limit * 10 - round(limit * 10)) > 1e-6:
+            if not _is_signalable(limit):
                 return Fault(
                     code="PropertyConstraintViolation",
-                    description=f"limit {limit} is not a positive multiple of 0.1",
+                    description=f"limit {limit} is not a multiple of 0.1 from 0",
                 )
             exact["limit"] = round(limit, 1)
     elif isinstance(given, list):
@@ -187,8 +196,13 @@ def _repaired(
     """Repair in rounds until the payload is valid or a round changes nothing for the better."""
     notes: dict[str, None] = {}
     first_fault: Fault | None = None
+    if _exceeds(payload, _MAX_VALUES):
+        payload = {k: [] if k in _SAMPLE_LISTS else v for k, v in payload.items()}
+        notes["too large to repair, samples left out"] = None
+        if _exceeds(payload, _MAX_VALUES):
+            return Checked(payload=payload, repairs=tuple(notes), fault=_too_large(protocol))
     for _ in range(_PASSES):
-        errors = list(islice(validator.iter_errors(payload), _MAX_ERRORS))
+        errors = list(validator.iter_errors(payload))
         if not errors:
             return Checked(payload=payload, repairs=tuple(notes))
         unusable = False
@@ -201,6 +215,25 @@ def _repaired(
             break
     fault = first_fault or _fault(protocol, next(validator.iter_errors(payload)))
     return Checked(payload=payload, repairs=tuple(notes), fault=fault)
+
+
+def _exceeds(payload: dict[str, Any], limit: int) -> bool:
+    """Say whether a payload holds more values than a limit."""
+    count = 0
+    waiting: list[Any] = [payload]
+    while waiting:
+        value = waiting.pop()
+        children = value.values() if isinstance(value, dict) else value
+        count += len(children)
+        if count > limit:
+            return True
+        waiting.extend(child for child in children if isinstance(child, dict | list))
+    return False
+
+
+def _too_large(protocol: str) -> Fault:
+    code = _CODES[protocol]["additionalProperties"]
+    return Fault(code=code, description="not valid, and too large to repair")
 
 
 _Mended = tuple[list[str | int] | None, str, jsonschema_rs.ValidationError]

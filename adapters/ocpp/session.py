@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from adapters.ocpp import frames
 from adapters.ocpp.dialect import CallError, CallFailed, Dialect, Received
 from adapters.ocpp.redaction import redacted
-from adapters.ocpp.schemas import check_inbound, check_outbound
+from adapters.ocpp.schemas import Checked, check_inbound, check_outbound
 from adapters.ocpp.settings import OcppSettings
 from adapters.ocpp.throttle import Bucket
 from controller.ports import Clock, StationDesk
@@ -36,6 +36,8 @@ _CLOSE_AFTER_TIMEOUTS: Final = 3
 _RESULT_COST: Final = 0.05
 """Tokens of an answer frame: it is looked up and dropped when unknown, no handler runs."""
 _BYTES_PER_TOKEN: Final = 8192
+_TOKENS_PER_BUSY_S: Final = 1000.0
+"""Tokens of a second spent on checking and repairing. [1/s]"""
 _MAX_REPAIRS_KNOWN: Final = 200
 _ON_CLOSE_S: Final = 10.0
 
@@ -356,8 +358,7 @@ class Session:
         return frames.encode_error(call.unique_id, "InternalError", "")
 
     async def _handled(self, dialect: Dialect, call: frames.Call, received: Received) -> str:
-        checked = check_inbound(self.protocol, call.action, call.payload)
-        self._note_repairs(call.action, checked.repairs)
+        checked = await self._checked(call)
         if checked.fault is not None:
             self._complain(
                 "ocpp.refused", action=call.action[:40], reason=checked.fault.description
@@ -370,6 +371,17 @@ class Session:
             self._complain("ocpp.bad_answer", action=call.action, reason=answer.fault.description)
             raise CallError("InternalError")
         return frames.encode_result(call.unique_id, answer.payload)
+
+    async def _checked(self, call: frames.Call) -> Checked:
+        """Check a CALL; a station whose messages take long to check is served more slowly."""
+        began_s = self._loop.time()
+        checked = check_inbound(self.protocol, call.action, call.payload)
+        self._note_repairs(call.action, checked.repairs)
+        now_s = self._loop.time()
+        delay_s = self._bucket.spend((now_s - began_s) * _TOKENS_PER_BUSY_S, now_s)
+        if delay_s > 0.0:
+            await asyncio.sleep(delay_s)
+        return checked
 
     # --- living and ending ------------------------------------------------------------------------
 
@@ -396,7 +408,8 @@ class Session:
     def abort(self) -> None:
         """Cut the connection without a closing handshake."""
         self._is_closed = True
-        self._socket.transport.abort()
+        if not self._socket.transport.is_closing():
+            self._socket.transport.abort()
 
     async def is_alive(self, timeout_s: float) -> bool:
         """Ping the station; any frame counts as an answer, since some never send pongs."""
