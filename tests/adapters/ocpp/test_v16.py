@@ -218,6 +218,15 @@ def test_queued_values_never_become_samples() -> None:
     run(body)
 
 
+def test_values_from_before_the_connection_are_not_live() -> None:
+    async def body() -> None:
+        site = connected()
+        await site.tell("MeterValues", meter_values(site, AMPS, before_s=10.0))
+        assert site.desk.of(EvseSampled) == []
+
+    run(body)
+
+
 def test_a_wrong_clock_is_learned_from_steady_values() -> None:
     async def body() -> None:
         site = connected()
@@ -275,6 +284,19 @@ def test_a_register_in_kwh_called_wh_is_found_out() -> None:
             await site.tell("MeterValues", meter_values(site, value, power))
             site.clock.advance(10)
         assert site.desk.of(EvseSampled)[-1].sample.energy_wh == pytest.approx(500_275, abs=1)
+
+    run(body)
+
+
+def test_a_vehicle_that_starts_does_not_make_the_register_look_wrong() -> None:
+    async def body() -> None:
+        site = connected()
+        course = [(500.0, 0), (500.0, 0), (500.01, 0), (500.1, 11000), (530.0, 11000)]
+        for register, power_w in course:
+            power = {"value": str(power_w), "measurand": "Power.Active.Import"}
+            await site.tell("MeterValues", meter_values(site, {"value": str(register)}, power))
+            site.clock.advance(10)
+        assert site.desk.of(EvseSampled)[-1].sample.energy_wh == 530.0
 
     run(body)
 
@@ -427,6 +449,23 @@ def test_a_station_without_tx_profiles_holds_the_limit_as_its_default() -> None:
         # Without a transaction the fallback is put back.
         assert await site.dialect.apply(limit(6.0, None)) == Applied(self_expiring=False)
         assert site.desk.of(FallbackConfirmed)[-1].fallback_a == 6.0
+
+    run(body)
+
+
+def test_a_lease_puts_the_fallback_back_below_it() -> None:
+    async def body() -> None:
+        site = connected(script=rejecting("TxProfile"))
+        await site.provision()
+        while await site.dialect.apply(limit(16.0)) != Applied(self_expiring=False):
+            pass
+        site.station.script = accept_everything
+        site.dialect.capabilities.limit_form = None
+        assert await site.dialect.apply(limit(16.0, "1000003")) == Applied(self_expiring=True)
+        purposes = [p["chargingProfilePurpose"] for p in site.profiles()[-2:]]
+        assert purposes == ["TxProfile", "TxDefaultProfile"]
+        assert site.desk.of(FallbackConfirmed)[-1].fallback_a == 6.0
+        assert site.desk.of(LeaseModeFound)[-1].mode is LeaseMode.LEASED
 
     run(body)
 

@@ -48,7 +48,7 @@ def event(
     evse: int | None = 1,
     state: str | None = None,
     token: str | None = None,
-    kind_of_token: str = "ISO14443",
+    type_: str = "ISO14443",
     before_s: float = 0.0,
     **rest: Any,
 ) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def event(
     if evse is not None:
         payload["evse"] = {"id": evse, "connectorId": 1}
     if token is not None:
-        payload["idToken"] = {"idToken": token, "type": kind_of_token}
+        payload["idToken"] = {"idToken": token, "type": type_}
     if sampled:
         value = {"timestamp": stamp(site.clock, before_s), "sampledValue": list(sampled)}
         payload["meterValue"] = [value]
@@ -278,7 +278,7 @@ def test_tokens(status_: TokenStatus, wire: str) -> None:
 def test_without_authorization_there_is_nobody_to_ask_for() -> None:
     async def body() -> None:
         site = connected(tokens={"": TokenStatus.BLOCKED})
-        start = event(site, "Started", token="", kind_of_token="NoAuthorization")
+        start = event(site, "Started", token="", type_="NoAuthorization")
         answer = await site.tell("TransactionEvent", start)
         assert answer == {"idTokenInfo": {"status": "Accepted"}}
         assert site.desk.opened[0].id_token is None
