@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 SKEW_WINDOW = 10
 """Offsets that the median is taken over (design facts 1.7)."""
-LIVE_S = 20.0
+LIVE_S = 5.0
 """An offset at most so far below the estimate (at first: below zero) needs no proof. [s]"""
 PACE_S = 5.0
 """Two messages at least so far apart, whose offsets agree, show a running clock. [s]"""

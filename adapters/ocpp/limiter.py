@@ -44,6 +44,8 @@ SKEW_PART = 4.0
 """A clock off by more than this part of the lease cannot judge `validTo` (facts 1.7)."""
 UNSUPPORTED = ("NotImplemented", "NotSupported")
 """CALLERROR codes of a station without smart charging."""
+NEVER_SENT = ("Superseded", "OutboxFull")
+"""Codes of calls that were dropped while they waited."""
 REFUSALS_TO_DOUBT = 3
 """Commands in a row that a form which once worked has to be refused for, before weaker ones are tried."""
 
@@ -97,6 +99,7 @@ class Limiter:
     def hold_default(self, evse: EvseId, default_a: float) -> None:
         """Book and report what the station confirmed to hold as its default."""
         self._capabilities.defaults_a[evse] = default_a
+        self._capabilities.refused_defaults.discard(evse)
         self._intake.desk.post(FallbackConfirmed(evse=evse, fallback_a=default_a))
 
     async def _carry_out(self, command: SetLimit) -> CommandResult:
@@ -271,12 +274,18 @@ class Limiter:
             self.set_mode(LeaseMode.PERMANENT)
             return Applied(self_expiring=False)
         held_a = self._capabilities.defaults_a.get(command.evse)
-        if held_a is not None and held_a > fallback_a + SAME_A:
-            restored = await self._set_default(command, fallback_a)
-            if not isinstance(restored, Applied):
-                return Applied(self_expiring=False)
+        is_above = held_a is not None and held_a > fallback_a + SAME_A
+        if is_above and not await self._restore(command, fallback_a):
+            return Applied(self_expiring=False)
         self.set_mode(LeaseMode.LEASED)
         return Applied(self_expiring=True)
+
+    async def _restore(self, command: SetLimit, fallback_a: float) -> bool:
+        """Put the fallback back below an accepted lease; a failure here never undoes the lease."""
+        try:
+            return isinstance(await self._set_default(command, fallback_a), Applied)
+        except CallFailed:
+            return False
 
     def _settle(self, evse: EvseId, limit_a: float) -> None:
         self._sent_a[evse] = limit_a
@@ -297,7 +306,7 @@ def result_of(failed: CallFailed) -> CommandResult:
     match failed.kind:
         case "error":
             return Rejected(reason=f"{failed.code} {failed.description}".strip())
-        case "closed" if failed.code == "Superseded":
+        case "closed" if failed.code in NEVER_SENT:
             return NotConnected()
         case "timeout" | "closed" | "invalid":
             return TimedOut()
