@@ -1,0 +1,160 @@
+"""A valid document as domain values and settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from adapters.config.keys import (
+    CircuitEntry,
+    EvseEntry,
+    InfluxSection,
+    PhaseLoads,
+    PhaseRatings,
+    PolicySection,
+    SiteDocument,
+    StationEntry,
+)
+from adapters.config.settings import (
+    HttpSettings,
+    InfluxApi,
+    InfluxSettings,
+    OcppSettings,
+    StoreSettings,
+    UnknownTokens,
+)
+from adapters.config.spelling import parse_listen, parse_rotation
+from controller.phases import ZERO, PhaseCurrents
+from controller.policy import Policy
+from controller.site import (
+    Circuit,
+    CircuitId,
+    Evse,
+    Meter,
+    MeterId,
+    ProtectiveDevice,
+    Site,
+    Station,
+    StationId,
+    evse_id,
+)
+
+DEFAULT_ROTATION: Final = "RST"
+
+
+def to_site(document: SiteDocument) -> Site:
+    """Build the site. Ids are sorted, so that the order in the file changes nothing."""
+    return Site(
+        id=document.site.id,
+        name=document.site.name,
+        timezone=document.site.timezone,
+        voltage_v=document.site.voltage_v,
+        circuits={
+            CircuitId(name): to_circuit(name, entry)
+            for name, entry in sorted(document.circuits.items())
+        },
+        stations={
+            StationId(name): _station(StationId(name), entry)
+            for name, entry in sorted(document.stations.items())
+        },
+        meters={
+            MeterId(name): Meter(
+                id=MeterId(name),
+                model=entry.model,
+                connection=entry.connection,
+                unit=entry.unit,
+                interval_s=entry.interval_s,
+            )
+            for name, entry in sorted(document.meters.items())
+        },
+    )
+
+
+def to_circuit(name: str, entry: CircuitEntry) -> Circuit:
+    """Build one circuit."""
+    return Circuit(
+        id=CircuitId(name),
+        parent=None if entry.parent is None else CircuitId(entry.parent),
+        limit_a=to_phases(entry.limit_a),
+        device=ProtectiveDevice(entry.device),
+        meter=None if entry.meter is None else MeterId(entry.meter),
+        building_peak_a=ZERO if entry.building_peak_a is None else to_phases(entry.building_peak_a),
+        margin_a=entry.margin_a,
+    )
+
+
+def to_evse(station: StationId, number: int, entry: EvseEntry, circuit: str) -> Evse:
+    """Build one EVSE."""
+    return Evse(
+        id=evse_id(station, number),
+        station=station,
+        number=number,
+        circuit=CircuitId(circuit),
+        phases=entry.phases,
+        rotation=parse_rotation(entry.rotation or DEFAULT_ROTATION),
+        min_a=entry.min_a,
+        max_a=entry.max_a,
+        step_a=entry.step_a,
+        fallback_a=entry.min_a if entry.fallback_a is None else entry.fallback_a,
+        holds_lease=entry.holds_lease,
+        priority=entry.priority,
+    )
+
+
+def to_policy(section: PolicySection) -> Policy:
+    """Build the policy."""
+    return Policy(**section.model_dump())
+
+
+def to_ocpp(document: SiteDocument) -> OcppSettings:
+    """Build the settings of the OCPP server."""
+    return OcppSettings(
+        listen=parse_listen(document.ocpp.listen),
+        security_profile=document.ocpp.security_profile,
+        unknown_tokens=UnknownTokens(document.ocpp.unknown_tokens),
+    )
+
+
+def to_http(document: SiteDocument) -> HttpSettings:
+    """Build the settings of the dashboard and the API."""
+    return HttpSettings(listen=parse_listen(document.http.listen))
+
+
+def to_store(document: SiteDocument, folder: Path) -> StoreSettings:
+    """Build the settings of the embedded database; its path is relative to `folder`."""
+    return StoreSettings(path=folder.absolute() / document.store.path)
+
+
+def to_influx(section: InfluxSection | None) -> InfluxSettings | None:
+    """Build the settings of the upload. None: nothing is uploaded."""
+    if section is None:
+        return None
+    return InfluxSettings(
+        url=section.url,
+        api=InfluxApi(section.api),
+        org=section.org,
+        bucket=section.bucket,
+        token_env=section.token_env,
+        database=section.database,
+        retention_policy=section.retention_policy,
+        user_env=section.user_env,
+        password_env=section.password_env,
+        gzip=section.gzip,
+    )
+
+
+def to_phases(value: float | PhaseRatings | PhaseLoads) -> PhaseCurrents:
+    """Read one number for all phases, or one per phase. [A]"""
+    if isinstance(value, PhaseRatings | PhaseLoads):
+        return PhaseCurrents(l1_a=value.l1, l2_a=value.l2, l3_a=value.l3)
+    return PhaseCurrents.balanced(value)
+
+
+def _station(name: StationId, entry: StationEntry) -> Station:
+    numbered = [(int(number), entry.evses[number]) for number in sorted(entry.evses, key=int)]
+    return Station(
+        id=name,
+        evses=tuple(
+            to_evse(name, number, evse, evse.circuit or entry.circuit) for number, evse in numbered
+        ),
+    )

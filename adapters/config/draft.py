@@ -1,0 +1,126 @@
+"""What of a file can be understood although other parts of it may be wrong.
+
+Rules that span several keys run on a draft, so that they report together with wrong types and
+unknown keys, and the reader of the problems needs one round and not three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from adapters.config.keys import (
+    CircuitEntry,
+    EvseEntry,
+    HttpSection,
+    InfluxSection,
+    Keys,
+    MeterEntry,
+    OcppSection,
+    PolicySection,
+)
+from adapters.config.problems import KeyPath
+
+_Entry = TypeVar("_Entry", bound=Keys)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftEvse:
+    """An EVSE and where its circuit is named."""
+
+    station: str
+    number: str
+    entry: EvseEntry
+    circuit: str | None
+    circuit_path: KeyPath
+    """Where the circuit is named: at the EVSE or at its station."""
+
+    @property
+    def path(self) -> KeyPath:
+        """Where the EVSE stands in the file."""
+        return ("stations", self.station, "evses", self.number)
+
+    @property
+    def fallback_a(self) -> float:
+        """What it draws at most when it loses the controller. [A]"""
+        return self.entry.min_a if self.entry.fallback_a is None else self.entry.fallback_a
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """The valid entries of a file, and the ids of all of them."""
+
+    meters: Mapping[str, MeterEntry]
+    meter_ids: frozenset[str]
+    circuits: Mapping[str, CircuitEntry]
+    circuit_ids: frozenset[str]
+    parents: Mapping[str, str | None]
+    """Parent of every circuit, whether the rest of its entry is valid or not."""
+    evses: tuple[DraftEvse, ...]
+    station_ids: tuple[str, ...]
+    policy: PolicySection | None
+    ocpp: OcppSection | None
+    http: HttpSection | None
+    influx: InfluxSection | None
+
+
+def draft_of(data: object) -> Draft:
+    """Pick out of a parsed file what is valid."""
+    meters, circuits = _map(data, "meters"), _map(data, "circuits")
+    stations = _map(data, "stations")
+    return Draft(
+        meters=_entries(MeterEntry, meters),
+        meter_ids=frozenset(meters),
+        circuits=_entries(CircuitEntry, circuits),
+        circuit_ids=frozenset(circuits),
+        parents={circuit: _text(raw, "parent") for circuit, raw in circuits.items()},
+        evses=tuple(evse for name, raw in stations.items() for evse in _evses(name, raw)),
+        station_ids=tuple(stations),
+        policy=_entry(PolicySection, _map(data, "policy")),
+        ocpp=_entry(OcppSection, _map(data, "ocpp")),
+        http=_entry(HttpSection, _map(data, "http")),
+        influx=_entry(InfluxSection, _map(data, "influx")),
+    )
+
+
+def _evses(station: str, raw: object) -> list[DraftEvse]:
+    found: list[DraftEvse] = []
+    for number, entry in _entries(EvseEntry, _map(raw, "evses")).items():
+        at: KeyPath = ("stations", station)
+        if entry.circuit is not None:
+            at = (*at, "evses", number)
+        found.append(
+            DraftEvse(
+                station=station,
+                number=number,
+                entry=entry,
+                circuit=entry.circuit or _text(raw, "circuit"),
+                circuit_path=(*at, "circuit"),
+            )
+        )
+    return found
+
+
+def _entries(model: type[_Entry], maps: Mapping[str, object]) -> dict[str, _Entry]:
+    tried = {name: _entry(model, raw) for name, raw in maps.items()}
+    return {name: entry for name, entry in tried.items() if entry is not None}
+
+
+def _entry(model: type[_Entry], raw: object) -> _Entry | None:
+    try:
+        return model.model_validate(raw)
+    except ValidationError:
+        return None
+
+
+def _map(data: object, key: str) -> Mapping[str, object]:
+    value = data.get(key) if isinstance(data, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _text(data: object, key: str) -> str | None:
+    value = data.get(key) if isinstance(data, dict) else None
+    return value if isinstance(value, str) else None

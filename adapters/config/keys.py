@@ -1,0 +1,331 @@
+"""Every key of a site file, with its type, bounds, default and meaning.
+
+The docstring under a key is its description: the JSON schema and the mends use it.
+Bounds that span several keys are in `rules`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+)
+
+from adapters.config import spelling
+from controller.policy import Policy
+
+ONE_VALUE: Final = "(one value)"
+PER_PHASE: Final = "(per phase)"
+
+_P: Final = Policy()
+
+Name = Annotated[
+    str,
+    AfterValidator(spelling.check_name),
+    Field(json_schema_extra={"pattern": spelling.NAME_PATTERN}),
+]
+StationKey = Annotated[
+    str,
+    AfterValidator(spelling.check_station_id),
+    Field(json_schema_extra={"pattern": spelling.STATION_PATTERN}),
+]
+EvseNumber = Annotated[
+    str,
+    AfterValidator(spelling.check_evse_number),
+    Field(json_schema_extra={"pattern": spelling.EVSE_NUMBER_PATTERN}),
+]
+Variable = Annotated[
+    str,
+    AfterValidator(spelling.check_variable),
+    Field(json_schema_extra={"pattern": spelling.VARIABLE_PATTERN}),
+]
+Label = Annotated[str, AfterValidator(spelling.check_filled), Field(min_length=1, max_length=200)]
+Listen = Annotated[str, AfterValidator(spelling.check_listen)]
+Rating = Annotated[float, Field(gt=0, le=10_000)]
+Current = Annotated[float, Field(ge=0, le=10_000)]
+
+
+def _shape(value: object) -> str:
+    """Tell one number for all phases from a map with one number per phase."""
+    return PER_PHASE if isinstance(value, dict | BaseModel) else ONE_VALUE
+
+
+def _refuse_truth(value: object) -> object:
+    """Keep `true` from passing as 1, which Python takes for the same."""
+    return str(value) if isinstance(value, bool) else value
+
+
+class Keys(BaseModel):
+    """A map of known keys: others are refused, nothing is converted silently."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+
+class PhaseRatings(Keys):
+    """A rating for each phase conductor, where they differ."""
+
+    l1: Rating = Field(examples=[63])
+    """Grid phase L1. [A]"""
+    l2: Rating = Field(examples=[63])
+    """Grid phase L2. [A]"""
+    l3: Rating = Field(examples=[63])
+    """Grid phase L3. [A]"""
+
+
+class PhaseLoads(Keys):
+    """A load for each phase conductor, where they differ."""
+
+    l1: Current = Field(examples=[40])
+    """Grid phase L1. [A]"""
+    l2: Current = Field(examples=[40])
+    """Grid phase L2. [A]"""
+    l3: Current = Field(examples=[40])
+    """Grid phase L3. [A]"""
+
+
+RatingPerPhase = Annotated[
+    Annotated[Rating, Tag(ONE_VALUE)] | Annotated[PhaseRatings, Tag(PER_PHASE)],
+    Discriminator(_shape),
+]
+LoadPerPhase = Annotated[
+    Annotated[Current, Tag(ONE_VALUE)] | Annotated[PhaseLoads, Tag(PER_PHASE)],
+    Discriminator(_shape),
+]
+
+
+class SiteSection(Keys):
+    """What the site is called and where it stands."""
+
+    id: Name = Field(examples=["depot-nord"])
+    """Short name of the site in time series, exports and messages."""
+    name: Label = Field(examples=["Depot Nord"])
+    """Name for people, as it stands on the dashboard."""
+    timezone: Annotated[str, AfterValidator(spelling.check_timezone)] = Field(
+        examples=["Europe/Stockholm"]
+    )
+    """Time zone of the site, by its IANA name."""
+    voltage_v: float = Field(230.0, ge=100, le=300)
+    """Nominal voltage between line and neutral. [V]"""
+
+
+class MeterEntry(Keys):
+    """A meter on Modbus."""
+
+    model: Label = Field(examples=["eastron/sdm630"])
+    """Path of the meter's register map under `config/meters/`."""
+    connection: Annotated[str, AfterValidator(spelling.check_connection)] = Field(
+        examples=["tcp://192.168.1.10:502"]
+    )
+    """`tcp://HOST:PORT`, `rtu+tcp://HOST:PORT` or `rtu:///dev/ttyUSB0?baud=9600&parity=N`."""
+    unit: int = Field(1, ge=0, le=255)
+    """Modbus unit (slave address) of the meter."""
+    interval_s: float = Field(1.0, ge=0.1, le=60)
+    """How often it is read. [s]"""
+
+
+class CircuitEntry(Keys):
+    """A set of conductors behind one protective device."""
+
+    parent: Name | None = Field(None, examples=["main"])
+    """Id of the circuit that feeds this one; only the grid connection has none."""
+    limit_a: RatingPerPhase = Field(examples=[63])
+    """Rating of the protective device: one number, or one per phase as {l1: , l2: , l3: }. [A]"""
+    device: Literal["mcb", "mccb", "gg"] = "mcb"
+    """What protects it: `mcb` (miniature breaker), `mccb` (moulded case) or `gg` (fuse)."""
+    meter: Name | None = Field(None, examples=["main"])
+    """Id of the meter that measures all of this circuit."""
+    building_peak_a: LoadPerPhase | None = Field(None, examples=[140])
+    """The most that everything below other than the stations can draw; needed with a meter. [A]"""
+    margin_a: float = Field(1.0, ge=0, le=10_000)
+    """Kept free below the limit, so that meter noise needs no command. [A]"""
+
+
+class EvseEntry(Keys):
+    """One place to charge; it serves one vehicle at a time."""
+
+    max_a: float = Field(gt=0, le=1000, examples=[32])
+    """Rating of EVSE and cable: what it may draw when nothing limits it. [A]"""
+    min_a: float = Field(6.0, gt=0, le=1000)
+    """Least current that it can signal; below it, it pauses. [A]"""
+    phases: Annotated[Literal[1, 2, 3], BeforeValidator(_refuse_truth)] = 3
+    """Phases wired."""
+    rotation: Annotated[str, AfterValidator(spelling.check_rotation)] | None = Field(
+        None, examples=["RST"]
+    )
+    """Grid phases at the terminals L1, L2, L3: `RST` (default) to `TSR`; single-phase `L1`, `L2`, `L3`."""
+    fallback_a: float | None = Field(None, ge=0, le=1000, examples=[6])
+    """What it draws at most when it loses the controller: 0, or min_a (default) up to max_a. [A]"""
+    step_a: float = Field(0.1, gt=0, le=100)
+    """Resolution of its limit: 0.1, or 1 for stations that know whole amperes only. [A]"""
+    priority: int = Field(0, ge=-100, le=100)
+    """Higher is served first."""
+    holds_lease: bool = True
+    """False: it does not fall back by itself; unreachable, it counts with max_a."""
+    circuit: Name | None = Field(None, examples=["garage-a"])
+    """Id of the circuit of this EVSE, where it differs from the station's."""
+
+
+class StationEntry(Keys):
+    """A charging station and its EVSEs."""
+
+    circuit: Name = Field(examples=["garage-a"])
+    """Id of the circuit that feeds the station."""
+    evses: dict[EvseNumber, EvseEntry] = Field(min_length=1, examples=["{1: {max_a: 32}}"])
+    """Its EVSEs (connectors in OCPP 1.6) by their number, from 1."""
+
+
+class PolicySection(Keys):
+    """Thresholds and times of the controller; the defaults suit most sites."""
+
+    interval_s: float = Field(_P.interval_s, ge=0.5, le=60)
+    """How often the controller decides. [s]"""
+    lease_s: float = Field(_P.lease_s, ge=30, le=86_400)
+    """How long a station keeps a limit above its fallback without hearing from us. [s]"""
+    meter_hold_s: float = Field(_P.meter_hold_s, ge=0.5, le=60)
+    """Meter older than this: nothing rises. [s]"""
+    meter_blind_s: float = Field(_P.meter_blind_s, ge=1, le=600)
+    """Meter older than this: the building counts with building_peak_a. [s]"""
+    meter_fallback_s: float = Field(_P.meter_fallback_s, ge=2, le=3600)
+    """Meter older than this: every EVSE below goes to its fallback. [s]"""
+    meter_frozen_s: float = Field(_P.meter_frozen_s, ge=5, le=3600)
+    """Meter that repeats the same bits for so long while vehicles draw counts as lost. [s]"""
+    recovery_good_s: float = Field(_P.recovery_good_s, ge=0, le=3600)
+    """Good meter data needed after a loss before anything rises. [s]"""
+    recovery_ramp_a: float = Field(_P.recovery_ramp_a, gt=0, le=1000)
+    """Largest rise per EVSE and increase interval while recovering. [A]"""
+    increase_interval_s: float = Field(_P.increase_interval_s, ge=0, le=3600)
+    """An EVSE's limit rises at most so often, a transaction's first rise excepted. [s]"""
+    command_interval_s: float = Field(_P.command_interval_s, ge=0, le=600)
+    """Increases to one EVSE are at least so far apart; decreases never wait. [s]"""
+    increase_dead_band_a: float = Field(_P.increase_dead_band_a, ge=0, le=100)
+    """Smaller increases are not sent. [A]"""
+    decrease_dead_band_a: float = Field(_P.decrease_dead_band_a, ge=0, le=1)
+    """Smaller decreases are not sent. [A]"""
+    calls_per_s: float = Field(_P.calls_per_s, gt=0, le=1000)
+    """Increases and renewals on the whole site; decreases are never throttled. [1/s]"""
+    settle_s: float = Field(_P.settle_s, ge=1, le=120)
+    """Time that EVSE and vehicle have to follow a confirmed limit. [s]"""
+    command_timeout_s: float = Field(_P.command_timeout_s, ge=1, le=120)
+    """How long a station has to answer. [s]"""
+    sample_interval_s: float = Field(_P.sample_interval_s, ge=1, le=900)
+    """How often stations are asked to send meter values. [s]"""
+    sample_stale_s: float = Field(_P.sample_stale_s, ge=2, le=3600)
+    """Station's meter value older than this: it is assumed to draw what it may. [s]"""
+    reclaim_after_s: float = Field(_P.reclaim_after_s, ge=5, le=86_400)
+    """A vehicle that leaves current unused for so long gives it back. [s]"""
+    reclaim_gap_a: float = Field(_P.reclaim_gap_a, ge=0, le=100)
+    """How much must be unused for that. [A]"""
+    reclaim_room_a: float = Field(_P.reclaim_room_a, ge=0, le=100)
+    """Left above what the vehicle takes, so that it can ask for more by taking it. [A]"""
+    disobey_after_s: float = Field(_P.disobey_after_s, ge=5, le=3600)
+    """A station that draws more than its limit for so long is reported. [s]"""
+    disobey_gap_a: float = Field(_P.disobey_gap_a, ge=0, le=100)
+    """Excess that is not yet disobedience. [A]"""
+    disobey_ratio: float = Field(_P.disobey_ratio, ge=0, le=1)
+    """The same as a fraction of the limit; the larger of both counts."""
+    min_on_s: float = Field(_P.min_on_s, ge=0, le=86_400)
+    """A vehicle that was started is not paused for fairness before that. [s]"""
+    min_off_s: float = Field(_P.min_off_s, ge=0, le=86_400)
+    """A vehicle that was paused is not started again before that. [s]"""
+    newcomers: int = Field(_P.newcomers, ge=0, le=100)
+    """Idle EVSEs per circuit whose fallback is kept free for a vehicle that plugs in."""
+    thermal_shed_ratio: float = Field(_P.thermal_shed_ratio, ge=0.1, le=1)
+    """Estimated heat of a protective device (1 trips) above which its limit is lowered."""
+    thermal_shed_to_ratio: float = Field(_P.thermal_shed_to_ratio, ge=0.1, le=1)
+    """Fraction of the limit that is used while it cools."""
+    solver_deadline_s: float = Field(_P.solver_deadline_s, ge=0.05, le=30)
+    """How long the optimiser may think; then progressive filling decides. [s]"""
+
+
+class OcppSection(Keys):
+    """The server that stations connect to."""
+
+    listen: Listen = Field("127.0.0.1:9000", examples=["0.0.0.0:9000"])
+    """Address and port: `0.0.0.0:9000` for every network, `127.0.0.1:9000` for this machine only."""
+    security_profile: Annotated[int, AfterValidator(spelling.check_security_profile)] = Field(
+        1, json_schema_extra={"enum": [0, 1]}
+    )
+    """OCPP security profile: 1 = each station has a password, 0 = none."""
+    unknown_tokens: Literal["reject", "accept"] = "reject"
+    """RFID tokens that are not in the list: `reject`, or `accept` (charging is free)."""
+
+
+class HttpSection(Keys):
+    """The dashboard and the HTTP API."""
+
+    listen: Listen = Field("127.0.0.1:8080", examples=["0.0.0.0:8080"])
+    """Address and port."""
+
+
+class StoreSection(Keys):
+    """The embedded database."""
+
+    path: Label = "var/wattkeeper.db"
+    """Its file, relative to the folder of the site file."""
+
+
+class InfluxSection(Keys):
+    """Upload to InfluxDB; without this section nothing is uploaded."""
+
+    url: Annotated[str, AfterValidator(spelling.check_url)] = Field(
+        examples=["http://127.0.0.1:8086"]
+    )
+    """Address of the server, without user and password."""
+    api: Literal["v1", "v2"] = "v2"
+    """`v2` (organisation, bucket, token) or `v1` (database, retention policy, user)."""
+    org: Label | None = Field(None, examples=["depot"])
+    """Organisation; v2 only."""
+    bucket: Label | None = Field(None, examples=["wattkeeper"])
+    """Bucket; v2 only."""
+    token_env: Variable | None = Field(None, examples=["WATTKEEPER_INFLUX_TOKEN"])
+    """Name of the environment variable that holds the token; v2 only."""
+    database: Label | None = Field(None, examples=["wattkeeper"])
+    """Database; v1 only."""
+    retention_policy: Label | None = Field(None, examples=["autogen"])
+    """Retention policy; v1 only. Absent: the database's default."""
+    user_env: Variable | None = Field(None, examples=["WATTKEEPER_INFLUX_USER"])
+    """Name of the environment variable that holds the user; v1 only."""
+    password_env: Variable | None = Field(None, examples=["WATTKEEPER_INFLUX_PASSWORD"])
+    """Name of the environment variable that holds the password; v1 only."""
+    gzip: bool = True
+    """Compress what is sent."""
+
+
+class SiteDocument(Keys):
+    """A Wattkeeper site file."""
+
+    format: Literal["site/1"] = Field(examples=["site/1"])
+    """Version of this format."""
+    site: SiteSection = Field(examples=["{id: ..., name: ..., timezone: ...}"])
+    """What the site is called and where it stands."""
+    meters: dict[Name, MeterEntry] = Field(default_factory=dict)
+    """Meters by id."""
+    circuits: dict[Name, CircuitEntry] = Field(
+        min_length=1, examples=["{main: {limit_a: 63, device: mccb}}"]
+    )
+    """Circuits by id: a tree with the grid connection at its root."""
+    stations: dict[StationKey, StationEntry] = Field(default_factory=dict)
+    """Charging stations by the OCPP identity that is set in them."""
+    policy: PolicySection = PolicySection()
+    """Thresholds and times of the controller."""
+    ocpp: OcppSection = OcppSection()
+    """The server that stations connect to."""
+    http: HttpSection = HttpSection()
+    """The dashboard and the HTTP API."""
+    store: StoreSection = StoreSection()
+    """The embedded database."""
+    influx: InfluxSection | None = Field(None, examples=["{url: ..., org: ..., bucket: ...}"])
+    """Upload to InfluxDB."""

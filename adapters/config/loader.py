@@ -1,0 +1,137 @@
+"""Loads a site file: text, keys, rules, certificate; every problem at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from adapters.config import domain
+from adapters.config.draft import draft_of
+from adapters.config.keys import SiteDocument
+from adapters.config.mending import empty_findings, findings_of, merged, secret_findings
+from adapters.config.problems import Finding, Problem, Remark, SiteFileError, Spot
+from adapters.config.proof import shortfall_findings
+from adapters.config.remarks import notes_on
+from adapters.config.rules import broken_rules
+from adapters.config.settings import HttpSettings, InfluxSettings, OcppSettings, StoreSettings
+from adapters.config.source import Source, parse, read_text
+from controller.certificate import Certificate, certify
+from controller.policy import Policy
+from controller.site import Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteFile:
+    """A site file that is valid and whose certificate holds."""
+
+    file: Path
+    text: str
+    """As it was read; what versions and comparisons of the configuration keep."""
+    document: SiteDocument
+    site: Site
+    policy: Policy
+    ocpp: OcppSettings
+    http: HttpSettings
+    store: StoreSettings
+    influx: InfluxSettings | None
+    """None: nothing is uploaded."""
+    certificate: Certificate
+    remarks: tuple[Remark, ...]
+
+
+def load_site_file(path: Path, *, known_models: frozenset[str] | None = None) -> SiteFile:
+    """Read and check a site file.
+
+    Args:
+        path: The file. Relative paths in it start at its folder.
+        known_models: Meter models of the catalogue. None: models are not checked.
+
+    Raises:
+        SiteFileError: With every problem of the file; problems of syntax stand alone.
+    """
+    return load_site_text(read_text(path), path, known_models=known_models)
+
+
+def load_site_text(
+    text: str, path: Path, *, known_models: frozenset[str] | None = None
+) -> SiteFile:
+    """Check the text of a site file, for example one that was sent to the API.
+
+    Args:
+        text: YAML 1.2.
+        path: What problems name, and where relative paths start.
+        known_models: Meter models of the catalogue. None: models are not checked.
+
+    Raises:
+        SiteFileError: With every problem of the text; problems of syntax stand alone.
+    """
+    source = parse(text, path)
+    document = _document(source, known_models)
+    site = domain.to_site(document)
+    certificate = certify(site)
+    if not certificate.holds:
+        raise SiteFileError(_problems(shortfall_findings(certificate, site), source))
+    return SiteFile(
+        file=path,
+        text=text,
+        document=document,
+        site=site,
+        policy=domain.to_policy(document.policy),
+        ocpp=domain.to_ocpp(document),
+        http=domain.to_http(document),
+        store=domain.to_store(document, path.parent),
+        influx=domain.to_influx(document.influx),
+        certificate=certificate,
+        remarks=_remarks(document, site, source),
+    )
+
+
+def _document(source: Source, known_models: frozenset[str] | None) -> SiteDocument:
+    """Return the document when neither its keys nor its rules leave a problem."""
+    refused: tuple[Finding, ...] = ()
+    document: SiteDocument | None = None
+    try:
+        document = SiteDocument.model_validate(source.data)
+    except ValidationError as error:
+        refused = findings_of(error, source)
+    refused = merged(refused, (*empty_findings(source), *secret_findings(source)))
+    findings = (*refused, *broken_rules(draft_of(source.data), known_models))
+    problems = (*source.duplicates, *_problems(findings, source))
+    if problems or document is None:
+        raise SiteFileError(problems)
+    return document
+
+
+def _problems(findings: Iterable[Finding], source: Source) -> tuple[Problem, ...]:
+    """Give each finding its line. What aliases repeat is said once."""
+    unique: dict[tuple[int, int, str], Problem] = {}
+    for finding in findings:
+        by_key = finding.spot is Spot.KEY
+        place = source.key_place(finding.path) if by_key else source.value_place(finding.path)
+        unique.setdefault(
+            (place.line, place.column, finding.text),
+            Problem(
+                file=source.file,
+                line=place.line,
+                column=place.column,
+                path=".".join(finding.path),
+                text=finding.text,
+                mend=finding.mend,
+            ),
+        )
+    return tuple(unique.values())
+
+
+def _remarks(document: SiteDocument, site: Site, source: Source) -> tuple[Remark, ...]:
+    return tuple(
+        Remark(
+            file=source.file,
+            line=source.value_place(path).line,
+            path=".".join(path),
+            text=text,
+        )
+        for path, text in notes_on(document, site)
+    )

@@ -1,0 +1,64 @@
+"""What the site file says about servers and databases: frozen settings for the other adapters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from adapters.config.spelling import ListenAddress
+
+
+class UnknownTokens(Enum):
+    """What happens with an RFID token that is not in the list."""
+
+    REJECT = "reject"
+    ACCEPT = "accept"
+    """Charging is free for everybody."""
+
+
+class InfluxApi(Enum):
+    """Which generation of the write interface the server speaks."""
+
+    V1 = "v1"
+    V2 = "v2"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OcppSettings:
+    """The server that stations connect to."""
+
+    listen: ListenAddress
+    security_profile: int
+    unknown_tokens: UnknownTokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSettings:
+    """The dashboard and the HTTP API."""
+
+    listen: ListenAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    """The embedded database."""
+
+    path: Path
+    """Absolute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InfluxSettings:
+    """Upload to InfluxDB. The names of variables stand here, never their values."""
+
+    url: str
+    api: InfluxApi
+    org: str | None
+    bucket: str | None
+    token_env: str | None
+    database: str | None
+    retention_policy: str | None
+    user_env: str | None
+    password_env: str | None
+    gzip: bool
