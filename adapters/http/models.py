@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
@@ -38,6 +38,11 @@ Text = Annotated[str, AfterValidator(_plain)]
 TokenId = Annotated[str, Field(min_length=1, max_length=36), AfterValidator(_plain)]
 
 
+def _example(**fields: Any) -> ConfigDict:
+    """Show an answer in the API's description."""
+    return ConfigDict(json_schema_extra={"examples": [dict(fields)]})
+
+
 class _Answer(BaseModel):
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="null")
 
@@ -48,6 +53,16 @@ class _Request(BaseModel):
 
 class Problem(_Answer):
     """Problem details (RFC 9457)."""
+
+    model_config = _example(
+        type="urn:wattkeeper:problem:above-rating",
+        title="Invalid value",
+        status=422,
+        detail="limit_a: above the rating of circuit main (L1 250 A, L2 250 A, L3 250 A).",
+        instance="/api/v1/circuits/main",
+        mend="Give at most 250 A, or a value per phase; the rating itself is changed in the "
+        "site file.",
+    )
 
     type: str
     title: str
@@ -88,6 +103,23 @@ class AlarmOut(_Answer):
 
 class CircuitOut(_Answer):
     """A circuit now. Currents per phase, + towards the loads. [A]"""
+
+    model_config = _example(
+        id="garage-a",
+        parent="main",
+        mode="normal",
+        device="mcb",
+        meter=None,
+        rating_a={"l1": 125, "l2": 125, "l3": 125},
+        limit_a={"l1": 60, "l2": 60, "l3": 60},
+        operating_limit_a={"l1": 60, "l2": 60, "l3": 60},
+        measured_a=None,
+        measured_age_s=None,
+        building_a={"l1": 0, "l2": 0, "l3": 0},
+        committed_a={"l1": 48, "l2": 48, "l3": 48},
+        headroom_a={"l1": 12, "l2": 12, "l3": 12},
+        thermal_ratio={"l1": 0.2, "l2": 0.2, "l3": 0.2},
+    )
 
     id: str
     parent: str | None
@@ -150,6 +182,37 @@ class CircuitPatch(_Request):
 
 class EvseOut(_Answer):
     """One EVSE now."""
+
+    model_config = _example(
+        id="CP001/1",
+        station="CP001",
+        evse=1,
+        circuit="garage-a",
+        state="charging",
+        connected=True,
+        drawn_a={"l1": 15.8, "l2": 15.7, "l3": 15.9},
+        power_w=10900,
+        energy_wh=4200,
+        soc_percent=None,
+        setpoint_a=16,
+        committed_a=16,
+        lease_until="2026-03-02T08:05:00.000Z",
+        session_id="CP001/17",
+        id_token="04A1B2C3D4",  # noqa: S106 - the number of a card, no secret of ours
+        reason={
+            "code": "circuit_full",
+            "text": "16 A: garage-a is full on L1; 3 vehicles share 48 A.",
+            "bound_by": "garage-a L1",
+        },
+        priority=0,
+        max_a=32,
+        min_a=6,
+        rating_a=32,
+        fallback_a=6,
+        paused=False,
+        departure_at=None,
+        energy_need_wh=None,
+    )
 
     id: str
     station: str
@@ -318,6 +381,20 @@ class StationDetail(StationOut):
 
 class SessionOut(_Answer):
     """One transaction."""
+
+    model_config = _example(
+        id="CP001/17",
+        transaction_id="17",
+        station="CP001",
+        evse="CP001/1",
+        id_token="04A1B2C3D4",  # noqa: S106 - the number of a card, no secret of ours
+        started_at="2026-03-01T12:01:00.000Z",
+        ended_at="2026-03-01T14:01:00.000Z",
+        end_reason="Local",
+        energy_wh=7500,
+        start_wh=1000,
+        last_wh=8500,
+    )
 
     id: str
     transaction_id: str

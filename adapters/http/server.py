@@ -45,6 +45,7 @@ class HttpServer:
         self._clock = clock
         self._thread: threading.Thread | None = None
         self._server: uvicorn.Server | None = None
+        self._stopping = False
         self._port = settings.port
 
     @property
@@ -69,11 +70,11 @@ class HttpServer:
 
     def stop(self) -> None:
         """End all requests and the thread; from the control loop, call it with `asyncio.to_thread`."""
-        server, thread = self._server, self._thread
-        if server is not None:
-            server.should_exit = True
-        if thread is not None:
-            thread.join(_STOP_S)
+        self._stopping = True
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(_STOP_S)
 
     def _serve(self, listener: socket.socket, main_loop: asyncio.AbstractEventLoop) -> None:
         try:
@@ -103,6 +104,7 @@ class HttpServer:
         server = _Server(self._config(services), services)
         connections.watch(server)
         self._server = server
+        server.should_exit = self._stopping
         feed = asyncio.create_task(services.feed.run(), name="http-feed")
         sweep = asyncio.create_task(connections.sweep(), name="http-sweep")
         try:

@@ -49,6 +49,7 @@ from controller.transaction import IdToken, TransactionId
 NOW = datetime(2026, 3, 2, 8, 0, 0, tzinfo=UTC)
 MAIN = CircuitId("main")
 GARAGE = CircuitId("garage-a")
+CARD = "04A1B2C3D4"
 
 
 def a_circuit(
@@ -142,7 +143,7 @@ def an_evse_status(
     setpoint_a: float = 16.0,
     drawn_a: float | None = 15.2,
     transaction: str | None = "17",
-    id_token: str | None = "04A1B2C3D4",
+    id_token: str | None = CARD,
     lease_until_s: float | None = 1300.0,
     reason: Reason | None = None,
 ) -> EvseStatus:
@@ -218,7 +219,7 @@ class FakeControl:
             circuits=circuits
             or {c.id: a_circuit_status(c, measured_a=85.0) for c in self.site.circuits.values()},
             evses=evses or {e: an_evse_status(b) for e, b in built.items()},
-            binding={e: (GARAGE, Phase.L1) for e in built},
+            binding=dict.fromkeys(built, (GARAGE, Phase.L1)),
         )
         reading = Reading(
             value=GridReading(current=PhaseCurrents.balanced(85.0)), taken_s=self.now_s - 0.4
@@ -273,9 +274,7 @@ class FakeControl:
 
     async def set_evse_override(self, evse: EvseId, override: EvseOverride, actor: str) -> None:
         self._called(actor)
-        self._overrides = replace(
-            self._overrides, evses={**self._overrides.evses, evse: override}
-        )
+        self._overrides = replace(self._overrides, evses={**self._overrides.evses, evse: override})
 
     async def act(self, request: ActionRequest, actor: str) -> CommandResult:
         self._called(actor)

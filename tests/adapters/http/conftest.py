@@ -26,7 +26,7 @@ from controller.records import (
 )
 from controller.site import StationId
 from controller.transaction import IdToken, Transaction, TransactionId
-from tests.fakes.control import NOW, FakeControl
+from tests.fakes.control import CARD, NOW, FakeControl
 
 PASSWORD = "correct horse battery staple"
 TOKENS = {role: f"wk_{role.value}_0123456789abcdef" for role in Role}
@@ -71,9 +71,7 @@ class FakeStore:
         self, station: StationId, transaction: TransactionId
     ) -> Transaction | None:
         await self._enter()
-        return next(
-            (t for t in self.sessions if (t.station, t.id) == (station, transaction)), None
-        )
+        return next((t for t in self.sessions if (t.station, t.id) == (station, transaction)), None)
 
     async def transactions(
         self, *, since: datetime | None, until: datetime | None, limit: int, offset: int
@@ -155,7 +153,7 @@ def a_session(
     number: int = 1,
     *,
     station: str = "CP001",
-    id_token: str | None = "04A1B2C3D4",
+    id_token: str | None = CARD,
     ended: bool = True,
 ) -> Transaction:
     started_at = datetime(2026, 3, 1, 12, 0, tzinfo=UTC) + timedelta(minutes=number)
@@ -195,9 +193,7 @@ class Site:
 
     def signed_in(self, role: Role) -> httpx.Client:
         client = self.client()
-        answer = client.post(
-            "/api/v1/session", json={"name": role.value, "password": PASSWORD}
-        )
+        answer = client.post("/api/v1/session", json={"name": role.value, "password": PASSWORD})
         assert answer.status_code == 200
         return client
 

@@ -25,8 +25,8 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(site: Site) -> No
 def test_a_session_reads(site: Site) -> None:
     client = site.signed_in(Role.VIEWER)
 
-    assert {"name": "viewer", "role": "viewer"} == client.get("/api/v1/session").json()
-    assert 200 == client.get("/api/v1/site").status_code
+    assert client.get("/api/v1/session").json() == {"name": "viewer", "role": "viewer"}
+    assert client.get("/api/v1/site").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -60,17 +60,17 @@ def test_another_site_cannot_sign_somebody_in(site: Site) -> None:
         headers={"Origin": "http://evil.example"},
     )
 
-    assert 403 == answer.status_code
+    assert answer.status_code == 403
 
 
 def test_signing_out_ends_the_session_on_the_server(site: Site) -> None:
     client = site.signed_in(Role.VIEWER)
     cookie = {"Cookie": f"{COOKIE}={client.cookies[COOKIE]}"}
-    assert 200 == site.client().get("/api/v1/site", headers=cookie).status_code
+    assert site.client().get("/api/v1/site", headers=cookie).status_code == 200
 
-    assert 204 == client.delete("/api/v1/session", headers={"X-Wattkeeper": "1"}).status_code
+    assert client.delete("/api/v1/session", headers={"X-Wattkeeper": "1"}).status_code == 204
 
-    assert 401 == site.client().get("/api/v1/site", headers=cookie).status_code
+    assert site.client().get("/api/v1/site", headers=cookie).status_code == 401
 
 
 @pytest.mark.parametrize(("idle_s", "status"), [(3500.0, 200), (3700.0, 401)])
@@ -92,17 +92,17 @@ def test_a_session_ends_after_its_longest_life_even_in_use(rig: Rig) -> None:
         site.clock.added_s = at_s
         statuses.append(client.get("/api/v1/site").status_code)
 
-    assert [200, 200, 401] == statuses
+    assert statuses == [200, 200, 401]
 
 
 def test_a_lowered_role_counts_for_running_sessions(site: Site) -> None:
     client = site.signed_in(Role.ADMIN)
-    assert 200 == client.get("/api/v1/audit").status_code
+    assert client.get("/api/v1/audit").status_code == 200
     site.store.accounts["admin"] = User(name="admin", role=Role.VIEWER)
 
     site.clock.added_s = 6.0
 
-    assert 403 == client.get("/api/v1/audit").status_code
+    assert client.get("/api/v1/audit").status_code == 403
 
 
 def test_an_account_that_is_gone_is_signed_out(site: Site) -> None:
@@ -111,22 +111,22 @@ def test_an_account_that_is_gone_is_signed_out(site: Site) -> None:
 
     site.clock.added_s = 6.0
 
-    assert 401 == client.get("/api/v1/site").status_code
+    assert client.get("/api/v1/site").status_code == 401
 
 
 def test_guessing_is_locked_out_and_the_wait_grows(site: Site) -> None:
     client = site.client()
     statuses = [sign_in(client, "admin", "wrong").status_code for _ in range(5)]
-    assert [401] * 5 == statuses
+    assert statuses == [401] * 5
 
     locked = sign_in(client, "admin", PASSWORD)
 
-    assert 429 == locked.status_code
+    assert locked.status_code == 429
     assert int(locked.headers["retry-after"]) >= 1
     site.clock.added_s = 1.1
-    assert 401 == sign_in(client, "admin", "wrong").status_code
+    assert sign_in(client, "admin", "wrong").status_code == 401
     site.clock.added_s = 2.2
-    assert 429 == sign_in(client, "admin", "wrong").status_code
+    assert sign_in(client, "admin", "wrong").status_code == 429
 
 
 def test_a_lock_out_is_audited_once_and_ends(site: Site) -> None:
@@ -136,16 +136,16 @@ def test_a_lock_out_is_audited_once_and_ends(site: Site) -> None:
 
     site.clock.added_s = 30.0
 
-    assert 200 == sign_in(client, "admin", PASSWORD).status_code
+    assert sign_in(client, "admin", PASSWORD).status_code == 200
     actions = [e.action for e in reversed(site.store.entries)]
-    assert ["session.locked", "session.begin"] == actions
+    assert actions == ["session.locked", "session.begin"]
 
 
 def test_trying_many_names_is_locked_out_too(site: Site) -> None:
     client = site.client()
     statuses = [sign_in(client, f"name{n}", "wrong").status_code for n in range(25)]
 
-    assert [401] * 20 + [429] * 5 == statuses
+    assert statuses == [401] * 20 + [429] * 5
 
 
 def test_signing_in_often_is_no_guessing(site: Site) -> None:
@@ -159,5 +159,5 @@ def test_the_first_run_explains_how_to_add_an_account(site: Site) -> None:
 
     problem = sign_in(site.client(), "admin", "admin").json()
 
-    assert "urn:wattkeeper:problem:no-accounts" == problem["type"]
+    assert problem["type"] == "urn:wattkeeper:problem:no-accounts"
     assert "wattkeeper user add NAME --role admin" in problem["mend"]

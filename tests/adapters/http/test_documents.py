@@ -92,7 +92,7 @@ def test_a_page_asks_nothing_of_other_hosts(shared: Site, path: str) -> None:
 def test_the_page_runs_under_its_own_policy_only(shared: Site) -> None:
     policy = shared.client().get("/").headers["content-security-policy"]
 
-    assert 2 == policy.count("'sha256-")
+    assert policy.count("'sha256-") == 2
     assert "unsafe" not in policy
 
 
@@ -107,15 +107,15 @@ def test_metrics(site: Site) -> None:
         for s in family.samples
     }
 
-    assert 250.0 == samples["wattkeeper_circuit_limit_amperes", "l1", "main"]
-    assert 85.0 == samples["wattkeeper_circuit_measured_amperes", "l2", "main"]
-    assert 48.0 == samples["wattkeeper_circuit_committed_amperes", "l3", "main"]
-    assert 162.0 == samples["wattkeeper_circuit_headroom_amperes", "l1", "main"]
-    assert 16.0 == samples["wattkeeper_evse_setpoint_amperes", "CP001/1"]
-    assert 15.2 == samples["wattkeeper_evse_drawn_amperes", "CP001/1", "l1"]
-    assert 2.0 == samples["wattkeeper_alarms", "METER_LOST", "alarm"]
-    assert 7.0 == samples[("wattkeeper_cycles_total",)]
-    assert 0.0 == samples[("wattkeeper_cycle_overruns_total",)]
-    assert 0.0042 == samples[("wattkeeper_cycle_duration_seconds",)]
+    assert samples["wattkeeper_circuit_limit_amperes", "l1", "main"] == 250.0
+    assert samples["wattkeeper_circuit_measured_amperes", "l2", "main"] == 85.0
+    assert samples["wattkeeper_circuit_committed_amperes", "l3", "main"] == 48.0
+    assert samples["wattkeeper_circuit_headroom_amperes", "l1", "main"] == 162.0
+    assert samples["wattkeeper_evse_setpoint_amperes", "CP001/1"] == 16.0
+    assert samples["wattkeeper_evse_drawn_amperes", "CP001/1", "l1"] == 15.2
+    assert samples["wattkeeper_alarms", "METER_LOST", "alarm"] == 2.0
+    assert samples[("wattkeeper_cycles_total",)] == 7.0
+    assert samples[("wattkeeper_cycle_overruns_total",)] == 0.0
+    assert samples[("wattkeeper_cycle_duration_seconds",)] == 0.0042
     assert 0.0 <= samples[("wattkeeper_cycle_age_seconds",)] < 5.0
-    assert 1.0 == samples["wattkeeper_site_mode", "normal"]
+    assert samples["wattkeeper_site_mode", "normal"] == 1.0

@@ -67,7 +67,7 @@ def test_a_role_reaches_exactly_what_it_may(site: Site, role: Role | None) -> No
         if allowed == (status == refused):
             wrong.append((method, path, status))
 
-    assert [] == wrong
+    assert wrong == []
 
 
 def test_the_document_states_the_role_of_each_route(site: Site) -> None:
@@ -97,9 +97,7 @@ def test_the_document_states_the_role_of_each_route(site: Site) -> None:
         "/api/v1/config",
     ],
 )
-def test_paths_that_do_not_exist_need_an_account_too(
-    shared: Site, path: str
-) -> None:
+def test_paths_that_do_not_exist_need_an_account_too(shared: Site, path: str) -> None:
     methods = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD")
 
     assert {401} == {status_of(shared, None, method, path) for method in methods}
@@ -110,18 +108,18 @@ def test_a_viewer_changes_nothing(site: Site) -> None:
 
     answer = viewer.patch("/api/v1/circuits/main", json={"limit_a": 10})
 
-    assert 403 == answer.status_code
-    assert [] == site.control.actors
+    assert answer.status_code == 403
+    assert site.control.actors == []
 
 
 def test_a_token_that_is_revoked_stops_working_within_seconds(site: Site) -> None:
     client = site.client(Role.ADMIN)
-    assert 200 == client.get("/api/v1/site").status_code
+    assert client.get("/api/v1/site").status_code == 200
     site.store.digests.clear()
 
     site.clock.added_s = 6.0
 
-    assert 401 == client.get("/api/v1/site").status_code
+    assert client.get("/api/v1/site").status_code == 401
 
 
 def test_a_token_is_looked_up_once_in_a_while(site: Site) -> None:
@@ -129,7 +127,7 @@ def test_a_token_is_looked_up_once_in_a_while(site: Site) -> None:
     for _ in range(20):
         client.get("/api/v1/site")
 
-    assert 1 == site.store.token_lookups
+    assert site.store.token_lookups == 1
 
 
 @pytest.mark.parametrize(
@@ -145,7 +143,7 @@ def test_a_token_is_looked_up_once_in_a_while(site: Site) -> None:
 def test_what_is_no_token_is_refused(shared: Site, header: str) -> None:
     answer = shared.client().get("/api/v1/site", headers={"Authorization": header})
 
-    assert 401 == answer.status_code
+    assert answer.status_code == 401
     assert "Bearer" in answer.headers["www-authenticate"]
 
 
@@ -154,7 +152,7 @@ def test_a_wrong_token_beside_a_good_cookie_is_refused(site: Site) -> None:
 
     answer = client.get("/api/v1/site", headers={"Authorization": "Bearer wk_wrong"})
 
-    assert 401 == answer.status_code
+    assert answer.status_code == 401
 
 
 def test_metrics_are_open_on_loopback_only_when_the_settings_say_so(rig: Rig) -> None:
@@ -167,10 +165,10 @@ def test_metrics_are_open_on_loopback_only_when_the_settings_say_so(rig: Rig) ->
         opened.client().get("/metrics", headers=forwarded).status_code,
         opened.client().get("/api/v1/site").status_code,
     )
-    assert (401, 200, 401, 401) == statuses
+    assert statuses == (401, 200, 401, 401)
 
 
 def test_the_planted_password_signs_in(site: Site) -> None:
     answer = site.client().post("/api/v1/session", json={"name": "admin", "password": PASSWORD})
 
-    assert {"name": "admin", "role": "admin"} == answer.json()
+    assert answer.json() == {"name": "admin", "role": "admin"}

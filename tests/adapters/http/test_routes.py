@@ -34,11 +34,11 @@ def test_the_site_in_one_answer(site: Site) -> None:
 
     body = site.client(Role.VIEWER).get("/api/v1/site").json()
 
-    assert "normal" == body["mode"]
-    assert ["METER_LOST"] == [a["code"] for a in body["alarms"]]
+    assert body["mode"] == "normal"
+    assert [a["code"] for a in body["alarms"]] == ["METER_LOST"]
     assert body["alarms"][0]["end"] is None
     assert {"solver", "solve_ms", "age_s", "at"} == set(body["last_cycle"])
-    assert ("lp", 4.2) == (body["last_cycle"]["solver"], body["last_cycle"]["solve_ms"])
+    assert (body["last_cycle"]["solver"], body["last_cycle"]["solve_ms"]) == ("lp", 4.2)
     main = next(c for c in body["circuits"] if c["id"] == "main")
     assert balanced(250.0) == main["limit_a"]
     assert balanced(85.0) == main["measured_a"]
@@ -62,7 +62,7 @@ def test_what_is_not_measured_is_null_and_never_nought(rig: Rig) -> None:
 
     assert client.get("/api/v1/circuits/main").json()["measured_a"] is None
     keys = ("drawn_a", "power_w", "energy_wh", "lease_until", "session_id")
-    assert [None] * 5 == [shown[k] for k in keys]
+    assert [shown[k] for k in keys] == [None] * 5
 
 
 def test_figures_that_are_no_numbers_are_null(rig: Rig) -> None:
@@ -74,7 +74,7 @@ def test_figures_that_are_no_numbers_are_null(rig: Rig) -> None:
 
     body = rig.start(control=control).client(Role.VIEWER).get("/api/v1/circuits").json()
 
-    assert {"l1": None, "l2": None, "l3": 1.0} == body["items"][0]["thermal_ratio"]
+    assert body["items"][0]["thermal_ratio"] == {"l1": None, "l2": None, "l3": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_an_operating_limit(
 
     answer = client.patch("/api/v1/circuits/main", json=body)
 
-    assert 200 == answer.status_code
+    assert answer.status_code == 200
     assert limit_a == shared.control.overrides().circuit_limit_a.get(CircuitId("main"))
     shown = answer.json()["operating_limit_a"]
     assert (list(limit_a) if limit_a else None) == (list(shown.values()) if shown else None)
@@ -110,16 +110,16 @@ def test_a_limit_above_the_rating_names_the_rating(site: Site) -> None:
         "/api/v1/circuits/garage-a", json={"limit_a": {"l1": 10, "l2": 126}}
     )
 
-    assert 422 == answer.status_code
+    assert answer.status_code == 422
     assert "L2 125 A" in answer.json()["detail"]
-    assert {} == site.control.overrides().circuit_limit_a
+    assert site.control.overrides().circuit_limit_a == {}
 
 
 def test_the_actor_is_told_to_the_controller(site: Site) -> None:
     site.client(Role.OPERATOR).patch("/api/v1/circuits/main", json={"limit_a": 60})
     site.client(Role.ADMIN).post("/api/v1/evses/CP001/1/pause")
 
-    assert ["operator", "admin"] == site.control.actors
+    assert site.control.actors == ["operator", "admin"]
 
 
 def test_an_evse_in_full(site: Site) -> None:
@@ -128,25 +128,35 @@ def test_an_evse_in_full(site: Site) -> None:
     plan = site.control.plan()
     assert plan is not None
     expected_until = plan.at + timedelta(seconds=1300.0 - plan.now_s)
-    assert ("CP001/1", "CP001", 1, "garage-a") == tuple(
-        body[k] for k in ("id", "station", "evse", "circuit")
+    assert tuple(body[k] for k in ("id", "station", "evse", "circuit")) == (
+        "CP001/1",
+        "CP001",
+        1,
+        "garage-a",
     )
-    assert ("charging", True, 16.0, 16.0) == tuple(
-        body[k] for k in ("state", "connected", "setpoint_a", "committed_a")
+    assert tuple(body[k] for k in ("state", "connected", "setpoint_a", "committed_a")) == (
+        "charging",
+        True,
+        16.0,
+        16.0,
     )
     assert balanced(15.2) == body["drawn_a"]
     assert body["lease_until"].endswith("Z")
     shown_until = datetime.fromisoformat(body["lease_until"])
     assert abs((shown_until - expected_until).total_seconds()) < 0.01
-    assert {
+    assert body["reason"] == {
         "code": "circuit_full",
         "text": "16.0 A: garage-a is full on L1; 3 vehicles share 48 A.",
         "bound_by": "garage-a L1",
-    } == body["reason"]
-    assert "CP001/17" == body["session_id"]
-    assert "04A1B2C3D4" == body["id_token"]
-    assert (0, 32.0, 32.0, 6.0, False) == tuple(
-        body[k] for k in ("priority", "max_a", "rating_a", "min_a", "paused")
+    }
+    assert body["session_id"] == "CP001/17"
+    assert body["id_token"] == "04A1B2C3D4"
+    assert tuple(body[k] for k in ("priority", "max_a", "rating_a", "min_a", "paused")) == (
+        0,
+        32.0,
+        32.0,
+        6.0,
+        False,
     )
 
 
@@ -177,8 +187,8 @@ def test_wishes_merge(site: Site) -> None:
         energy_need_wh=22000.0,
     )
     assert expected == site.control.overrides().evses[EVSE]
-    assert (5, 32.0) == (body["priority"], body["max_a"])
-    assert "2026-03-02T06:30:00.000Z" == body["departure_at"]
+    assert (body["priority"], body["max_a"]) == (5, 32.0)
+    assert body["departure_at"] == "2026-03-02T06:30:00.000Z"
 
 
 def test_a_wish_that_changes_nothing_is_not_sent(site: Site) -> None:
@@ -186,7 +196,7 @@ def test_a_wish_that_changes_nothing_is_not_sent(site: Site) -> None:
     for _ in range(3):
         client.patch("/api/v1/evses/CP001/1", json={"priority": 5})
 
-    assert ["operator"] == site.control.actors
+    assert site.control.actors == ["operator"]
 
 
 def test_pause_and_resume_keep_the_other_wishes(site: Site) -> None:
@@ -227,25 +237,21 @@ def test_actions(
 ) -> None:
     answer = shared.client(Role.OPERATOR).post(f"/api/v1/{path}", json=body)
 
-    request = ActionRequest(
-        station=StationId("CP001"), evse=evse, action=action, argument=argument
-    )
+    request = ActionRequest(station=StationId("CP001"), evse=evse, action=action, argument=argument)
     assert (request, "operator") == shared.control.actions[-1]
-    assert "applied" == answer.json()["result"]
+    assert answer.json()["result"] == "applied"
 
 
 def test_there_is_nothing_to_stop_without_a_session(rig: Rig) -> None:
     control = FakeControl()
     evse = control.site.evse(EVSE)
     assert evse is not None
-    control.publish(
-        evses={EVSE: an_evse_status(evse, state=EvseState.AVAILABLE, transaction=None)}
-    )
+    control.publish(evses={EVSE: an_evse_status(evse, state=EvseState.AVAILABLE, transaction=None)})
 
     answer = rig.start(control=control).client(Role.OPERATOR).post("/api/v1/evses/CP001/1/stop")
 
-    assert 409 == answer.status_code
-    assert [] == control.actions
+    assert answer.status_code == 409
+    assert control.actions == []
 
 
 def test_why_shows_the_chain_up_to_the_grid(site: Site) -> None:
@@ -253,12 +259,13 @@ def test_why_shows_the_chain_up_to_the_grid(site: Site) -> None:
 
     body = site.client(Role.VIEWER).get("/api/v1/evses/CP001/1/why").json()
 
-    assert "circuit_full" == body["reason"]["code"]
-    assert [("garage-a", True, "l1"), ("main", False, None)] == [
-        (s["circuit"], s["binds"], s["bound_phase"]) for s in body["chain"]
+    assert body["reason"]["code"] == "circuit_full"
+    assert [(s["circuit"], s["binds"], s["bound_phase"]) for s in body["chain"]] == [
+        ("garage-a", True, "l1"),
+        ("main", False, None),
     ]
     assert balanced(37.0) == body["chain"][0]["headroom_a"]
-    assert ["METER_LOST"] == [c["code"] for c in body["conditions"]]
+    assert [c["code"] for c in body["conditions"]] == ["METER_LOST"]
 
 
 def test_stations_show_what_they_are(site: Site) -> None:
@@ -270,13 +277,16 @@ def test_stations_show_what_they_are(site: Site) -> None:
 
     items = {s["id"]: s for s in client.get("/api/v1/stations").json()["items"]}
 
-    assert ["CP001", "CP002", "CP003", "OLD"] == sorted(items)
+    assert sorted(items) == ["CP001", "CP002", "CP003", "OLD"]
     one = items["CP001"]
-    assert ("ocpp1.6", True, "leased", True) == tuple(
-        one[k] for k in ("protocol", "connected", "lease_mode", "has_secret")
+    assert tuple(one[k] for k in ("protocol", "connected", "lease_mode", "has_secret")) == (
+        "ocpp1.6",
+        True,
+        "leased",
+        True,
     )
-    assert "Wall 22" == one["info"]["model"]
-    assert ("Gone", False) == (items["OLD"]["info"]["vendor"], items["OLD"]["configured"])
+    assert one["info"]["model"] == "Wall 22"
+    assert (items["OLD"]["info"]["vendor"], items["OLD"]["configured"]) == ("Gone", False)
 
 
 @pytest.mark.parametrize(("role", "text"), [(Role.VIEWER, None), (Role.OPERATOR, "{...}")])
@@ -297,13 +307,13 @@ def test_tokens_are_put_read_and_deleted_and_audited(site: Site) -> None:
     client = site.client(Role.OPERATOR)
     body = {"status": "accepted", "label": "Van 7", "priority": 2}
     for _ in range(2):
-        assert 200 == client.put("/api/v1/tokens/04a1", json=body).status_code
+        assert client.put("/api/v1/tokens/04a1", json=body).status_code == 200
 
     assert TokenStatus.ACCEPTED is site.store.known["04a1"].status
-    assert ["04a1"] == [t["id"] for t in client.get("/api/v1/tokens").json()["items"]]
-    assert "Van 7" == client.get("/api/v1/tokens/04A1").json()["label"]
-    assert 204 == client.delete("/api/v1/tokens/04A1").status_code
-    assert ["token.delete", "token.put"] == [e.action for e in site.store.entries]
+    assert [t["id"] for t in client.get("/api/v1/tokens").json()["items"]] == ["04a1"]
+    assert client.get("/api/v1/tokens/04A1").json()["label"] == "Van 7"
+    assert client.delete("/api/v1/tokens/04A1").status_code == 204
+    assert [e.action for e in site.store.entries] == ["token.delete", "token.put"]
     assert "Van 7" in site.store.entries[0].before
 
 
@@ -332,7 +342,7 @@ def test_history_asks_the_store(site: Site) -> None:
         "until": datetime(2026, 3, 2, 8, tzinfo=UTC),
         "step_s": 300.0,
     } == site.store.asked
-    assert [{"at": "2026-03-02T08:00:00.000Z", "value": 12.5}] == body["points"]
+    assert body["points"] == [{"at": "2026-03-02T08:00:00.000Z", "value": 12.5}]
 
 
 def test_history_is_bounded(site: Site) -> None:
@@ -340,7 +350,7 @@ def test_history_is_bounded(site: Site) -> None:
 
     answer = site.client(Role.VIEWER).get(f"/api/v1/history?{query}")
 
-    assert 422 == answer.status_code
+    assert answer.status_code == 422
     assert "step of at least" in answer.json()["mend"]
 
 
@@ -354,20 +364,21 @@ def test_alarms_in_force_and_past_come_once_each(site: Site) -> None:
     both = client.get("/api/v1/alarms").json()["items"]
     now = client.get("/api/v1/alarms?in_force=true").json()["items"]
 
-    assert [("METER_LOST", None), ("DISOBEYS", "2026-03-02T08:00:00.000Z")] == [
-        (a["code"], a["end"]) for a in both
+    assert [(a["code"], a["end"]) for a in both] == [
+        ("METER_LOST", None),
+        ("DISOBEYS", "2026-03-02T08:00:00.000Z"),
     ]
-    assert ["METER_LOST"] == [a["code"] for a in now]
+    assert [a["code"] for a in now] == ["METER_LOST"]
 
 
 def test_readiness_follows_the_cycle(site: Site) -> None:
     client = site.client()
-    assert 200 == client.get("/readyz").status_code
+    assert client.get("/readyz").status_code == 200
 
     site.clock.added_s = 6.1
 
-    assert 503 == client.get("/readyz").status_code
-    assert 200 == client.get("/healthz").status_code
+    assert client.get("/readyz").status_code == 503
+    assert client.get("/healthz").status_code == 200
 
 
 def test_five_hundred_chargers_in_one_answer(rig: Rig) -> None:
@@ -376,5 +387,5 @@ def test_five_hundred_chargers_in_one_answer(rig: Rig) -> None:
 
     answer = rig.start(control=control).client(Role.VIEWER).get("/api/v1/evses")
 
-    assert 500 == len(answer.json()["items"])
+    assert len(answer.json()["items"]) == 500
     assert answer.elapsed < timedelta(seconds=2)

@@ -50,8 +50,16 @@ def test_the_port_is_free_again_after_the_stop(rig: Rig) -> None:
 
     again = rig.start(port=port)
 
-    assert 200 == again.client().get("/healthz").status_code
-    assert 1 == sum(t.name == "http" for t in threading.enumerate())
+    assert again.client().get("/healthz").status_code == 200
+
+
+def test_stopping_at_once_stops(rig: Rig) -> None:
+    site = rig.start()
+    begin_s = time.monotonic()
+    site.server.stop()
+
+    assert time.monotonic() - begin_s < 2.0
+    assert not site.server._thread.is_alive()  # type: ignore[union-attr]
 
 
 def test_stopping_ends_open_streams_quickly(site: Site) -> None:
@@ -61,7 +69,7 @@ def test_stopping_ends_open_streams_quickly(site: Site) -> None:
         begin_s = time.monotonic()
         site.server.stop()
         assert time.monotonic() - begin_s < 2.0
-        assert [] == [line for line in lines if line.startswith("id: ")]
+        assert [line for line in lines if line.startswith("id: ")] == []
 
 
 def test_store_and_controller_are_called_on_their_own_loop_only(site: Site) -> None:
@@ -80,10 +88,10 @@ def test_a_blocked_control_loop_does_not_stop_live_figures(rig: Rig) -> None:
     hold = threading.Event()
     rig.main.loop.call_soon_threadsafe(hold.wait, 5)
 
-    assert 200 == client.get("/api/v1/site").status_code
-    assert 503 == client.get("/api/v1/tokens").status_code
+    assert client.get("/api/v1/site").status_code == 200
+    assert client.get("/api/v1/tokens").status_code == 503
     hold.set()
-    assert 200 == client.get("/api/v1/tokens").status_code
+    assert client.get("/api/v1/tokens").status_code == 200
 
 
 def test_busy_clients_do_not_delay_the_control_loop(rig: Rig) -> None:
@@ -120,11 +128,11 @@ def test_half_open_connections_are_cut_and_others_are_served(rig: Rig) -> None:
     for peer in peers:
         peer.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ")
 
-    assert 200 == site.client().get("/healthz").status_code
+    assert site.client().get("/healthz").status_code == 200
     for peer in peers:
         peer.settimeout(5)
-        with peer, pytest.raises(ConnectionResetError):
-            assert peer.recv(1) == b"never"
+        with peer:
+            assert peer.recv(1) == b""
 
 
 def test_a_change_is_carried_through_when_nobody_waits_any_more(rig: Rig) -> None:
@@ -160,7 +168,7 @@ def test_a_question_is_withdrawn_when_nobody_waits_any_more(rig: Rig) -> None:
     asyncio.run(ask())
     rig.main.call(lambda: None)
 
-    assert ["cancelled"] == ended
+    assert ended == ["cancelled"]
 
 
 def test_calls_wait_their_turn(rig: Rig) -> None:
@@ -180,7 +188,7 @@ def test_calls_wait_their_turn(rig: Rig) -> None:
 
     asyncio.run(ask())
 
-    assert 3 == max(at_once)
+    assert max(at_once) == 3
 
 
 def test_a_controller_that_stopped_is_a_problem() -> None:

@@ -57,7 +57,7 @@ def test_filters(shared: Site, query: str, expected: list[str]) -> None:
 def test_a_viewer_may_not_search_for_tokens(site: Site) -> None:
     answer = site.client(Role.VIEWER).get("/api/v1/sessions?id_token=04A1")
 
-    assert 403 == answer.status_code
+    assert answer.status_code == 403
 
 
 @pytest.mark.parametrize("path", ["CP001/1", "CP001%2F1"])
@@ -66,7 +66,7 @@ def test_one_session(site: Site, path: str) -> None:
 
     body = site.client(Role.VIEWER).get(f"/api/v1/sessions/{path}").json()
 
-    assert ("CP001/1", 7500.0) == (body["id"], body["energy_wh"])
+    assert (body["id"], body["energy_wh"]) == ("CP001/1", 7500.0)
 
 
 def test_csv_holds_every_session(site: Site) -> None:
@@ -75,10 +75,13 @@ def test_csv_holds_every_session(site: Site) -> None:
     answer = site.client(Role.OPERATOR).get("/api/v1/sessions.csv")
     rows = list(csv.DictReader(io.StringIO(answer.text)))
 
-    assert "text/csv; charset=utf-8" == answer.headers["content-type"]
-    assert 1202 == len(rows)
-    assert ("CP001/1", "7500", "2026-03-01T12:01:00.000Z", "04A1B2C3D4") == tuple(
-        rows[-1][k] for k in ("id", "energy_wh", "started_at", "id_token")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert len(rows) == 1202
+    assert tuple(rows[-1][k] for k in ("id", "energy_wh", "started_at", "id_token")) == (
+        "CP001/1",
+        "7500",
+        "2026-03-01T12:01:00.000Z",
+        "04A1B2C3D4",
     )
 
 
