@@ -1,0 +1,67 @@
+"""The application: all routes behind the gate, and the gate behind the shield."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from adapters.http.documentation import describe
+from adapters.http.gate import Gate
+from adapters.http.problems import install_handlers
+from adapters.http.routes import (
+    events,
+    evses,
+    health,
+    history,
+    page,
+    session,
+    sessions,
+    site,
+    stations,
+    tokens,
+)
+from adapters.http.services import Services
+from adapters.http.shield import Shield
+
+_ROUTERS = (
+    site.router,
+    evses.router,
+    stations.router,
+    sessions.router,
+    tokens.router,
+    history.router,
+    events.router,
+    session.router,
+    health.router,
+    page.router,
+)
+
+
+def create_api(services: Services) -> FastAPI:
+    """Build the routes. Nothing in here checks who asks: serve it only through `protect`."""
+    api = FastAPI(
+        title="Wattkeeper",
+        version="1",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    api.state.services = services
+    install_handlers(api)
+    for router in _ROUTERS:
+        api.include_router(router)
+    describe(api)
+    return api
+
+
+def protect(api: FastAPI, services: Services) -> ASGIApp:
+    """Put sign-in, roles and limits before the routes."""
+    gate = Gate(
+        api,
+        accounts=services.accounts,
+        sessions=services.sessions,
+        metrics_open_on_loopback=services.settings.metrics_open_on_loopback,
+    )
+    api.state.gate = gate
+    return Shield(gate, settings=services.settings, rate=services.rate, abort=services.abort)

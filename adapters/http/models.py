@@ -1,0 +1,510 @@
+"""What goes over the wire. Field names are the contract; domain values never leak through."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+
+from controller.records import TokenStatus
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def rfc3339(at: datetime) -> str:
+    """Write an instant in UTC, to the millisecond, ending in Z."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _plausible(at: datetime) -> datetime:
+    if not 1970 < at.year < 2200:
+        raise ValueError("must lie between 1971 and 2199")
+    return at.astimezone(UTC)
+
+
+def _plain(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must not contain control characters")
+    return text
+
+
+Instant = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
+"""An instant in an answer: RFC 3339, UTC."""
+InstantIn = Annotated[AwareDatetime, AfterValidator(_plausible)]
+"""An instant in a request: RFC 3339 with its offset."""
+Text = Annotated[str, AfterValidator(_plain)]
+TokenId = Annotated[str, Field(min_length=1, max_length=36), AfterValidator(_plain)]
+
+
+def _example(**fields: Any) -> ConfigDict:
+    """Show an answer in the API's description."""
+    return ConfigDict(json_schema_extra={"examples": [dict(fields)]})
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="null")
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class Problem(_Answer):
+    """Problem details (RFC 9457)."""
+
+    model_config = _example(
+        type="urn:wattkeeper:problem:above-rating",
+        title="Invalid value",
+        status=422,
+        detail="limit_a: above the rating of circuit main (L1 250 A, L2 250 A, L3 250 A).",
+        instance="/api/v1/circuits/main",
+        mend="Give at most 250 A, or a value per phase; the rating itself is changed in the "
+        "site file.",
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    mend: str
+    """What to do about it."""
+    errors: list[dict[str, str]] | None = None
+
+
+class Phases(_Answer):
+    """One figure per phase of the grid connection; null: not known."""
+
+    l1: float | None
+    l2: float | None
+    l3: float | None
+
+
+class ReasonOut(_Answer):
+    """Why a number is what it is."""
+
+    code: str
+    text: str
+    bound_by: str | None = Field(description="Circuit and phase that bind, as `garage-a L1`.")
+
+
+class AlarmOut(_Answer):
+    """A condition with its begin and, when over, its end."""
+
+    code: str
+    subject: str
+    text: str
+    severity: str
+    begin: Instant
+    end: Instant | None
+
+
+class CircuitOut(_Answer):
+    """A circuit now. Currents per phase, + towards the loads. [A]"""
+
+    model_config = _example(
+        id="garage-a",
+        parent="main",
+        mode="normal",
+        device="mcb",
+        meter=None,
+        rating_a={"l1": 125, "l2": 125, "l3": 125},
+        limit_a={"l1": 60, "l2": 60, "l3": 60},
+        operating_limit_a={"l1": 60, "l2": 60, "l3": 60},
+        measured_a=None,
+        measured_age_s=None,
+        building_a={"l1": 0, "l2": 0, "l3": 0},
+        committed_a={"l1": 48, "l2": 48, "l3": 48},
+        headroom_a={"l1": 12, "l2": 12, "l3": 12},
+        thermal_ratio={"l1": 0.2, "l2": 0.2, "l3": 0.2},
+    )
+
+    id: str
+    parent: str | None
+    mode: str
+    device: str | None
+    meter: str | None
+    rating_a: Phases
+    limit_a: Phases = Field(description="In force now.")
+    operating_limit_a: Phases | None = Field(description="Set by an operator; null: none.")
+    measured_a: Phases | None
+    measured_age_s: float | None
+    building_a: Phases
+    committed_a: Phases
+    headroom_a: Phases
+    thermal_ratio: Phases
+
+
+class LastCycle(_Answer):
+    """The latest decision."""
+
+    solver: str
+    solve_ms: float | None
+    age_s: float
+    at: Instant
+
+
+class SiteOut(_Answer):
+    """The whole site in one answer."""
+
+    id: str
+    name: str
+    timezone: str
+    voltage_v: float
+    mode: str
+    alarms: list[AlarmOut]
+    last_cycle: LastCycle
+    circuits: list[CircuitOut]
+
+
+class Circuits(_Answer):
+    """All circuits, by id."""
+
+    items: list[CircuitOut]
+
+
+class PhaseLimits(_Request):
+    """A limit per phase; a phase that is absent stays as it is, null lifts its limit. [A]"""
+
+    l1: Annotated[Number, Field(ge=0)] | None = None
+    l2: Annotated[Number, Field(ge=0)] | None = None
+    l3: Annotated[Number, Field(ge=0)] | None = None
+
+
+class CircuitPatch(_Request):
+    """An operating limit at or below the rating; null lifts it. [A]"""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"limit_a": 60}, {"limit_a": None}]})
+    limit_a: Annotated[Number, Field(ge=0)] | PhaseLimits | None = None
+
+
+class EvseOut(_Answer):
+    """One EVSE now."""
+
+    model_config = _example(
+        id="CP001/1",
+        station="CP001",
+        evse=1,
+        circuit="garage-a",
+        state="charging",
+        connected=True,
+        drawn_a={"l1": 15.8, "l2": 15.7, "l3": 15.9},
+        power_w=10900,
+        energy_wh=4200,
+        soc_percent=None,
+        setpoint_a=16,
+        committed_a=16,
+        lease_until="2026-03-02T08:05:00.000Z",
+        session_id="CP001/17",
+        id_token="04A1B2C3D4",  # noqa: S106 - the number of a card, no secret of ours
+        reason={
+            "code": "circuit_full",
+            "text": "16 A: garage-a is full on L1; 3 vehicles share 48 A.",
+            "bound_by": "garage-a L1",
+        },
+        priority=0,
+        max_a=32,
+        min_a=6,
+        rating_a=32,
+        fallback_a=6,
+        paused=False,
+        departure_at=None,
+        energy_need_wh=None,
+    )
+
+    id: str
+    station: str
+    evse: int
+    circuit: str | None
+    state: str
+    connected: bool
+    drawn_a: Phases | None
+    power_w: float | None
+    energy_wh: float | None
+    soc_percent: float | None
+    setpoint_a: float
+    committed_a: float
+    lease_until: Instant | None
+    session_id: str | None
+    id_token: str | None = Field(description="Shortened for viewers.")
+    reason: ReasonOut
+    priority: int | None
+    max_a: float | None = Field(description="The rating, or less when an operator says so.")
+    min_a: float | None
+    rating_a: float | None
+    fallback_a: float | None
+    paused: bool
+    departure_at: Instant | None
+    energy_need_wh: float | None
+
+
+class Evses(_Answer):
+    """EVSEs by id."""
+
+    items: list[EvseOut]
+
+
+class EvsePatch(_Request):
+    """An operator's wishes: absent stays as it is, null is lifted."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"priority": 5, "max_a": 16},
+                {"departure_at": "2026-03-02T06:30:00Z", "energy_need_wh": 22000},
+                {"max_a": None},
+            ]
+        }
+    )
+    priority: Annotated[int, Field(ge=-1000, le=1000)] | None = None
+    max_a: Annotated[Number, Field(ge=0)] | None = None
+    departure_at: InstantIn | None = None
+    energy_need_wh: Annotated[Number, Field(ge=0, le=10_000_000)] | None = None
+
+
+class WhyStep(_Answer):
+    """One circuit between an EVSE and the grid."""
+
+    circuit: str
+    mode: str
+    binds: bool
+    bound_phase: str | None
+    limit_a: Phases
+    building_a: Phases
+    committed_a: Phases
+    headroom_a: Phases
+
+
+class WhyOut(_Answer):
+    """Why an EVSE has its setpoint, with the numbers from its circuit up to the grid."""
+
+    id: str
+    at: Instant
+    state: str
+    setpoint_a: float
+    committed_a: float
+    drawn_a: Phases | None
+    max_a: float | None
+    reason: ReasonOut
+    chain: list[WhyStep]
+    conditions: list[AlarmOut]
+
+
+class StartRequest(_Request):
+    """Who charges."""
+
+    id_token: TokenId
+
+
+class ActionOut(_Answer):
+    """What became of an action."""
+
+    action: str
+    subject: str
+    result: str
+
+
+class ResetKind(Enum):
+    """How a station restarts."""
+
+    SOFT = "soft"
+    HARD = "hard"
+
+
+class ResetRequest(_Request):
+    """How to restart."""
+
+    kind: ResetKind = ResetKind.SOFT
+
+
+class TriggerKind(Enum):
+    """What a station is asked to send at once."""
+
+    STATUS = "status"
+    METER_VALUES = "meter_values"
+
+
+class TriggerRequest(_Request):
+    """What to ask for, and of which EVSE; null: of the whole station."""
+
+    what: TriggerKind = TriggerKind.STATUS
+    evse: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+
+class StationInfoOut(_Answer):
+    """What a station said about itself."""
+
+    vendor: str
+    model: str
+    serial: str
+    firmware: str
+
+
+class StationOut(_Answer):
+    """A station now."""
+
+    id: str
+    configured: bool
+    connected: bool
+    protocol: str | None
+    lease_mode: str
+    info: StationInfoOut
+    last_boot_at: Instant | None
+    last_heard_age_s: float | None
+    clock_skew_s: float | None
+    has_secret: bool
+    evses: list[str]
+
+
+class Stations(_Answer):
+    """Stations by id."""
+
+    items: list[StationOut]
+
+
+class FrameOut(_Answer):
+    """One OCPP frame, secrets removed. The text is for operators."""
+
+    at: Instant
+    direction: str
+    action: str
+    text: str | None
+
+
+class StationDetail(StationOut):
+    """A station with its latest frames, oldest first."""
+
+    frames: list[FrameOut]
+
+
+class SessionOut(_Answer):
+    """One transaction."""
+
+    model_config = _example(
+        id="CP001/17",
+        transaction_id="17",
+        station="CP001",
+        evse="CP001/1",
+        id_token="04A1B2C3D4",  # noqa: S106 - the number of a card, no secret of ours
+        started_at="2026-03-01T12:01:00.000Z",
+        ended_at="2026-03-01T14:01:00.000Z",
+        end_reason="Local",
+        energy_wh=7500,
+        start_wh=1000,
+        last_wh=8500,
+    )
+
+    id: str
+    transaction_id: str
+    station: str
+    evse: str
+    id_token: str | None = Field(description="Shortened for viewers.")
+    started_at: Instant
+    ended_at: Instant | None
+    end_reason: str | None
+    energy_wh: float | None
+    start_wh: float | None
+    last_wh: float | None
+
+
+class Sessions(_Answer):
+    """A page of sessions, newest first."""
+
+    items: list[SessionOut]
+    next_offset: int | None = Field(description="Where the next page begins; null: no more.")
+
+
+class TokenIn(_Request):
+    """An RFID card or other id token."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"status": "accepted", "label": "Van 7", "priority": 2}]}
+    )
+    status: TokenStatus = TokenStatus.ACCEPTED
+    label: Annotated[Text, Field(max_length=100)] = ""
+    group: TokenId | None = None
+    expires_at: InstantIn | None = None
+    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+
+
+class TokenOut(_Answer):
+    """An id token known at this site."""
+
+    id: str
+    status: TokenStatus
+    label: str
+    group: str | None
+    expires_at: Instant | None
+    priority: int
+
+
+class Tokens(_Answer):
+    """Tokens by id."""
+
+    items: list[TokenOut]
+    next_offset: int | None
+
+
+class Point(_Answer):
+    """One step of a series."""
+
+    at: Instant
+    value: float | None
+
+
+class History(_Answer):
+    """The mean of a field per step."""
+
+    measurement: str
+    field: str
+    tags: dict[str, str]
+    step_s: float
+    points: list[Point]
+
+
+class Alarms(_Answer):
+    """Alarms, newest first."""
+
+    items: list[AlarmOut]
+
+
+class AuditOut(_Answer):
+    """Who changed what; `before` and `after` are JSON text."""
+
+    at: Instant
+    actor: str
+    action: str
+    subject: str
+    before: str
+    after: str
+
+
+class Audit(_Answer):
+    """A page of the audit log, newest first."""
+
+    items: list[AuditOut]
+    next_offset: int | None
+
+
+class SignIn(_Request):
+    """Name and password of an account."""
+
+    model_config = ConfigDict(str_strip_whitespace=False, hide_input_in_errors=True)
+    name: Annotated[Text, Field(min_length=1, max_length=64)]
+    password: Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class SignedIn(_Answer):
+    """Who is signed in."""
+
+    name: str
+    role: str
+
+
+class Health(_Answer):
+    """Alive, or ready."""
+
+    status: str
+    cycle_age_s: float | None = None

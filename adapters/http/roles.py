@@ -1,0 +1,64 @@
+"""Who may do what: one table, and everything not in it needs an account."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from controller.records import Role
+
+_RANK = {Role.VIEWER: 0, Role.OPERATOR: 1, Role.ADMIN: 2}
+
+_OPEN = frozenset(
+    {
+        ("GET", "/"),
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+        ("GET", "/api/docs"),
+        ("GET", "/api/openapi.json"),
+        ("POST", "/api/v1/session"),
+    }
+)
+_OWN_SESSION = "/api/v1/session"
+_ADMIN = re.compile(r"/api/v1/(audit|users|config)(/|$)")
+_OPERATOR = re.compile(r"/api/v1/tokens(/|$)")
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class SignedInBy(Enum):
+    """What proved who somebody is."""
+
+    API_TOKEN = "api_token"  # noqa: S105 - a name, no secret
+    BROWSER_SESSION = "browser_session"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Whoever makes a request."""
+
+    name: str
+    role: Role
+    by: SignedInBy
+
+    def is_at_least(self, role: Role) -> bool:
+        """Tell whether this role includes another."""
+        return _RANK[self.role] >= _RANK[role]
+
+
+def required_role(method: str, path: str) -> Role | None:
+    """Return the least role for a request; None: open to everybody.
+
+    `path` may be a request's path or a route's template. Whatever is not named here needs a viewer
+    to be read and an operator to be changed, routes that do not exist included.
+    """
+    reading = method in _READING
+    if ("GET" if reading else method, path) in _OPEN:
+        return None
+    if _ADMIN.match(path):
+        return Role.ADMIN
+    if path == _OWN_SESSION:
+        return Role.VIEWER
+    if reading and not _OPERATOR.match(path):
+        return Role.VIEWER
+    return Role.OPERATOR

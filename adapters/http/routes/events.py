@@ -1,0 +1,45 @@
+"""The stream of live events."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import StreamingResponse
+
+from adapters.http.event_stream import EventStream
+from adapters.http.gate import Gate
+from adapters.http.problems import ProblemError
+from adapters.http.services import Uses
+
+router = APIRouter(prefix="/api/v1", tags=["events"])
+
+
+@router.get(
+    "/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
+async def stream_events(
+    request: Request,
+    services: Uses,
+    last_event_id: Annotated[str | None, Header(max_length=64)] = None,
+) -> EventStream:
+    """Stream `cycle`, `alarm` and `state` events; `Last-Event-ID` resumes, `gap` says some are lost."""
+    gate: Gate = request.app.state.gate
+    headers = request.headers
+
+    async def may_listen() -> bool:
+        try:
+            return await gate.identify(headers) is not None
+        except ProblemError:
+            # A store that is slow to answer is no reason to send people away.
+            return True
+
+    return EventStream(
+        feed=services.feed,
+        client=services.feed.subscribe(last_event_id),
+        heartbeat_s=services.settings.heartbeat_s,
+        may_listen=may_listen,
+        abort=services.abort,
+    )

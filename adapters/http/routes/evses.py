@@ -1,0 +1,192 @@
+"""EVSEs: their state, their explanation, and what operators ask of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from enum import Enum
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Path, Query
+
+from adapters.http import models as m
+from adapters.http import views
+from adapters.http.actions import carry_out
+from adapters.http.live import read_live
+from adapters.http.problems import Problem, ProblemError, not_found, unprocessable
+from adapters.http.services import Services, Uses, Who
+from controller.commands import ActionRequest, StationAction
+from controller.operator import EvseOverride
+from controller.site import EvseId, StationId, evse_id
+
+router = APIRouter(prefix="/api/v1/evses", tags=["evses"])
+Number = Annotated[int, Path(ge=0, le=1000)]
+
+
+class EvseAction(Enum):
+    """What an operator may ask of an EVSE besides wishes."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    START = "start"
+    STOP = "stop"
+    UNLOCK = "unlock"
+
+
+@router.get("")
+async def list_evses(
+    services: Uses,
+    who: Who,
+    circuit: Annotated[str | None, Query(max_length=100)] = None,
+    state: Annotated[str | None, Query(max_length=40)] = None,
+) -> m.Evses:
+    """Return all EVSEs, or those of a circuit or in a state."""
+    items = views.evses(read_live(services.control), whole_tokens=views.sees_tokens(who))
+    return m.Evses(
+        items=[
+            e
+            for e in items
+            if (circuit is None or e.circuit == circuit) and (state is None or e.state == state)
+        ]
+    )
+
+
+@router.get("/{station}/{evse}")
+async def read_evse(station: str, evse: Number, services: Uses, who: Who) -> m.EvseOut:
+    """Return one EVSE."""
+    live = read_live(services.control)
+    return views.evse(live, live.evse(station, evse), whole_tokens=views.sees_tokens(who))
+
+
+@router.patch("/{station}/{evse}")
+async def wish(
+    station: str, evse: Number, patch: m.EvsePatch, services: Uses, who: Who
+) -> m.EvseOut:
+    """Change wishes: absent stays as it is, null is lifted. They count from the next cycle."""
+    changes = {name: getattr(patch, name) for name in patch.model_fields_set}
+    return await _override(services, station, evse, changes, who)
+
+
+@router.get("/{station}/{evse}/why")
+async def explain(
+    station: str, evse: Number, services: Uses, at: m.InstantIn | None = None
+) -> m.WhyOut:
+    """Explain an EVSE's setpoint: the reason, and the numbers of every circuit up to the grid."""
+    live = read_live(services.control)
+    status = live.evse(station, evse)
+    if at is not None and at < live.plan.at:
+        raise _not_kept(at)
+    return views.why(live, status, services.control.alarms())
+
+
+@router.post("/{station}/{evse}/pause")
+async def pause(station: str, evse: Number, services: Uses, who: Who) -> m.EvseOut:
+    """Hold an EVSE at no current until it is resumed."""
+    return await _override(services, station, evse, {"paused": True}, who)
+
+
+@router.post("/{station}/{evse}/resume")
+async def resume(station: str, evse: Number, services: Uses, who: Who) -> m.EvseOut:
+    """End a pause."""
+    return await _override(services, station, evse, {"paused": False}, who)
+
+
+@router.post("/{station}/{evse}/start")
+async def start(
+    station: str,
+    evse: Number,
+    services: Uses,
+    who: Who,
+    request: Annotated[m.StartRequest, Body(examples=[{"id_token": "04A1B2C3"}])],
+) -> m.ActionOut:
+    """Ask the station to start a transaction for an id token."""
+    read_live(services.control).evse(station, evse)
+    return await carry_out(
+        services, _request(station, evse, StationAction.START, request.id_token), who
+    )
+
+
+@router.post("/{station}/{evse}/stop")
+async def stop(station: str, evse: Number, services: Uses, who: Who) -> m.ActionOut:
+    """Ask the station to end the running transaction."""
+    status = read_live(services.control).evse(station, evse)
+    if status.transaction is None:
+        raise ProblemError(
+            Problem(
+                status=409,
+                code="no-session",
+                title="No session",
+                detail=f"No transaction runs at EVSE {status.id}.",
+                mend="Look at its state; there is nothing to stop.",
+            )
+        )
+    return await carry_out(
+        services, _request(station, evse, StationAction.STOP, status.transaction), who
+    )
+
+
+@router.post("/{station}/{evse}/unlock")
+async def unlock(station: str, evse: Number, services: Uses, who: Who) -> m.ActionOut:
+    """Ask the station to unlock the connector."""
+    read_live(services.control).evse(station, evse)
+    return await carry_out(services, _request(station, evse, StationAction.UNLOCK, ""), who)
+
+
+def _request(station: str, evse: int, action: StationAction, argument: str) -> ActionRequest:
+    return ActionRequest(
+        station=StationId(station),
+        evse=evse_id(StationId(station), evse),
+        action=action,
+        argument=argument,
+    )
+
+
+async def _override(
+    services: Services, station: str, number: int, changes: dict[str, Any], who: Who
+) -> m.EvseOut:
+    async with services.patching:
+        live = read_live(services.control)
+        evse = live.evse(station, number).id
+        built = live.built(evse)
+        max_a = changes.get("max_a")
+        if built is not None and max_a is not None and max_a > built.max_a:
+            raise _above_rating(evse, f"above the rating of {built.max_a:g} A", built.max_a)
+        before = live.override(evse)
+        after = replace(before, **changes)
+        if after != before:
+            await _set(services, evse, after, who.name)
+    return views.evse(
+        live := read_live(services.control),
+        live.evse(station, number),
+        whole_tokens=views.sees_tokens(who),
+    )
+
+
+async def _set(services: Services, evse: EvseId, override: EvseOverride, actor: str) -> None:
+    try:
+        await services.bridge.carry_out(services.control.set_evse_override(evse, override, actor))
+    except KeyError:
+        raise not_found("EVSE", evse) from None
+    except ValueError as error:
+        raise _above_rating(evse, str(error), None) from None
+
+
+def _above_rating(evse: EvseId, detail: str, rating_a: float | None) -> ProblemError:
+    most = "its rating" if rating_a is None else f"{rating_a:g} A"
+    return unprocessable(
+        f"max_a of EVSE {evse}: {detail}.",
+        f"Give at most {most}, or null to lift the limit.",
+        code="above-rating",
+    )
+
+
+def _not_kept(at: datetime) -> ProblemError:
+    return ProblemError(
+        Problem(
+            status=501,
+            code="history-not-kept",
+            title="Not kept",
+            detail=f"Explanations of the past are not kept; {m.rfc3339(at)} has gone by.",
+            mend="Ask without `at` for now, or /api/v1/history for the figures of that time.",
+        )
+    )

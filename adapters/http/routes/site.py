@@ -1,0 +1,112 @@
+"""The site and its circuits."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from adapters.http import models as m
+from adapters.http import views
+from adapters.http.live import Live, read_live
+from adapters.http.problems import not_found, unprocessable
+from adapters.http.services import Services, Uses, Who
+from controller.phases import PHASES, Phase, PhaseCurrents
+from controller.site import Circuit, CircuitId
+
+router = APIRouter(prefix="/api/v1", tags=["site"])
+
+
+@router.get("/site")
+async def read_site(services: Uses) -> m.SiteOut:
+    """Return mode, alarms, the last cycle and all circuits."""
+    control = services.control
+    return views.site(
+        read_live(control),
+        alarms=control.alarms(),
+        stats=control.stats(),
+        now_s=services.clock.monotonic_s(),
+    )
+
+
+@router.get("/circuits")
+async def list_circuits(services: Uses) -> m.Circuits:
+    """Return all circuits."""
+    return m.Circuits(items=views.circuits(read_live(services.control)))
+
+
+@router.get("/circuits/{circuit}")
+async def read_circuit(circuit: str, services: Uses) -> m.CircuitOut:
+    """Return one circuit."""
+    live = read_live(services.control)
+    return views.circuit(live, live.circuit(circuit))
+
+
+@router.patch("/circuits/{circuit}")
+async def limit_circuit(
+    circuit: str, patch: m.CircuitPatch, services: Uses, who: Who
+) -> m.CircuitOut:
+    """Set or lift an operating limit at or below the rating; it counts from the next cycle."""
+    async with services.patching:
+        live = read_live(services.control)
+        live.circuit(circuit)
+        if "limit_a" in patch.model_fields_set:
+            await _set_limit(services, live, CircuitId(circuit), patch, who.name)
+    live = read_live(services.control)
+    return views.circuit(live, live.circuit(circuit))
+
+
+async def _set_limit(
+    services: Services, live: Live, circuit: CircuitId, patch: m.CircuitPatch, actor: str
+) -> None:
+    built = live.snapshot.site.circuits.get(circuit)
+    if built is None:
+        raise not_found("circuit", circuit)
+    limit_a = _wanted(built, live.overrides.circuit_limit_a.get(circuit), patch)
+    if limit_a is not None and not limit_a.fits(built.limit_a):
+        raise _above_rating(built)
+    try:
+        await services.bridge.carry_out(services.control.set_circuit_limit(circuit, limit_a, actor))
+    except KeyError:
+        raise not_found("circuit", circuit) from None
+    except ValueError as error:
+        raise unprocessable(f"limit_a: {error}.", _mend(built), code="above-rating") from None
+
+
+def _wanted(
+    built: Circuit, now: PhaseCurrents | None, patch: m.CircuitPatch
+) -> PhaseCurrents | None:
+    match patch.limit_a:
+        case None:
+            return None
+        case m.PhaseLimits() as asked:
+            wanted = {phase: _wanted_on(phase, built, now, asked) for phase in PHASES}
+            limit_a = PhaseCurrents.from_mapping(wanted)
+            return None if limit_a == built.limit_a else limit_a
+        case current_a:
+            return PhaseCurrents.balanced(current_a)
+
+
+def _wanted_on(
+    phase: Phase, built: Circuit, now: PhaseCurrents | None, asked: m.PhaseLimits
+) -> float:
+    value: float | None = getattr(asked, phase.value)
+    if value is not None:
+        return value
+    if phase.value in asked.model_fields_set or now is None:
+        return built.limit_a.of(phase)
+    return now.of(phase)
+
+
+def _above_rating(built: Circuit) -> Exception:
+    rating = ", ".join(f"{p.name} {built.limit_a.of(p):g} A" for p in PHASES)
+    return unprocessable(
+        f"limit_a: above the rating of circuit {built.id} ({rating}).",
+        _mend(built),
+        code="above-rating",
+    )
+
+
+def _mend(built: Circuit) -> str:
+    return (
+        f"Give at most {min(built.limit_a):g} A, or a value per phase; "
+        "the rating itself is changed in the site file."
+    )

@@ -1,0 +1,86 @@
+"""Charging stations."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from adapters.http import models as m
+from adapters.http import views
+from adapters.http.actions import carry_out
+from adapters.http.live import Live, read_live
+from adapters.http.problems import not_found
+from adapters.http.services import Services, Uses, Who
+from controller.commands import ActionRequest, StationAction
+from controller.records import StationRecord
+from controller.site import StationId
+
+router = APIRouter(prefix="/api/v1/stations", tags=["stations"])
+
+_RESET = {
+    m.ResetKind.SOFT: StationAction.SOFT_RESET,
+    m.ResetKind.HARD: StationAction.HARD_RESET,
+}
+_TRIGGER = {
+    m.TriggerKind.STATUS: StationAction.TRIGGER_STATUS,
+    m.TriggerKind.METER_VALUES: StationAction.TRIGGER_METER_VALUES,
+}
+
+
+@router.get("")
+async def list_stations(services: Uses) -> m.Stations:
+    """Return all stations of the site file, and others that were heard of."""
+    live = read_live(services.control)
+    records = await _records(services)
+    names = {*live.snapshot.site.stations, *live.snapshot.stations, *records}
+    return m.Stations(items=[views.station(live, n, records.get(n)) for n in sorted(names)])
+
+
+@router.get("/{station}")
+async def read_station(station: str, services: Uses, who: Who) -> m.StationDetail:
+    """Return one station with its latest frames."""
+    live = read_live(services.control)
+    name = StationId(station)
+    records = await _records(services)
+    _require_known(live, name, records)
+    whole = views.sees_tokens(who)
+    frames = [views.frame(f, whole=whole) for f in services.control.frames(name)]
+    return m.StationDetail(
+        **views.station(live, name, records.get(name)).model_dump(), frames=frames
+    )
+
+
+@router.post("/{station}/reset")
+async def reset(
+    station: str, services: Uses, who: Who, request: m.ResetRequest | None = None
+) -> m.ActionOut:
+    """Restart a station; a soft reset lets transactions end first."""
+    kind = request.kind if request is not None else m.ResetKind.SOFT
+    return await _act(services, StationId(station), None, _RESET[kind], who)
+
+
+@router.post("/{station}/trigger")
+async def trigger(
+    station: str, services: Uses, who: Who, request: m.TriggerRequest | None = None
+) -> m.ActionOut:
+    """Ask a station to report its status or meter values at once."""
+    asked = request if request is not None else m.TriggerRequest()
+    return await _act(services, StationId(station), asked.evse, _TRIGGER[asked.what], who)
+
+
+async def _act(
+    services: Services, station: StationId, number: int | None, action: StationAction, who: Who
+) -> m.ActionOut:
+    live = read_live(services.control)
+    _require_known(live, station, {})
+    evse = live.evse(station, number).id if number is not None else None
+    return await carry_out(services, ActionRequest(station=station, evse=evse, action=action), who)
+
+
+async def _records(services: Services) -> dict[StationId, StationRecord]:
+    records = await services.bridge.run(services.store.stations())
+    return {r.id: r for r in records}
+
+
+def _require_known(live: Live, name: StationId, records: dict[StationId, StationRecord]) -> None:
+    if name not in {*live.snapshot.site.stations, *live.snapshot.stations, *records}:
+        raise not_found("station", name)

@@ -1,0 +1,106 @@
+"""Id tokens: who may charge."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Path, Query
+from pydantic import AfterValidator
+
+from adapters.http import models as m
+from adapters.http import views
+from adapters.http.problems import not_found
+from adapters.http.services import Services, Uses, Who
+from controller.records import AuditEntry, TokenRecord
+from controller.transaction import IdToken
+
+router = APIRouter(prefix="/api/v1/tokens", tags=["tokens"])
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("must be printable, without spaces around it")
+    return text
+
+
+Token = Annotated[str, Path(min_length=1, max_length=36), AfterValidator(_printable)]
+
+
+@router.get("")
+async def list_tokens(
+    services: Uses,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+) -> m.Tokens:
+    """Return known tokens by id."""
+    records = await services.bridge.run(services.store.tokens())
+    end = offset + limit
+    return m.Tokens(
+        items=[views.token(r) for r in records[offset:end]],
+        next_offset=end if end < len(records) else None,
+    )
+
+
+@router.get("/{token:path}")
+async def read_token(token: Token, services: Uses) -> m.TokenOut:
+    """Return one token."""
+    return views.token(await _known(services, IdToken(token)))
+
+
+@router.put("/{token:path}")
+async def put_token(token: Token, asked: m.TokenIn, services: Uses, who: Who) -> m.TokenOut:
+    """Add or replace a token; doing it again changes nothing."""
+    before = await services.bridge.run(services.store.token(IdToken(token)))
+    after = TokenRecord(
+        id=before.id if before is not None else IdToken(token),
+        status=asked.status,
+        label=asked.label,
+        group=IdToken(asked.group) if asked.group is not None else None,
+        expires_at=asked.expires_at,
+        priority=asked.priority,
+    )
+    if after != before:
+        await services.bridge.carry_out(services.store.put_token(after))
+        await _audit(services, who, "token.put", before, after)
+    return views.token(after)
+
+
+@router.delete("/{token:path}", status_code=204)
+async def delete_token(token: Token, services: Uses, who: Who) -> None:
+    """Delete a token."""
+    before = await _known(services, IdToken(token))
+    await services.bridge.carry_out(services.store.delete_token(before.id))
+    await _audit(services, who, "token.delete", before, None)
+
+
+async def _known(services: Services, token: IdToken) -> TokenRecord:
+    record = await services.bridge.run(services.store.token(token))
+    if record is None:
+        raise not_found("token", token)
+    return record
+
+
+async def _audit(
+    services: Services,
+    who: Who,
+    action: str,
+    before: TokenRecord | None,
+    after: TokenRecord | None,
+) -> None:
+    subject = after or before
+    entry = AuditEntry(
+        at=services.clock.now(),
+        actor=who.name,
+        action=action,
+        subject=subject.id if subject is not None else "",
+        before=_json(before),
+        after=_json(after),
+    )
+    await services.bridge.carry_out(services.store.audit(entry))
+
+
+def _json(record: TokenRecord | None) -> str:
+    if record is None:
+        return ""
+    return orjson.dumps(views.token(record).model_dump(mode="json")).decode()

@@ -1,0 +1,88 @@
+"""What the routes work with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from adapters.http.accounts import Accounts
+from adapters.http.bridge import Bridge
+from adapters.http.browser_sessions import BrowserSessions
+from adapters.http.event_feed import EventFeed
+from adapters.http.gate import PRINCIPAL
+from adapters.http.roles import Principal
+from adapters.http.settings import HttpSettings
+from adapters.http.shield import Peer
+from adapters.http.throttle import RequestRate, SignInGuard
+from controller.ports import Clock, Control, Store
+
+
+def _nothing_to_abort(_peer: Peer) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything a request may need, built once per server."""
+
+    settings: HttpSettings
+    control: Control
+    store: Store
+    clock: Clock
+    bridge: Bridge
+    accounts: Accounts
+    sessions: BrowserSessions
+    guard: SignInGuard
+    rate: RequestRate
+    feed: EventFeed
+    abort: Callable[[Peer], None] = _nothing_to_abort
+    """Cuts a connection off without waiting for it to take what is buffered."""
+    patching: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while an override is read, changed and written back."""
+
+
+def build_services(
+    *,
+    settings: HttpSettings,
+    control: Control,
+    store: Store,
+    clock: Clock,
+    bridge: Bridge,
+    abort: Callable[[Peer], None] = _nothing_to_abort,
+) -> Services:
+    """Build what the routes need around the controller's ports."""
+    return Services(
+        settings=settings,
+        control=control,
+        store=store,
+        clock=clock,
+        bridge=bridge,
+        accounts=Accounts(
+            store=store, bridge=bridge, clock=clock, cache_s=settings.account_cache_s
+        ),
+        sessions=BrowserSessions(
+            clock=clock, idle_s=settings.session_idle_s, absolute_s=settings.session_absolute_s
+        ),
+        guard=SignInGuard(clock=clock),
+        rate=RequestRate(clock=clock, per_s=settings.requests_per_s, burst=settings.request_burst),
+        feed=EventFeed(control=control, clock=clock, settings=settings),
+        abort=abort,
+    )
+
+
+def _services(request: Request) -> Services:
+    return cast(Services, request.app.state.services)
+
+
+def _principal(request: Request) -> Principal:
+    return cast(Principal, request.scope[PRINCIPAL])
+
+
+Uses = Annotated[Services, Depends(_services)]
+"""Parameter of a route: the services."""
+Who = Annotated[Principal, Depends(_principal)]
+"""Parameter of a route: who asks. The gate let them in already."""

@@ -1,0 +1,216 @@
+"""Live events over a real socket."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from controller.records import Role
+from controller.site import EvseId
+from controller.station import EvseState
+from tests.adapters.http.conftest import TOKENS, Rig, Site
+from tests.fakes.control import FakeControl, a_site, an_alarm, an_evse_status
+
+
+@dataclass
+class Event:
+    id: str = ""
+    kind: str = ""
+    data: dict[str, object] | None = None
+
+
+class Stream:
+    def __init__(self, answer: httpx.Response) -> None:
+        self.status = answer.status_code
+        self.comments = 0
+        self._lines = answer.iter_lines()
+
+    def next(self) -> Event:
+        event = Event()
+        for line in self._lines:
+            if line.startswith(":"):
+                self.comments += 1
+            elif not line and event.kind:
+                return event
+            name, _, value = line.partition(": ")
+            match name:
+                case "id":
+                    event.id = value
+                case "event":
+                    event.kind = value
+                case "data":
+                    event.data = json.loads(value)
+        raise EOFError
+
+    def until(self, kind: str) -> Event:
+        while (event := self.next()).kind != kind:
+            continue
+        return event
+
+
+@contextmanager
+def stream(site: Site, *, last_event_id: str | None = None) -> Iterator[Stream]:
+    headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
+    with site.client(Role.VIEWER).stream("GET", "/api/v1/events", headers=headers) as answer:
+        yield Stream(answer)
+
+
+def listening(site: Site) -> int:
+    server = site.server._server
+    return server._services.feed.clients if server else 0  # type: ignore[attr-defined]
+
+
+def wait_for(site: Site, *, clients: int) -> None:
+    end_s = time.monotonic() + 5
+    while listening(site) != clients:
+        assert time.monotonic() < end_s, listening(site)
+        time.sleep(0.01)
+
+
+def test_one_frame_per_cycle(site: Site) -> None:
+    with stream(site) as events:
+        first = events.next()
+        site.control.publish()
+        second = events.next()
+
+    assert (first.kind, second.kind) == ("cycle", "cycle")
+    assert first.data is not None
+    assert second.data is not None
+    assert first.data["at"] != second.data["at"]
+    assert {"at", "mode", "last_cycle", "alarms", "circuits", "evses"} == set(second.data)
+    assert int(first.id.partition("-")[2]) + 1 == int(second.id.partition("-")[2])
+
+
+def test_a_frame_holds_no_whole_token(site: Site) -> None:
+    with stream(site) as events:
+        text = json.dumps(events.next().data, ensure_ascii=False)
+
+    assert "…C3D4" in text
+    assert "04A1B2C3D4" not in text
+
+
+def test_alarms_begin_and_end(site: Site) -> None:
+    with stream(site) as events:
+        events.next()
+        site.control.in_force = (an_alarm(),)
+        begun = events.until("alarm").data
+        site.control.in_force = ()
+        ended = events.until("alarm").data
+
+    assert begun is not None
+    assert ended is not None
+    assert (begun["code"], begun["end"]) == ("METER_LOST", None)
+    assert (ended["code"], ended["end"]) == ("METER_LOST", "2026-03-02T08:00:00.000Z")
+
+
+def test_a_change_of_state(site: Site) -> None:
+    evse = site.control.site.evse(EvseId("CP001/1"))
+    assert evse is not None
+    with stream(site) as events:
+        events.next()
+        status = an_evse_status(evse, state=EvseState.SUSPENDED_EV)
+        site.control.publish(evses={evse.id: status})
+        change = events.until("state").data
+
+    assert change is not None
+    assert (
+        change["id"],
+        change["before"],
+        change["state"],
+    ) == ("CP001/1", "charging", "suspended_ev")
+
+
+def test_a_client_resumes_where_it_left(site: Site) -> None:
+    with stream(site) as events:
+        last = events.next().id
+    for _ in range(3):
+        site.control.publish()
+        time.sleep(0.25)
+
+    with stream(site, last_event_id=last) as events:
+        numbers = [int(events.next().id.partition("-")[2]) for _ in range(3)]
+
+    first = int(last.partition("-")[2])
+    assert [first + 1, first + 2, first + 3] == numbers
+
+
+@pytest.mark.parametrize("last", ["deadbeef-1", "x", "deadbeef-99999999999999999999", "-"])
+def test_an_id_of_another_run_says_that_events_are_lost(shared: Site, last: str) -> None:
+    with stream(shared, last_event_id=last) as events:
+        kinds = [events.next().kind, events.next().kind]
+
+    assert kinds == ["gap", "cycle"]
+
+
+def test_an_id_that_fell_out_of_the_ring_says_so(rig: Rig) -> None:
+    site = rig.start(event_ring=2, poll_s=0.02)
+    with stream(site) as events:
+        last = events.next().id
+        for _ in range(5):
+            site.control.publish()
+            events.next()
+
+    with stream(site, last_event_id=last) as events:
+        assert events.next().kind == "gap"
+
+
+def test_a_quiet_stream_beats(rig: Rig) -> None:
+    site = rig.start(heartbeat_s=0.1)
+    with stream(site) as events:
+        events.next()
+        time.sleep(0.5)
+        site.control.publish()
+        events.next()
+
+    assert events.comments >= 2
+
+
+def test_a_revoked_account_is_cut_off(rig: Rig) -> None:
+    site = rig.start(heartbeat_s=0.1)
+    with stream(site) as events:
+        events.next()
+        site.store.digests.clear()
+        site.clock.added_s = 6.0
+        with pytest.raises(EOFError):
+            events.next()
+
+
+def test_too_many_listeners_are_refused(rig: Rig) -> None:
+    site = rig.start(max_event_clients=2)
+    with stream(site) as one, stream(site) as two, stream(site) as three:
+        assert [one.status, two.status, three.status] == [200, 200, 503]
+    wait_for(site, clients=0)
+    with stream(site) as again:
+        assert again.status == 200
+
+
+def test_a_slow_client_is_dropped_and_the_others_are_not(rig: Rig) -> None:
+    control = FakeControl(a_site(stations=200))
+    control.publish()
+    site = rig.start(control=control, event_queue=4, poll_s=0.01)
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    deaf.connect(("127.0.0.1", site.server.port))
+    request = f"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKENS[Role.VIEWER]}\r\n\r\n"
+    deaf.sendall(request.encode())
+    wait_for(site, clients=1)
+
+    with deaf, stream(site) as events:
+        seen = 0
+        end_s = time.monotonic() + 20
+        while listening(site) == 2 or seen < 5:
+            assert time.monotonic() < end_s
+            control.publish()
+            events.next()
+            seen += 1
+        control.publish()
+        assert events.next().kind == "cycle"
+        # Cut off at once, although the deaf client took nothing of what was buffered for it.
+        assert len(site.server._server.server_state.connections) == 1  # type: ignore[union-attr]
