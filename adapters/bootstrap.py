@@ -22,9 +22,10 @@ from adapters.jobs import scheduled
 from adapters.modbus.catalogue import load_map
 from adapters.modbus.plausibility import MeterLimits
 from adapters.modbus.reader import MeterPoller
+from adapters.modbus.registermap import MeterMap
 from adapters.ocpp.server import OcppServer
 from adapters.ocpp.settings import OcppSettings
-from adapters.ocpp.translation import DialectSettings
+from adapters.ocpp.translation import DialectSettings, EvseWiring
 from adapters.ocpp.v16 import V16Dialect
 from adapters.ocpp.v201 import V201Dialect
 from adapters.store.sqlite_store import SqliteStore
@@ -39,7 +40,7 @@ from controller.memory import Memory
 from controller.operations import Operations
 from controller.policy import Policy
 from controller.ports import Clock
-from controller.site import MeterId, Site
+from controller.site import EvseId, Meter, MeterId, Site
 from optimizer.allocate import Allocator
 
 log = structlog.get_logger(__name__)
@@ -191,6 +192,7 @@ class RunningController:
         dialect = DialectSettings(
             sample_interval_s=round(policy.sample_interval_s),
             command_timeout_s=policy.command_timeout_s,
+            wirings=_wirings(self._settings.site),
         )
         clock = self._clock
         return OcppServer(
@@ -206,7 +208,14 @@ class RunningController:
         )
 
 
-def _meters(site: Site) -> list[tuple[object, object, MeterLimits]]:
+def _wirings(site: Site) -> dict[EvseId, EvseWiring]:
+    return {
+        e.id: EvseWiring(phases=e.phases, max_a=e.max_a, voltage_v=site.voltage_v)
+        for e in site.evses()
+    }
+
+
+def _meters(site: Site) -> list[tuple[Meter, MeterMap, MeterLimits]]:
     """Return each meter with its map and the rating of the circuit that it measures."""
     rating: dict[MeterId, float] = {
         c.meter: max(c.limit_a) for c in site.circuits.values() if c.meter is not None

@@ -125,8 +125,10 @@ def _assess_circuit(
     before = memory.circuit(circuit.id)
     meter = snapshot.meters.get(circuit.meter) if circuit.meter is not None else None
     age_s = _effective_age_s(circuit, meter, draws, snapshot=snapshot, memory=memory, policy=policy)
-    after = _climbed(before, _rung(age_s, policy), now_s=now_s, policy=policy)
-    mode = _mode(after, _rung(age_s, policy))
+    rung = _rung(age_s, policy)
+    is_starting = rung is SiteMode.BLIND and (meter is None or meter.reading is None)
+    after = before if is_starting else _climbed(before, rung, now_s=now_s, policy=policy)
+    mode = _mode(after, rung)
     measured = _measured(meter, policy, now_s)
     limit, after = _limit(circuit, after, measured, draws, snapshot, memory, policy)
     after = _with_base(after, meter, draws, limit=limit, policy=policy, now_s=now_s)
@@ -163,7 +165,11 @@ def _effective_age_s(
         return 0.0
     if meter is None or meter.reading is None:
         started_s = memory.started_s if memory.started_s is not None else snapshot.now_s
-        return max(policy.meter_blind_s + 0.1, snapshot.now_s - started_s)
+        waited_s = snapshot.now_s - started_s
+        # Blind, not lost: a restart must not wait as long as a recovery for its first increase.
+        if waited_s <= policy.meter_blind_s:
+            return policy.meter_blind_s + 0.1
+        return policy.meter_fallback_s + waited_s
     age_s = meter.reading.age_s(snapshot.now_s)
     return max(age_s, _frozen_s(meter, draws, snapshot.now_s, policy))
 

@@ -6,15 +6,12 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-T = TypeVar("T")
+import uvloop
 
-try:
-    from uvloop import new_event_loop
-except ImportError:  # not available on this platform
-    from asyncio import new_event_loop
+T = TypeVar("T")
 
 
 def run_on_loop(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end on a fresh loop."""
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from adapters.cli import accounts, demo, run, sessions
+from adapters.cli import accounts, run, sessions
+from adapters.cli.demo import DemoSettings, demo_command
 from adapters.cli.logs import configure_logs
 from adapters.config.report import check_command
 from adapters.modbus.catalogue import known_models
@@ -70,8 +71,8 @@ def run_demo(
     seed: Annotated[int, typer.Option(help="Another seed is another day.")] = 1,
 ) -> None:
     """Show a whole simulated site on this machine: real Modbus, real OCPP, the real controller."""
-    settings = demo.DemoSettings(chargers=chargers, http_port=http, seconds=seconds, seed=seed)
-    raise typer.Exit(demo.demo_command(settings))
+    settings = DemoSettings(chargers=chargers, http_port=http, seconds=seconds, seed=seed)
+    raise typer.Exit(demo_command(settings))
 
 
 @meter.command("read")

@@ -13,8 +13,8 @@ from adapters.bootstrap import RunningController, RunSettings, StartError
 from adapters.cli.loop import run_on_loop
 from adapters.cli.settings import run_settings
 from adapters.cli.site_store import opened_site
-from adapters.http.settings import ListenError as HttpListenError
-from adapters.ocpp.settings import ListenError as OcppListenError
+from adapters.http.server import ListenError as HttpListenError
+from adapters.ocpp.server import ListenError as OcppListenError
 from adapters.store.errors import StoreError
 
 log = structlog.get_logger(__name__)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from adapters.bootstrap import RunSettings
 from adapters.config.loader import SiteFile
+from adapters.config.settings import UnknownTokens
 from adapters.http.settings import HttpSettings
 from adapters.influx.settings import InfluxSettings
 from adapters.ocpp.settings import OcppSettings
@@ -15,14 +18,18 @@ def run_settings(file: SiteFile) -> RunSettings:
         site=file.site,
         policy=file.policy,
         ocpp=OcppSettings(
-            host=file.ocpp.host,
-            port=file.ocpp.port,
+            host=file.ocpp.listen.host,
+            port=file.ocpp.listen.port,
             security_profile=file.ocpp.security_profile,
         ),
-        http=HttpSettings(host=file.http.host, port=file.http.port),
+        http=HttpSettings(
+            host=file.http.listen.host,
+            port=file.http.listen.port,
+            interval_s=file.policy.interval_s,
+        ),
         store_path=file.store.path,
         influx=_influx(file),
-        accept_unknown_tokens=file.ocpp.accept_unknown_tokens,
+        accept_unknown_tokens=file.ocpp.unknown_tokens is UnknownTokens.ACCEPT,
     )
 
 
@@ -38,6 +45,7 @@ def _influx(file: SiteFile) -> InfluxSettings | None:
         token_env=influx.token_env,
         database=influx.database,
         retention_policy=influx.retention_policy,
+        username=os.environ.get(influx.user_env) if influx.user_env is not None else None,
         password_env=influx.password_env,
         gzip=influx.gzip,
     )

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import typer
 
-from adapters.config.loader import SiteFile, SiteFileError, load_site_file
+from adapters.config.loader import SiteFile, load_site_file
+from adapters.config.problems import SiteFileError
 from adapters.modbus.catalogue import known_models
 from adapters.store.errors import StoreError
 from controller.decision import Condition

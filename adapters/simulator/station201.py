@@ -64,7 +64,7 @@ class Station201(VirtualStation):
 
     def setting(self, name: str) -> str:
         """Return the variable that a 1.6 configuration key has become."""
-        return self.model.actual(*_SETTINGS[name])
+        return str(self.model.actual(*_SETTINGS[name]))
 
     def status_name(self, outlet: Outlet) -> str:
         """Return one of the connector states of 2.0.1."""
