@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import StreamingResponse
 
 from adapters.http import models as m
@@ -78,8 +78,10 @@ async def export_sessions(services: Uses, who: Who, wanted: Wanted) -> Streaming
     )
 
 
-@router.get("/sessions/{session:path}")
-async def read_session(session: str, services: Uses, who: Who) -> m.SessionOut:
+@router.get("/sessions/{id:path}")
+async def read_session(
+    session: Annotated[str, Path(alias="id")], services: Uses, who: Who
+) -> m.SessionOut:
     """Return one session; its id is `station/transaction`."""
     station, _, transaction = session.partition("/")
     found = await services.bridge.run(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Path
 
 from adapters.http import models as m
 from adapters.http import views
@@ -13,6 +15,7 @@ from controller.phases import PHASES, Phase, PhaseCurrents
 from controller.site import Circuit, CircuitId
 
 router = APIRouter(prefix="/api/v1", tags=["site"])
+Name = Annotated[str, Path(alias="id")]
 
 
 @router.get("/site")
@@ -33,16 +36,16 @@ async def list_circuits(services: Uses) -> m.Circuits:
     return m.Circuits(items=views.circuits(read_live(services.control)))
 
 
-@router.get("/circuits/{circuit}")
-async def read_circuit(circuit: str, services: Uses) -> m.CircuitOut:
+@router.get("/circuits/{id}")
+async def read_circuit(circuit: Name, services: Uses) -> m.CircuitOut:
     """Return one circuit."""
     live = read_live(services.control)
     return views.circuit(live, live.circuit(circuit))
 
 
-@router.patch("/circuits/{circuit}")
+@router.patch("/circuits/{id}")
 async def limit_circuit(
-    circuit: str, patch: m.CircuitPatch, services: Uses, who: Who
+    circuit: Name, patch: m.CircuitPatch, services: Uses, who: Who
 ) -> m.CircuitOut:
     """Set or lift an operating limit at or below the rating; it counts from the next cycle."""
     async with services.patching:

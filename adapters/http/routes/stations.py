@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Path
 
 from adapters.http import models as m
 from adapters.http import views
@@ -15,6 +17,7 @@ from controller.records import StationRecord
 from controller.site import StationId
 
 router = APIRouter(prefix="/api/v1/stations", tags=["stations"])
+Name = Annotated[str, Path(alias="id")]
 
 _RESET = {
     m.ResetKind.SOFT: StationAction.SOFT_RESET,
@@ -35,8 +38,8 @@ async def list_stations(services: Uses) -> m.Stations:
     return m.Stations(items=[views.station(live, n, records.get(n)) for n in sorted(names)])
 
 
-@router.get("/{station}")
-async def read_station(station: str, services: Uses, who: Who) -> m.StationDetail:
+@router.get("/{id}")
+async def read_station(station: Name, services: Uses, who: Who) -> m.StationDetail:
     """Return one station with its latest frames."""
     live = read_live(services.control)
     name = StationId(station)
@@ -49,18 +52,18 @@ async def read_station(station: str, services: Uses, who: Who) -> m.StationDetai
     )
 
 
-@router.post("/{station}/reset")
+@router.post("/{id}/reset")
 async def reset(
-    station: str, services: Uses, who: Who, request: m.ResetRequest | None = None
+    station: Name, services: Uses, who: Who, request: m.ResetRequest | None = None
 ) -> m.ActionOut:
     """Restart a station; a soft reset lets transactions end first."""
     kind = request.kind if request is not None else m.ResetKind.SOFT
     return await _act(services, StationId(station), None, _RESET[kind], who)
 
 
-@router.post("/{station}/trigger")
+@router.post("/{id}/trigger")
 async def trigger(
-    station: str, services: Uses, who: Who, request: m.TriggerRequest | None = None
+    station: Name, services: Uses, who: Who, request: m.TriggerRequest | None = None
 ) -> m.ActionOut:
     """Ask a station to report its status or meter values at once."""
     asked = request if request is not None else m.TriggerRequest()

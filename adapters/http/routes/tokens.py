@@ -24,7 +24,7 @@ def _printable(text: str) -> str:
     return text
 
 
-Token = Annotated[str, Path(min_length=1, max_length=36), AfterValidator(_printable)]
+Token = Annotated[str, Path(alias="id", min_length=1, max_length=36), AfterValidator(_printable)]
 
 
 @router.get("")
@@ -42,13 +42,13 @@ async def list_tokens(
     )
 
 
-@router.get("/{token:path}")
+@router.get("/{id:path}")
 async def read_token(token: Token, services: Uses) -> m.TokenOut:
     """Return one token."""
     return views.token(await _known(services, IdToken(token)))
 
 
-@router.put("/{token:path}")
+@router.put("/{id:path}")
 async def put_token(token: Token, asked: m.TokenIn, services: Uses, who: Who) -> m.TokenOut:
     """Add or replace a token; doing it again changes nothing."""
     before = await services.bridge.run(services.store.token(IdToken(token)))
@@ -66,7 +66,7 @@ async def put_token(token: Token, asked: m.TokenIn, services: Uses, who: Who) ->
     return views.token(after)
 
 
-@router.delete("/{token:path}", status_code=204)
+@router.delete("/{id:path}", status_code=204)
 async def delete_token(token: Token, services: Uses, who: Who) -> None:
     """Delete a token."""
     before = await _known(services, IdToken(token))

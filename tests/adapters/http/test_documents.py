@@ -61,14 +61,17 @@ def test_the_contract_is_kept(document: dict[str, object]) -> None:
     assert isinstance(paths, dict)
     for path in (
         "/api/v1/site",
-        "/api/v1/circuits/{circuit}",
+        "/api/v1/circuits/{id}",
         "/api/v1/evses",
         "/api/v1/evses/{station}/{evse}",
         "/api/v1/evses/{station}/{evse}/why",
         "/api/v1/stations",
         "/api/v1/sessions",
         "/api/v1/sessions.csv",
+        "/api/v1/stations/{id}",
+        "/api/v1/sessions/{id}",
         "/api/v1/tokens",
+        "/api/v1/tokens/{id}",
         "/api/v1/history",
         "/api/v1/events",
         "/api/v1/alarms",
