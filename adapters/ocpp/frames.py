@@ -121,8 +121,8 @@ def _call(message: list[Any], unique_id: str | None, protocol: str) -> Frame:
     if len(message) not in (3, 4):
         return _malformed(protocol, unique_id, f"a CALL has 4 elements, not {len(message)}")
     action = message[2]
-    if not isinstance(action, str) or not 0 < len(action) <= MAX_ACTION:
-        return _malformed(protocol, unique_id, "the action is not a short text")
+    if not isinstance(action, str) or not 0 < len(action) <= MAX_ACTION or not action.isalnum():
+        return _malformed(protocol, unique_id, "the action is not a short word")
     payload = _object(message, 3)
     if payload is None:
         return _malformed(protocol, unique_id, "the payload is not an object")
@@ -140,14 +140,20 @@ def _call_errored(message: list[Any], unique_id: str | None, protocol: str) -> F
     if unique_id is None or len(message) > 5:
         return _malformed(protocol, None, "bad CALLERROR")
     code, description = (
-        message[i] if len(message) > i and isinstance(message[i], str) else "" for i in (2, 3)
+        _shown(message[i]) if len(message) > i and isinstance(message[i], str) else ""
+        for i in (2, 3)
     )
     return CallErrored(
         unique_id=unique_id,
         code=code[:MAX_ACTION],
-        description=description[:255],
+        description=description,
         details=_object(message, 4) or {},
     )
+
+
+def _shown(text: str) -> str:
+    """Return a station's own words, bounded and without what could forge a log or a screen."""
+    return "".join(c for c in text[:255] if c.isprintable())
 
 
 def _unique_id(message: list[Any]) -> str | None:

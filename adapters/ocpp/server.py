@@ -9,6 +9,7 @@ import http
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any, Final, Protocol
 
 import structlog
@@ -322,7 +323,7 @@ class OcppServer:
                 station,
                 f"A station named {station} tries to connect from {peer} and is not in the site "
                 "file. If it belongs here, add it under stations: and set its password with "
-                f"`wattkeeper station secret {station}`.",
+                f"`wattkeeper station secret {quote(station)}`.",
                 severity=Severity.WARNING,
                 lasts_s=_HOUR_S,
             )
@@ -334,7 +335,7 @@ class OcppServer:
             WRONG_PASSWORD,
             station,
             f"{station} was refused: wrong or missing password, from {peer}. Set the same password "
-            f"in the station (AuthorizationKey) and with `wattkeeper station secret {station}`.",
+            f"in the station (AuthorizationKey) and with `wattkeeper station secret {quote(station)}`.",
             severity=Severity.ALARM,
             lasts_s=_HOUR_S,
         )
@@ -349,7 +350,7 @@ class OcppServer:
             await self._store.station_secret_matches(station, form)
             for form in password_forms(password or b"")
         ]
-        return password is not None and any(matches)
+        return bool(password) and any(matches)
 
     def _slow_down(self, station: StationId) -> Refusal | None:
         """Refuse a station that connects again and again."""

@@ -57,6 +57,9 @@ def test_answers_are_read() -> None:
     assert read('[4,"a","NotSupported"]') == CallErrored(
         unique_id="a", code="NotSupported", description=""
     )
+    assert read('[4,"a","Bad\\n","\\u001b[31mred\\u202e"]') == CallErrored(
+        unique_id="a", code="Bad", description="[31mred"
+    )
     assert read('[4,"a",5,null,[1]]') == CallErrored(unique_id="a", code="", description="")
 
 
@@ -107,6 +110,8 @@ BROKEN_CALLS: list[Any] = [
     [2, "a", None, {}],
     [2, "a", "", {}],
     [2, "a", "x" * 65, {}],
+    [2, "a", "Heart\nbeat", {}],
+    [2, "a", "\x1b[31mHeartbeat", {}],
     [2, "a"],
     [2, "a", "Heartbeat", {}, {}],
     [2, "a", "Heartbeat", []],

@@ -255,6 +255,26 @@ def test_a_wrong_password_is_refused_and_ends_when_the_right_one_comes(
     play(scene)
 
 
+@pytest.mark.parametrize("password", [None, ""])
+def test_an_empty_password_is_never_right(password: str | None) -> None:
+    async def scene(rig: Rig) -> None:
+        rig.secrets.secrets["CP001"] = b""
+
+        assert await rig.status_of(password=password) == 401
+
+    play(scene)
+
+
+def test_a_strangers_name_cannot_smuggle_a_command_into_the_advice() -> None:
+    async def scene(rig: Rig) -> None:
+        await rig.status_of("x;reboot", path="/x%3Breboot")
+        condition = rig.conditions.in_force["UNKNOWN_STATION", "x;reboot"]
+
+        assert "wattkeeper station secret 'x;reboot'" in condition.text
+
+    play(scene)
+
+
 def test_an_unknown_station_is_refused_and_the_mend_is_named() -> None:
     async def scene(rig: Rig) -> None:
         assert await rig.status_of("GHOST") == 404
