@@ -43,11 +43,11 @@ class Allocator:
         try:
             share_a = self._lp.share(admission, deadline_s=deadline_s)
             return _answer(problem, admission, share_a, Method.LP, note="")
-        except (SolverError, _BrokenRuleError) as failure:
+        except (SolverError, ValueError, _BrokenRuleError) as failure:
             note = f"{type(failure).__name__.lstrip('_')}: {failure}"
         try:
             return _answer(problem, admission, fill(admission), Method.FILLING, note=note)
-        except _BrokenRuleError as failure:
+        except (ValueError, _BrokenRuleError) as failure:
             return _nothing(admission, note=f"{NOTHING_SAFE}; {note}; {failure}")
 
 

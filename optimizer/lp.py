@@ -63,13 +63,18 @@ class FairShareLp:
         """
         if not any(admission.admitted):
             return admission.base_a
-        if self._model is None or not self._model.suits(admission.tree):
-            self._model = _Model(admission.tree)
+        ends_at_s = perf_counter() + deadline_s
+        model, self._model = self._model, None  # a model that failed is not used again
         try:
-            above_a = _Rounds(self._model, admission, ends_at_s=perf_counter() + deadline_s).run()
-        except BaseException:
-            self._model = None
+            if model is None or not model.suits(admission.tree):
+                model = _Model(admission.tree)
+            above_a = _Rounds(model, admission, ends_at_s=ends_at_s).run()
+        except SolverError:
             raise
+        except Exception as error:
+            # Foreign code: whatever it raises, the caller must be able to answer without it.
+            raise SolverError(f"{type(error).__name__}: {error}") from error
+        self._model = model
         return tuple(base + above for base, above in zip(admission.base_a, above_a, strict=True))
 
 

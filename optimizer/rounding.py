@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
-from math import fsum
+from math import fsum, isfinite
 
 from optimizer.admission import FIT_TOLERANCE_A, Admission
 from optimizer.steps import amperes, highest_count, lowest_count, whole_steps
+
+OVERFILL_A = 0.001
+"""What the tolerances of rounding may add up to on a row; more is a wrong share. [A]"""
 
 
 def quantise(admission: Admission, share_a: Sequence[float]) -> tuple[float, ...]:
@@ -21,8 +24,11 @@ def quantise(admission: Admission, share_a: Sequence[float]) -> tuple[float, ...
         0, or a multiple of the load's step within [min, max]. Shape (n_loads,). [A]
 
     Raises:
-        ValueError: If a share is not a finite number or the lengths differ.
+        ValueError: If a share is not a finite number, the lengths differ, or the shares overfill
+            a row by more than what rounding can explain.
     """
+    if not all(isfinite(x) for x in share_a):
+        raise ValueError("a share is not a finite number")
     rounding = _Rounding(admission, share_a)
     rounding.take_back()
     rounding.hand_out()
@@ -52,13 +58,23 @@ class _Rounding:
     def take_back(self) -> None:
         """Take steps back where the tolerances of rounding add up to more than a row has."""
         for row, left_a in enumerate(self._left_a):
-            if left_a < -FIT_TOLERANCE_A:
-                below = [i for i in self._admitted if row in self._tree.rows_of[i]]
-                while self._left_a[row] < -FIT_TOLERANCE_A:
-                    able = [i for i in below if self._count[i] > self._low[i]]
-                    if not able:
-                        return
-                    self._move(max(able, key=lambda i: (self._level(i), i)), -1)
+            if left_a >= -FIT_TOLERANCE_A:
+                continue
+            below = [i for i in self._admitted if row in self._tree.rows_of[i]]
+            if not below:
+                continue  # over already without us; nobody was admitted
+            if left_a < -OVERFILL_A:
+                at = self._tree.rows[row]
+                raise ValueError(f"the shares overfill {at.node} {at.phase.name}")
+            self._relieve(row, below)
+
+    def _relieve(self, row: int, below: Sequence[int]) -> None:
+        """Lower the best-off loads of a row step by step until they fit."""
+        while self._left_a[row] < -FIT_TOLERANCE_A:
+            able = [i for i in below if self._count[i] > self._low[i]]
+            if not able:
+                return
+            self._move(max(able, key=lambda i: (self._level(i), i)), -1)
 
     def hand_out(self) -> None:
         """Give one step after the other to the load with the lowest level that can take it."""
