@@ -82,7 +82,8 @@ def _remembered(snapshot: Snapshot, memory: Memory, policy: Policy) -> Memory:
         for outcome in outcomes.get(evse.id, []):
             account = ledger.booked(account, outcome)
         if transaction != before.transaction:
-            before = EvseMemory(transaction=transaction)
+            arrived_s = snapshot.now_s if transaction is not None else None
+            before = EvseMemory(transaction=transaction, arrived_s=arrived_s)
             account = ledger.closed(account, transaction)
         account = ledger.tidied(account, now_s=snapshot.now_s, settle_s=policy.settle_s)
         before = replace(before, account=account)

@@ -21,7 +21,7 @@ from controller.ledger import Account, GrantState
 from controller.memory import Memory
 from controller.phases import ZERO, PhaseCurrents
 from controller.policy import Policy
-from controller.pose import can_start, is_stubborn, newcomers
+from controller.pose import is_stubborn, newcomers_reserve
 from controller.site import CircuitId, EvseId
 from controller.snapshot import Snapshot
 from controller.station import LeaseMode
@@ -88,7 +88,7 @@ def dispatch(
     rising = [
         c for c in ready if c.target.evse not in done and _may_rise(c, assessment, now_s, policy)
     ]
-    increases = _paid_increases(rising, snapshot, draws, assessment, policy)
+    increases = _paid_increases(rising, snapshot, draws, assessment, memory, policy)
     done |= {c.evse for c in increases}
     renewals = [
         _command(c, min(c.held_a, _renewal_cap_a(c)), policy)
@@ -218,10 +218,11 @@ def _paid_increases(
     snapshot: Snapshot,
     draws: Mapping[EvseId, Draw],
     assessment: Assessment,
+    memory: Memory,
     policy: Policy,
 ) -> list[SetLimit]:
     """Grant rises out of what nobody is committed to, the lowest EVSE first."""
-    free = _free(snapshot, draws, assessment, policy)
+    free = _free(snapshot, draws, assessment, memory, policy)
     commands = []
     for case in sorted(rising, key=lambda c: (c.held_a, c.target.evse)):
         limit_a = _affordable_a(case, free, snapshot, assessment, policy)
@@ -239,21 +240,13 @@ def _free(
     snapshot: Snapshot,
     draws: Mapping[EvseId, Draw],
     assessment: Assessment,
+    memory: Memory,
     policy: Policy,
 ) -> dict[CircuitId, PhaseCurrents]:
     """Return what is committed to nobody, per circuit and phase, newcomers' reserve set aside. [A]."""
-    site = snapshot.site
-    idle: dict[CircuitId, list[PhaseCurrents]] = {c: [] for c in site.circuits}
-    for draw in draws.values():
-        if can_start(draw):
-            fallback = PhaseCurrents.on(draw.evse.grid_phases, draw.evse.fallback_a)
-            for circuit in site.path_to_root(draw.evse.circuit):
-                idle[circuit].append(fallback)
+    reserve = newcomers_reserve(snapshot, draws, memory, policy)
     return {
-        c: assessment.circuits[c].usable
-        - assessment.circuits[c].committed
-        - newcomers(idle[c], policy)
-        for c in site.circuits
+        c: state.usable - state.committed - reserve[c] for c, state in assessment.circuits.items()
     }
 
 

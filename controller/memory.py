@@ -35,6 +35,8 @@ class EvseMemory:
 
     account: Account = field(default_factory=Account)
     transaction: TransactionId | None = None
+    arrived_s: float | None = None
+    """When its transaction was first seen by this process. [s]"""
     vehicle_phases: PhaseSet | None = None
     """Grid phases that this vehicle was seen to use; None: not known, all may carry current."""
     demand_a: float | None = None

@@ -73,7 +73,7 @@ class Operations:
         return self._image.frames(station)
 
     def stats(self) -> Mapping[str, float]:
-        """Return figures of the loop. Times in ms, ages in s."""
+        """Return figures of the loop, units in their names."""
         stats = self._cycle.stats
         age_s = (
             self._clock.monotonic_s() - stats.completed_s
@@ -86,7 +86,7 @@ class Operations:
             "overruns": stats.overruns,
             "commands": stats.commands,
             "last_ms": stats.last_ms,
-            "decide_ms": stats.decide_ms,
+            "decision_s": stats.decide_ms / 1000,
             "worst_ms": stats.worst_ms,
             "age_s": age_s,
         }

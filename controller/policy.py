@@ -56,6 +56,8 @@ class Policy:
     """A vehicle that was paused is not started again before that."""
     newcomers: int = 1
     """Idle EVSEs per circuit whose fallback is kept free for a vehicle that plugs in."""
+    rush_s: float = 60.0
+    """As many more are kept free as vehicles came in this time: arrivals come in rushes. [s]"""
 
     thermal_shed_ratio: float = 0.8
     """Estimated thermal state above which a circuit's limit is lowered."""

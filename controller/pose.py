@@ -82,7 +82,7 @@ def pose(
             outside.add(evse.id)
         else:
             loads.append(load)
-    nodes = _nodes(snapshot, assessment, draws, outside, policy)
+    nodes = _nodes(snapshot, assessment, draws, outside, memory, policy)
     return Question(problem=Problem(nodes=nodes, loads=tuple(loads)), outside=frozenset(outside))
 
 
@@ -126,24 +126,23 @@ def _nodes(
     assessment: Assessment,
     draws: Mapping[EvseId, Draw],
     outside: Iterable[EvseId],
+    memory: Memory,
     policy: Policy,
 ) -> tuple[Node, ...]:
     site = snapshot.site
     taken: dict[CircuitId, PhaseCurrents] = dict.fromkeys(site.circuits, ZERO)
-    idle: dict[CircuitId, list[PhaseCurrents]] = {c: [] for c in site.circuits}
+    reserve = newcomers_reserve(snapshot, draws, memory, policy)
     for evse in outside:
         draw = draws[evse]
         for circuit in site.path_to_root(draw.evse.circuit):
             taken[circuit] = taken[circuit] + _counted(draw, snapshot)
-            if can_start(draw):
-                idle[circuit].append(PhaseCurrents.on(draw.evse.grid_phases, draw.evse.fallback_a))
     return tuple(
         Node(
             id=circuit.id,
             parent=circuit.parent,
             available=assessment.circuits[circuit.id].usable
             - taken[circuit.id]
-            - newcomers(idle[circuit.id], policy),
+            - reserve[circuit.id],
         )
         for circuit in site.circuits.values()
     )
@@ -165,11 +164,30 @@ def can_start(draw: Draw) -> bool:
     return draw.connected and not draw.is_charging and draw.view.state is EvseState.AVAILABLE
 
 
-def newcomers(idle: list[PhaseCurrents], policy: Policy) -> PhaseCurrents:
-    """Return what is kept free for vehicles that plug in next (invariant I5). [A]."""
-    biggest = sorted(idle, key=max, reverse=True)[: policy.newcomers]
+def newcomers_reserve(
+    snapshot: Snapshot, draws: Mapping[EvseId, Draw], memory: Memory, policy: Policy
+) -> dict[CircuitId, PhaseCurrents]:
+    """Return what is kept free per circuit for vehicles that plug in next (invariant I5). [A].
+
+    A vehicle that plugs in takes its fallback at once, before anybody can give way. Vehicles come
+    in rushes: as many as came lately may come again.
+    """
+    site = snapshot.site
+    idle: dict[CircuitId, list[PhaseCurrents]] = {c: [] for c in site.circuits}
+    arrived: dict[CircuitId, int] = dict.fromkeys(site.circuits, 0)
+    for evse, draw in draws.items():
+        arrived_s = memory.evse(evse).arrived_s
+        is_new = arrived_s is not None and snapshot.now_s - arrived_s < policy.rush_s
+        for circuit in site.path_to_root(draw.evse.circuit):
+            arrived[circuit] += is_new
+            if can_start(draw):
+                idle[circuit].append(PhaseCurrents.on(draw.evse.grid_phases, draw.evse.fallback_a))
+    return {c: _largest(idle[c], policy.newcomers + arrived[c]) for c in site.circuits}
+
+
+def _largest(fallbacks: list[PhaseCurrents], count: int) -> PhaseCurrents:
     total = ZERO
-    for fallback in biggest:
+    for fallback in sorted(fallbacks, key=max, reverse=True)[:count]:
         total = total + fallback
     return total
 
