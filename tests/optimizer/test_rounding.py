@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from itertools import permutations
+from math import ceil
+
 import pytest
 from hypothesis import given
 
 from optimizer.filling import fill
-from optimizer.problem import Problem
+from optimizer.problem import Load, Problem
 from optimizer.rounding import quantise
 from tests.optimizer.sites import L1, L2, MANY, a_car, a_node, a_site, posed, sites
 
@@ -31,6 +34,17 @@ def test_values_are_clean_decimals() -> None:
 def test_a_coarse_charger_gets_its_step_before_fine_ones_take_the_rest() -> None:
     cars = (a_car("coarse", step_a=1), a_car("fine"))
     assert rounded(a_site(a_node(a=15.8), *cars)) == {"coarse": 8.0, "fine": 7.8}
+
+
+def test_a_step_moves_to_a_worse_off_car_if_its_giver_stays_better_off() -> None:
+    """Rounding down would leave "fine" 10.3 A above its minimum, "heavy" 11 A per weight."""
+    cars = (
+        a_car("heavy", step_a=1, weight=2),
+        a_car("fine"),
+        a_car("light", step_a=1, weight=0.3),
+    )
+    expected = {"heavy": 27.0, "fine": 17.3, "light": 10.0}
+    assert rounded(a_site(a_node(a=54.3), *cars)) == expected
 
 
 def test_many_roundings_to_the_tolerance_do_not_add_up_to_an_overload() -> None:
@@ -81,3 +95,31 @@ def test_no_whole_step_is_wasted(problem: Problem) -> None:
         top_a = admission.base_a[i] + admission.room_a[i]
         if admission.admitted[i] and values[i] < top_a - 1e-6:
             assert min(slack_a[row] for row in admission.tree.rows_of[i]) < load.step_a
+
+
+def _given_up(load: Load, value_a: float, need_a: float) -> float:
+    """Return what is left to a load after it gave up at least `need_a` in whole steps. [A]"""
+    return value_a - ceil(need_a / load.step_a - 1e-5) * load.step_a
+
+
+@MANY
+@given(sites())
+def test_nobody_could_gain_a_step_from_one_who_would_stay_better_off(problem: Problem) -> None:
+    admission = posed(problem)
+    tree, base_a = admission.tree, admission.base_a
+    values = quantise(admission, fill(admission))
+    slack_a = list(tree.available_a)
+    for rows, value_a in zip(tree.rows_of, values, strict=True):
+        for row in rows:
+            slack_a[row] -= value_a
+    some = [i for i, yes in enumerate(admission.admitted) if yes]
+    for poor, rich in permutations(some, 2):
+        load, giver = tree.loads[poor], tree.loads[rich]
+        full = [row for row in tree.rows_of[poor] if slack_a[row] < load.step_a - 1e-6]
+        if values[poor] + load.step_a > base_a[poor] + admission.room_a[poor] + 1e-6:
+            continue
+        if not set(full) <= set(tree.rows_of[rich]):
+            continue
+        left_a = _given_up(giver, values[rich], load.step_a - min(slack_a[row] for row in full))
+        level = (values[poor] - base_a[poor]) / load.weight
+        assert left_a < base_a[rich] or (left_a - base_a[rich]) / giver.weight <= level + 1e-6
