@@ -185,15 +185,20 @@ def _learn_demand(
 
 
 def _learn_obedience(memory: EvseMemory, draw: Draw, *, policy: Policy, now_s: float) -> EvseMemory:
+    """Compare samples with what was granted; only those that had time to follow can accuse."""
     sample, taken_a = draw.view.sample, draw.measured_max_a or 0.0
-    alive = [g.limit_a for g in memory.account.grants]
-    if sample is None or not alive:
+    grants = memory.account.grants
+    if sample is None or not grants:
         return memory
-    allowed_a = max(alive) + max(policy.disobey_gap_a, policy.disobey_ratio * max(alive))
+    moved_s = max(g.confirmed_s if g.confirmed_s is not None else g.sent_s for g in grants)
+    highest_a = max(g.limit_a for g in grants)
+    allowed_a = highest_a + max(policy.disobey_gap_a, policy.disobey_ratio * highest_a)
     if taken_a <= allowed_a:
         since_s = memory.obeyed_since_s if memory.obeyed_since_s is not None else now_s
-        disobeys = memory.disobeys and now_s - since_s < 120.0
+        disobeys = memory.disobeys and now_s - since_s < policy.obey_for_s
         return replace(memory, over_since_s=None, obeyed_since_s=since_s, disobeys=disobeys)
-    since_s = memory.over_since_s if memory.over_since_s is not None else now_s
-    disobeys = memory.disobeys or now_s - since_s >= policy.disobey_after_s
+    if sample.taken_s < moved_s + policy.settle_s:
+        return memory
+    since_s = memory.over_since_s if memory.over_since_s is not None else sample.taken_s
+    disobeys = memory.disobeys or sample.taken_s - since_s >= policy.disobey_after_s
     return replace(memory, over_since_s=since_s, obeyed_since_s=None, disobeys=disobeys)

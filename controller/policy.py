@@ -49,6 +49,8 @@ class Policy:
     disobey_after_s: float = 15.0
     disobey_gap_a: float = 1.0
     disobey_ratio: float = 0.1
+    obey_for_s: float = 120.0
+    """A disobedient station is trusted again after obeying for so long."""
 
     min_on_s: float = 900.0
     """A vehicle that was started is not paused for fairness before that."""

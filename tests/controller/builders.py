@@ -137,6 +137,7 @@ class Bench:
     """What a vehicle takes at most; absent: no limit of its own."""
     phases: dict[EvseId, int] = field(default_factory=dict)
     offline: set[StationId] = field(default_factory=set)
+    connected_since_s: dict[StationId, float] = field(default_factory=dict)
     states: dict[EvseId, EvseState] = field(default_factory=dict)
     meter_stops_s: float | None = None
     meter_frozen: bool = False
@@ -274,7 +275,7 @@ class Bench:
         return StationView(
             id=station,
             connected=is_connected,
-            connected_since_s=0.0 if is_connected else None,
+            connected_since_s=self.connected_since_s.get(station, 0.0) if is_connected else None,
             lost_since_s=None if is_connected else self.now_s,
             lease_mode=LeaseMode.LEASED,
             evses=evses,

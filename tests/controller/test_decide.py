@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.commands import Applied, Rejected, TimedOut
+from controller.commands import Rejected, TimedOut
 from controller.decision import ReasonCode, SiteMode
 from controller.operator import EvseOverride, Overrides
 from controller.phases import PhaseCurrents, PhaseRotation
@@ -316,11 +316,28 @@ def test_what_a_disobedient_station_draws_is_taken_from_the_others() -> None:
     assert max(bench.true_total()) <= LIMIT_A
 
 
+def test_a_sample_from_before_a_cut_accuses_nobody() -> None:
+    bench = a_bench(evses=3).plug_in()
+    bench.run(60)
+    bench.building["main"] = PhaseCurrents.balanced(44.0)
+
+    conditions = {c.code for _ in range(60) for c in bench.step().plan.conditions}
+
+    assert "DISOBEYS" not in conditions
+
+
 def test_a_station_that_was_away_gets_its_limit_again() -> None:
     bench = a_bench(evses=1).plug_in()
     bench.run(60)
-    bench.answers = {EvseId("CP001/1"): Applied(self_expiring=True)}
-    assert bench.sent
+    bench.offline.add(StationId("CP001"))
+    bench.run(10)
+    bench.sent.clear()
+    bench.offline.discard(StationId("CP001"))
+    bench.connected_since_s[StationId("CP001")] = bench.now_s
+
+    bench.run(3)
+
+    assert [(c.limit_a, kind) for _, c, kind in bench.sent] == [(32.0, "renew")]
 
 
 # --- people -----------------------------------------------------------------------------------------
