@@ -13,7 +13,14 @@ import structlog
 
 from controller import persist, series
 from controller.alarms import AlarmBook
-from controller.commands import CommandOutcome, CommandResult, SetLimit, TimedOut
+from controller.commands import (
+    ActionRequest,
+    CommandOutcome,
+    CommandResult,
+    SetLimit,
+    StationAction,
+    TimedOut,
+)
 from controller.decide import Allocate, Decision, decide
 from controller.decision import Alarm, Condition, Plan, Severity
 from controller.errors import StoreUnavailableError
@@ -22,6 +29,7 @@ from controller.memory import Memory
 from controller.policy import Policy
 from controller.ports import Clock, Fleet, Recorder, Store
 from controller.records import Sample
+from controller.site import EvseId, StationId
 from controller.snapshot import Snapshot
 
 log = structlog.get_logger(__name__)
@@ -137,6 +145,8 @@ class Cycle:
         for circuit, status in decision.plan.circuits.items():
             self._image.watch_limit(circuit, status.limit_a)
         self._send((*decision.wave.decreases, *decision.wave.renewals))
+        for evse in decision.wave.questions:
+            self._start(self._ask(evse))
         await self._send_increases(decision)
         self._record(snapshot, decision)
 
@@ -171,6 +181,21 @@ class Cycle:
                 command=command, result=result, sent_s=sent_s, done_s=self._clock.monotonic_s()
             )
         )
+
+    async def _ask(self, evse: EvseId) -> None:
+        """Ask for meter values; the answer comes as a sample, or not at all."""
+        request = ActionRequest(
+            station=StationId(evse.rpartition("/")[0]),
+            evse=evse,
+            action=StationAction.TRIGGER_METER_VALUES,
+        )
+        try:
+            async with asyncio.timeout(self._policy.command_timeout_s + 1.0):
+                await self._fleet.act(request)
+        except TimeoutError:
+            return
+        except Exception:
+            log.exception("question.failed", evse=evse)
 
     async def _send_increases(self, decision: Decision) -> None:
         """Send increases after the memory that knows of them is on disk.

@@ -14,7 +14,7 @@ from controller import ledger
 from controller.assess import Assessment
 from controller.commands import CommandOutcome
 from controller.decision import CircuitStatus, EvseStatus, Plan, Wave
-from controller.dispatch import Target, dispatch, replace_account, targets_outside
+from controller.dispatch import Target, dispatch, overdue, replace_account, targets_outside
 from controller.draw import Draw, drawn, observed
 from controller.explain import Outcome, bindings, reason_for, where_text
 from controller.faults import conditions_of
@@ -59,7 +59,10 @@ def decide(snapshot: Snapshot, memory: Memory, policy: Policy, *, allocate: Allo
         memory=memory,
         policy=policy,
     )
+    questions = overdue(snapshot, draws, memory, policy)
+    wave = replace(wave, questions=questions)
     after = replace_account(memory, accounts)
+    after = _asked(after, questions, snapshot.now_s)
     after = _advanced(after, snapshot, targets, assessment)
     plan = _plan(snapshot, assessment, draws, targets, allocation, after)
     return Decision(plan=plan, wave=wave, memory=after)
@@ -147,6 +150,11 @@ def _advanced(
         )
     circuits = {c: state.memory for c, state in assessment.circuits.items()}
     return replace(memory, evses=evses, circuits=circuits, decided_s=now_s)
+
+
+def _asked(memory: Memory, questions: tuple[EvseId, ...], now_s: float) -> Memory:
+    asked = {e: replace(memory.evse(e), asked_s=now_s) for e in questions}
+    return replace(memory, evses={**memory.evses, **asked})
 
 
 def _since(since_s: float | None, is_so: bool, now_s: float) -> float | None:

@@ -154,7 +154,9 @@ class Wave:
     decreases: tuple[Command, ...] = ()
     renewals: tuple[Command, ...] = ()
     increases: tuple[Command, ...] = ()
+    questions: tuple[EvseId, ...] = ()
+    """EVSEs whose meter values are overdue and shall be asked for."""
 
     def __len__(self) -> int:
-        """Count all commands."""
+        """Count all commands; questions change nothing."""
         return len(self.decreases) + len(self.renewals) + len(self.increases)

@@ -328,6 +328,27 @@ def _target_outside(
     return Target(evse=draw.evse.id, limit_a=min(held_a, fallback_a), cause="held at its fallback")
 
 
+def overdue(
+    snapshot: Snapshot, draws: Mapping[EvseId, Draw], memory: Memory, policy: Policy
+) -> tuple[EvseId, ...]:
+    """Return EVSEs to be asked for their meter values, the longest silent first.
+
+    Some stations send nothing before their next interval, or nothing by themselves.
+    """
+    waiting: list[tuple[float, EvseId]] = []
+    for evse, draw in draws.items():
+        if not draw.connected or not draw.is_charging:
+            continue
+        sample = draw.view.sample
+        heard_s = sample.taken_s if sample is not None else 0.0
+        asked_s = memory.evse(evse).asked_s
+        since_s = heard_s if asked_s is None else max(heard_s, asked_s)
+        if snapshot.now_s - since_s >= policy.ask_after_s:
+            waiting.append((heard_s, evse))
+    most = max(1, floor(policy.calls_per_s * policy.interval_s / 2))
+    return tuple(evse for _, evse in sorted(waiting)[:most])
+
+
 def replace_account(memory: Memory, accounts: Mapping[EvseId, Account]) -> Memory:
     """Return the memory with new ledger pages."""
     evses = dict(memory.evses)

@@ -50,6 +50,8 @@ class EvseMemory:
     """Since when it has been granted at least its minimum. [s]"""
     waiting_since_s: float | None = None
     """Since when it has wanted current and had none. [s]"""
+    asked_s: float | None = None
+    """When its meter values were last asked for. [s]"""
     setpoint_a: float = 0.0
 
 

@@ -39,6 +39,8 @@ class Policy:
 
     sample_interval_s: float = 10.0
     """Meter values asked of stations."""
+    ask_after_s: float = 15.0
+    """Older while charging: the station is asked for its meter values, at most so often. [s]"""
     sample_stale_s: float = 45.0
     """Older: the EVSE is assumed to draw what it may."""
     reclaim_after_s: float = 60.0

@@ -52,6 +52,8 @@ class _EvseCourse:
     """What is kept about one EVSE while its station is connected."""
 
     track: RegisterTrack = field(default_factory=RegisterTrack)
+    idle_track: RegisterTrack = field(default_factory=RegisterTrack)
+    """The register since the station began to report that nothing flows."""
     scale: float = 1.0
     limit_a: float | None = None
     transaction: TransactionId | None = None
@@ -59,6 +61,19 @@ class _EvseCourse:
     direct_s: float | None = None
     state: EvseState = EvseState.UNKNOWN
     scale_votes: int = 0
+
+    def since_idle(self, entry: MeterEntry, plain: EvseSample | None, now_s: float) -> float | None:
+        """Return the mean power by the register while the station reports that nothing flows. [W]
+
+        A register that rises against such reports is believed; one that rose before them tells of
+        a vehicle that has just been paused.
+        """
+        flows = plain is None or (plain.power_w or 0.0) > 0.0 or max(plain.terminal_a or (0.0,)) > 0
+        if flows:
+            self.idle_track = RegisterTrack()
+            return None
+        self.idle_track = self.idle_track.add(now_s, register_wh([entry]))
+        return self.idle_track.slope_w
 
     def judge_scale(self, found: float) -> None:
         """Believe in a mislabelled register after several samples in a row; for good."""
@@ -194,6 +209,8 @@ class Intake:
         plain = to_sample(entry, wiring, limit_a=course.limit_a)
         power_w = plain.power_w if plain is not None else None
         course.judge_scale(register_scale(slope_w, power_w, wiring.rating_w))
+        if has_current_or_power(entry):
+            slope_w = course.since_idle(entry, plain, self._clock.monotonic_s())
         slope_w = None if slope_w is None else slope_w * course.scale
         sample = to_sample(entry, wiring, slope_w=slope_w, limit_a=course.limit_a)
         if sample is None or sample.energy_wh is None:

@@ -138,6 +138,8 @@ class Bench:
     phases: dict[EvseId, int] = field(default_factory=dict)
     offline: set[StationId] = field(default_factory=set)
     connected_since_s: dict[StationId, float] = field(default_factory=dict)
+    silent: set[EvseId] = field(default_factory=set)
+    """EVSEs that send no meter values."""
     states: dict[EvseId, EvseState] = field(default_factory=dict)
     meter_stops_s: float | None = None
     meter_frozen: bool = False
@@ -264,7 +266,8 @@ class Bench:
     def _sample(self) -> None:
         for evse in self.site.evses():
             taken_s, _ = self._samples.get(evse.id, (float("-inf"), PhaseCurrents.balanced(0)))
-            if evse.station in self.offline and evse.id in self._samples:
+            is_mute = evse.station in self.offline or evse.id in self.silent
+            if is_mute and evse.id in self._samples:
                 continue
             if self.now_s - taken_s >= self.policy.sample_interval_s:
                 self._samples[evse.id] = (self.now_s, self.true_a(evse))

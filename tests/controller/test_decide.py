@@ -316,6 +316,18 @@ def test_what_a_disobedient_station_draws_is_taken_from_the_others() -> None:
     assert max(bench.true_total()) <= LIMIT_A
 
 
+def test_a_station_that_reports_nothing_is_asked_now_and_then() -> None:
+    bench = a_bench(evses=2).plug_in()
+    bench.run(30)
+    bench.silent.add(EvseId("CP001/1"))
+    silent_s = bench.now_s
+    bench.run(60)
+
+    asked = [s - silent_s for s, d in bench.history for e in d.wave.questions if s > silent_s]
+    assert 3 <= len(asked) <= 5
+    assert asked[0] <= 16
+
+
 def test_a_sample_from_before_a_cut_accuses_nobody() -> None:
     bench = a_bench(evses=3).plug_in()
     bench.run(60)
