@@ -128,7 +128,9 @@ class SiteSection(Keys):
 class MeterEntry(Keys):
     """A meter on Modbus."""
 
-    model: Label = Field(examples=["eastron/sdm630"])
+    model: Annotated[str, AfterValidator(spelling.check_model)] = Field(
+        examples=["eastron/sdm630"], json_schema_extra={"pattern": spelling.MODEL_PATTERN}
+    )
     """Path of the meter's register map under `config/meters/`."""
     connection: Annotated[str, AfterValidator(spelling.check_connection)] = Field(
         examples=["tcp://192.168.1.10:502"]

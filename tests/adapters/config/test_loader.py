@@ -103,6 +103,20 @@ def test_the_fallback_follows_the_minimum() -> None:
     assert evse.fallback_a == 8
 
 
+def test_a_fallback_of_zero_is_not_an_absent_one() -> None:
+    site = load(spoiled("max_a: 32", "max_a: 32, fallback_a: 0")).site
+
+    evse = site.evse(EvseId("CP1/1"))
+    assert evse is not None
+    assert evse.fallback_a == 0
+
+
+def test_a_building_that_draws_nothing_may_be_said() -> None:
+    site = load(spoiled("building_peak_a: 30", "building_peak_a: 0")).site
+
+    assert site.circuits[CircuitId("main")].building_peak_a == ZERO
+
+
 @pytest.mark.parametrize(
     ("rotation", "phases", "expected"),
     [

@@ -12,6 +12,9 @@ from tests.adapters.config.files import GOOD, problems_of, spoiled
 
 # what stands there, what is written instead, line, path, in the text, in the mend
 KEYS = [
+    ("eastron/sdm630", "../../secret", 4, "meters.main.model", "no meter model", "config/meters/"),
+    ("Europe/Oslo}", 'Europe/Oslo, id: "a"}', 2, "site.id", "stands twice", "remove one"),
+    ("id: yard", 'id: "yard\\n"', 2, "site.id", "is no id", "letters"),
     ("limit_a: 40", "limit_a: 40A", 7, "circuits.hall.limit_a", "`40A` is not", "`limit_a: 40`"),
     ("limit_a: 40", "limit_a: 40 A", 7, "circuits.hall.limit_a", "`40 A`", "without a unit"),
     ("limit_a: 40", 'limit_a: "40"', 7, "circuits.hall.limit_a", "`40`", "no quotes"),
@@ -358,7 +361,26 @@ def test_aliases_that_explode_are_stopped() -> None:
 
     found = problems_of(f"a0: &a0 [1, 2]\n{levels}\n")
 
-    assert [p.text for p in found] == ["more than 200000 values"]
+    assert [p.text for p in found] == ["more than 100000 values"]
+
+
+@pytest.mark.parametrize(
+    ("circuits", "line", "ring"),
+    [
+        ("  b: {parent: a, limit_a: 9}\n  a: {parent: b, limit_a: 9}", 8, "b <- a <- b"),
+        ("  c: {parent: a, limit_a: 9}\n  a: {parent: a, limit_a: 9}", 9, "a <- a"),
+        (
+            "\n".join(f"  r{i}: {{parent: r{(i + 1) % 9}, limit_a: 9}}" for i in range(9)),
+            8,
+            "r0 <- r1 <- r2 <- r3 <- r4 <- ... <- r8 <- r0",
+        ),
+    ],
+)
+def test_a_ring_of_circuits_is_said_once(circuits: str, line: int, ring: str) -> None:
+    (problem,) = problems_of(spoiled("stations:", f"{circuits}\nstations:"))
+
+    assert problem.line == line
+    assert problem.text == f"the circuits feed each other in a ring: {ring}"
 
 
 def test_a_key_that_stands_twice_is_refused_with_both_lines() -> None:

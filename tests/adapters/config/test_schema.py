@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from adapters.config import schema
 from adapters.config.keytable import KEYS, Key
+from adapters.config.loader import load_site_text
 from tests.adapters.config.files import EXAMPLES, GOOD, spoiled
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -106,8 +107,6 @@ def section_of(name: str) -> str:
 
 
 def test_the_example_in_the_reference_loads() -> None:
-    from adapters.config.loader import load_site_text
-
     blocks = re.findall(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL)
     whole = [block for block in blocks if block.startswith("format:")]
 
@@ -116,9 +115,7 @@ def test_the_example_in_the_reference_loads() -> None:
         assert load_site_text(block, Path("site.yaml")).certificate.holds
 
 
-def test_the_example_of_the_first_site_loads_and_its_numbers_are_true() -> None:
-    from adapters.config.loader import load_site_text
-
+def test_the_steps_of_the_first_site_load() -> None:
     guide = (REPOSITORY / "docs" / "how-to" / "first-site.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```yaml\n(format:.*?)```", guide, re.DOTALL)
 
