@@ -58,7 +58,7 @@ class Draft:
     circuits: Mapping[str, CircuitEntry]
     circuit_ids: frozenset[str]
     parents: Mapping[str, str | None]
-    """Parent of every circuit, whether the rest of its entry is valid or not."""
+    """Parent of each circuit, whether the rest of its entry is valid or not; not where it is no id."""
     evses: tuple[DraftEvse, ...]
     station_ids: tuple[str, ...]
     policy: PolicySection | None
@@ -76,7 +76,11 @@ def draft_of(data: object) -> Draft:
         meter_ids=frozenset(meters),
         circuits=_entries(CircuitEntry, circuits),
         circuit_ids=frozenset(circuits),
-        parents={circuit: _text(raw, "parent") for circuit, raw in circuits.items()},
+        parents={
+            circuit: _text(raw, "parent")
+            for circuit, raw in circuits.items()
+            if "parent" not in _map(circuits, circuit) or _text(raw, "parent") is not None
+        },
         evses=tuple(evse for name, raw in stations.items() for evse in _evses(name, raw)),
         station_ids=tuple(stations),
         policy=_entry(PolicySection, _map(data, "policy")),

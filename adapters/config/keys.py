@@ -46,7 +46,11 @@ Variable = Annotated[
     AfterValidator(spelling.check_variable),
     Field(json_schema_extra={"pattern": spelling.VARIABLE_PATTERN}),
 ]
-Label = Annotated[str, AfterValidator(spelling.check_filled), Field(min_length=1, max_length=200)]
+Label = Annotated[
+    str,
+    Field(max_length=200, json_schema_extra={"minLength": 1}),
+    AfterValidator(spelling.check_filled),
+]
 Listen = Annotated[str, AfterValidator(spelling.check_listen)]
 Rating = Annotated[float, Field(gt=0, le=10_000)]
 Current = Annotated[float, Field(ge=0, le=10_000)]
@@ -124,7 +128,9 @@ class SiteSection(Keys):
 class MeterEntry(Keys):
     """A meter on Modbus."""
 
-    model: Label = Field(examples=["eastron/sdm630"])
+    model: Annotated[str, AfterValidator(spelling.check_model)] = Field(
+        examples=["eastron/sdm630"], json_schema_extra={"pattern": spelling.MODEL_PATTERN}
+    )
     """Path of the meter's register map under `config/meters/`."""
     connection: Annotated[str, AfterValidator(spelling.check_connection)] = Field(
         examples=["tcp://192.168.1.10:502"]
@@ -243,7 +249,7 @@ class PolicySection(Keys):
     newcomers: int = Field(_P.newcomers, ge=0, le=100)
     """Idle EVSEs per circuit whose fallback is kept free for a vehicle that plugs in."""
     thermal_shed_ratio: float = Field(_P.thermal_shed_ratio, ge=0.1, le=1)
-    """Estimated heat of a protective device (1 trips) above which its limit is lowered."""
+    """Estimated heat, from steady rated load (0) to tripping (1), above which a limit is lowered."""
     thermal_shed_to_ratio: float = Field(_P.thermal_shed_to_ratio, ge=0.1, le=1)
     """Fraction of the limit that is used while it cools."""
     solver_deadline_s: float = Field(_P.solver_deadline_s, ge=0.05, le=30)

@@ -73,7 +73,8 @@ def load_site_text(
     site = domain.to_site(document)
     certificate = certify(site)
     if not certificate.holds:
-        raise SiteFileError(_problems(shortfall_findings(certificate, site), source))
+        problems = _problems(shortfall_findings(certificate, site), source)
+        raise SiteFileError(problems, certificate=certificate)
     return SiteFile(
         file=path,
         text=text,

@@ -135,6 +135,8 @@ def _meant(path: KeyPath, missing: set[KeyPath]) -> str | None:
     """Guess the key that an unknown key stands for."""
     name = path[-1].lower().replace("-", "_").replace(" ", "_")
     allowed = names_below(path[:-1])
+    if name.partition(":")[0] in allowed:
+        return name.partition(":")[0]
     other = _OTHER_NAMES.get(name)
     if other in allowed:
         return other
@@ -153,6 +155,8 @@ def _unknown_key(path: KeyPath, meant: str | None) -> Finding:
     elsewhere = places_of(name)
     if name.isdigit():
         mend = "write decimals with a point and not with a comma, like 0.5"
+    elif meant and name.startswith(f"{meant}:"):
+        mend = f"write a blank after the colon: `{meant}: {name.partition(':')[2] or '...'}`"
     elif name == "<<":
         mend = (
             "merge keys are not part of YAML 1.2; repeat the keys, or use an alias for a whole map"
@@ -273,7 +277,7 @@ def _choice(detail: ErrorDetails, path: KeyPath, source: Source) -> _Explanation
     allowed = [word.strip("' ") for word in re.split(r",| or ", str(detail["ctx"]["expected"]))]
     spelled = source.spelled.get(path)
     shown = _quoted(spelled) if spelled is not None else _kind_of(detail["input"])
-    near = get_close_matches((spelled or "").lower(), allowed, n=1)
+    near = get_close_matches((spelled or "").lower(), allowed, n=1, cutoff=0.7)
     if spelled in allowed:
         return f"{shown} stands in quotes", f"write it without quotes: `{path[-1]}: {spelled}`"
     if near:

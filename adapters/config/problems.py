@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from controller.certificate import Certificate
+
 KeyPath = tuple[str, ...]
 """Keys from the top of the file downwards, for example `("circuits", "main", "limit_a")`."""
 
@@ -72,7 +74,10 @@ def _sentence(text: str) -> str:
 class SiteFileError(Exception):
     """The site file is refused; `problems` lists every reason, in the order of the lines."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        """Keep all problems."""
+    def __init__(
+        self, problems: Iterable[Problem], *, certificate: Certificate | None = None
+    ) -> None:
+        """Keep all problems, and the certificate when that is what does not hold."""
+        self.certificate = certificate
         self.problems = tuple(sorted(problems, key=lambda p: (p.line, p.column or 0, p.path)))
         super().__init__("\n".join(str(problem) for problem in self.problems))

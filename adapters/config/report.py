@@ -8,6 +8,7 @@ from math import floor
 from pathlib import Path
 from typing import Final
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,10 +18,16 @@ from adapters.config.loader import SiteFile, load_site_file
 from adapters.config.problems import SiteFileError
 from controller.certificate import Certificate, CircuitProof
 from controller.phases import PHASES, Phase, PhaseCurrents
-from controller.site import Circuit, CircuitId, Evse, Site, StationId
+from controller.site import Circuit, CircuitId, Evse, ProtectiveDevice, Site, Station
 
 OK: Final = 0
 REFUSED: Final = 2
+
+_DEVICES: Final = {
+    ProtectiveDevice.MCB: "MCB",
+    ProtectiveDevice.MCCB: "MCCB",
+    ProtectiveDevice.GG: "gG",
+}
 
 _FEW: Final = 3
 """So many equal stations in a row stand on lines of their own; more are drawn together."""
@@ -59,13 +66,18 @@ def render_tree(site: Site) -> Tree:
 
 
 def render_certificate(certificate: Certificate) -> Table:
-    """Tabulate what each circuit carries at most without the controller. Equal phases share a row."""
-    table = Table(title="Fallback certificate [A]", title_justify="left", title_style="bold")
+    """Tabulate what each circuit carries without the controller; negative slack does not hold."""
+    table = Table(
+        title="Fallback certificate [A]",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     table.add_column("circuit", overflow="fold")
     table.add_column("phase", no_wrap=True)
     for heading in ("building", "fallbacks", "no lease", "total", "limit", "slack"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("holds", justify="center", no_wrap=True)
     for proof in certificate.circuits.values():
         for row in _rows(proof):
             table.add_row(*row)
@@ -75,8 +87,10 @@ def render_certificate(certificate: Certificate) -> Table:
 def _print_problems(error: SiteFileError, out: Console) -> None:
     for problem in error.problems:
         out.print(Text(str(problem)), soft_wrap=True)
-    count = len(error.problems)
-    out.print(Text(f"Refused: {count} problem{'s' if count > 1 else ''}.", style="bold red"))
+    if error.certificate is not None:
+        out.print()
+        out.print(render_certificate(error.certificate))
+    out.print(Text(f"Refused: {_count(len(error.problems), 'problem')}.", style="bold red"))
 
 
 def _print_accepted(site_file: SiteFile, out: Console) -> None:
@@ -92,11 +106,20 @@ def _print_accepted(site_file: SiteFile, out: Console) -> None:
     for remark in site_file.remarks:
         out.print(Text(str(remark)), soft_wrap=True)
     site = site_file.site
-    counts = (
-        f"{len(site.circuits)} circuits, {len(site.stations)} stations, "
-        f"{sum(1 for _ in site.evses())} EVSEs, {len(site.meters)} meters"
+    counts = ", ".join(
+        _count(number, noun)
+        for number, noun in (
+            (len(site.circuits), "circuit"),
+            (len(site.stations), "station"),
+            (sum(1 for _ in site.evses()), "EVSE"),
+            (len(site.meters), "meter"),
+        )
     )
     out.print(Text(f"\nAccepted: {counts}. The certificate holds.", style="bold green"))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _grow(branch: Tree, site: Site, circuit: Circuit) -> None:
@@ -110,7 +133,7 @@ def _grow(branch: Tree, site: Site, circuit: Circuit) -> None:
 
 def _circuit_line(circuit: Circuit) -> Text:
     line = Text(str(circuit.id), style="bold")
-    facts = f"  {_phases(circuit.limit_a)} A {circuit.device.value.upper()}"
+    facts = f"  {_phases(circuit.limit_a)} A {_DEVICES[circuit.device]}"
     if circuit.meter is not None:
         facts += f", meter {circuit.meter}"
     if any(circuit.building_peak_a):
@@ -119,30 +142,22 @@ def _circuit_line(circuit: Circuit) -> Text:
 
 
 def _station_lines(site: Site, circuit: CircuitId) -> Iterator[Text]:
-    described = [
-        (station.id, _evses([evse for evse in station.evses if evse.circuit == circuit]))
-        for station in site.stations.values()
-    ]
-    here = [(station, facts) for station, facts in described if facts]
-    for facts, run in groupby(here, key=lambda pair: pair[1]):
-        stations = [station for station, _ in run]
-        if len(stations) <= _FEW:
-            yield from (Text(f"{station}  {facts}") for station in stations)
+    lines = [line for station in site.stations.values() for line in _lines_of(station, circuit)]
+    for facts, run in groupby(lines, key=lambda line: line[1]):
+        names = [name for name, _ in run]
+        if len(names) <= _FEW:
+            yield from (Text(f"{name}  {facts}") for name in names)
         else:
-            yield Text(f"{_span(stations)}  each {facts}")
+            yield Text(f"{names[0]} to {names[-1]} ({len(names)})  each {facts}")
 
 
-def _span(stations: Sequence[StationId]) -> str:
-    return f"{stations[0]} … {stations[-1]} ({len(stations)})"
-
-
-def _evses(evses: Sequence[Evse]) -> str:
-    """Describe the EVSEs of a station; equal ones together."""
-    parts: list[str] = []
-    for facts, run in groupby(evses, key=_evse):
-        count = len(list(run))
-        parts.append(facts if count == 1 else f"{count} x {facts}")
-    return "; ".join(parts)
+def _lines_of(station: Station, circuit: CircuitId) -> Sequence[tuple[str, str]]:
+    """Describe what of a station hangs on a circuit: in one line, or one for each EVSE."""
+    here = [(str(evse.id), _evse(evse)) for evse in station.evses if evse.circuit == circuit]
+    if len(here) < len(station.evses) or len({facts for _, facts in here}) > 1:
+        return here
+    count = "" if len(here) == 1 else f"{len(here)} x "
+    return [(str(station.id), count + here[0][1])]
 
 
 def _evse(evse: Evse) -> str:
@@ -158,13 +173,11 @@ def _rows(proof: CircuitProof) -> Iterator[tuple[Text, ...]]:
     for phase in PHASES:
         groups.setdefault(_figures(proof, phase), []).append(phase)
     for index, (figures, phases) in enumerate(groups.items()):
-        holds = figures[-1] >= 0
-        style = "" if holds else "bold red"
+        style = "" if figures[-1] >= 0 else "bold red"
         yield (
             Text(str(proof.circuit) if index == 0 else ""),
             Text(" ".join(phase.name for phase in phases)),
             *(Text(f"{figure:.1f}", style=style) for figure in figures),
-            Text("yes" if holds else "NO", style="green" if holds else "bold red"),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final
 
@@ -34,25 +34,27 @@ def _parents(draft: Draft) -> Findings:
             yield _no_such("circuit", parent, draft.circuit_ids, ("circuits", circuit, "parent"))
 
 
-def _cycles(draft: Draft) -> Findings:
-    reported: set[str] = set()
-    for circuit in draft.parents:
-        ring = _ring_through(circuit, draft.parents)
-        if ring and not reported & set(ring):
-            reported |= set(ring)
-            yield Finding(
-                path=("circuits", circuit, "parent"),
-                text=f"the circuits feed each other in a ring: {' <- '.join((*ring, circuit))}",
-                mend="name as parent the circuit that lies nearer to the grid; the first has none",
-            )
+def _rings(draft: Draft) -> Findings:
+    for ring in _find_rings(draft.parents):
+        yield Finding(
+            path=("circuits", ring[0], "parent"),
+            text=f"the circuits feed each other in a ring: {_chain(ring)}",
+            mend="name as parent the circuit that lies nearer to the grid; the first has none",
+        )
 
 
-def _ring_through(circuit: str, parents: Mapping[str, str | None]) -> tuple[str, ...]:
-    ring, at = [circuit], parents.get(circuit)
-    while at is not None and at not in ring:
-        ring.append(at)
-        at = parents.get(at)
-    return tuple(ring) if at == circuit else ()
+def _find_rings(parents: Mapping[str, str | None]) -> Iterator[tuple[str, ...]]:
+    """Follow the parents from every circuit; each ring is found once."""
+    done: set[str] = set()
+    for circuit in parents:
+        walked: dict[str, int] = {}
+        at: str | None = circuit
+        while at is not None and at not in done and at not in walked:
+            walked[at] = len(walked)
+            at = parents.get(at)
+        if at in walked:
+            yield tuple(walked)[walked[at] :]
+        done |= walked.keys()
 
 
 def _one_root(draft: Draft) -> Findings:
@@ -328,6 +330,15 @@ _INFLUX_KEYS: Final[Mapping[str, tuple[Mapping[str, str], tuple[str, ...]]]] = {
 }
 
 
+def _chain(ring: Sequence[str]) -> str:
+    """Show a ring, the middle of a long one left out."""
+    shown = ring if len(ring) <= _SHOWN else (*ring[: _SHOWN - 1], "...", ring[-1])
+    return " <- ".join((*shown, ring[0]))
+
+
+_SHOWN: Final = 6
+
+
 def _no_such(kind: str, name: str, known: Iterable[str], path: KeyPath) -> Finding:
     names = sorted(known)
     near = get_close_matches(name, names, n=1)
@@ -342,7 +353,7 @@ def _no_such(kind: str, name: str, known: Iterable[str], path: KeyPath) -> Findi
 
 _RULES: Final[tuple[Callable[[Draft], Findings], ...]] = (
     _parents,
-    _cycles,
+    _rings,
     _one_root,
     _circuit_meters,
     _margins,

@@ -15,7 +15,7 @@ _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 def site_schema() -> dict[str, Any]:
     """Return the schema. Rules that span several keys are not in it; `wattkeeper check` knows them."""
-    schema: dict[str, Any] = _without_null(SiteDocument.model_json_schema())
+    schema: dict[str, Any] = _strict(SiteDocument.model_json_schema())
     return {"$schema": _DIALECT, **schema, "title": "Wattkeeper site file"}
 
 
@@ -30,13 +30,15 @@ def main() -> None:
     SCHEMA_FILE.write_text(schema_text(), encoding="utf-8")
 
 
-def _without_null(node: Any) -> Any:
-    """Drop null: an absent key is not written, and an empty one is a mistake."""
+def _strict(node: Any) -> Any:
+    """Refuse ids of another form, and null: an absent key is not written, an empty one a mistake."""
     if isinstance(node, list):
-        return [_without_null(item) for item in node]
+        return [_strict(item) for item in node]
     if not isinstance(node, dict):
         return node
-    kept = {key: _without_null(value) for key, value in node.items() if key != "title"}
+    kept = {key: _strict(value) for key, value in node.items() if key != "title"}
+    if "patternProperties" in kept:
+        kept["additionalProperties"] = False
     if "default" in kept and kept["default"] is None:
         del kept["default"]
     options = kept.pop("anyOf", None)

@@ -21,15 +21,15 @@ from ruamel.yaml.reader import ReaderError
 
 from adapters.config.problems import KeyPath, Problem, SiteFileError
 
-_MOST_BYTES: Final = 4_000_000
-_MOST_VALUES: Final = 200_000
+_MOST_BYTES: Final = 1_000_000
+_MOST_VALUES: Final = 100_000
 _TAG: Final = "tag:yaml.org,2002:"
 _KNOWN_TAGS: Final = frozenset(
     _TAG + kind
     for kind in ("str", "int", "float", "bool", "null", "map", "seq", "timestamp", "merge")
 )
 _OTHER_VERSION: Final = re.compile(r"^%YAML[ \t]+(?!1\.2\b)", re.MULTILINE)
-_TAB_INDENT: Final = re.compile(r"^[ ]*\t[ \t]*[^ \t\r\n#]", re.MULTILINE)
+_TAB_INDENT: Final = re.compile(r"[ ]*\t[ \t]*[^ \t\r#]")
 
 
 class Place(NamedTuple):
@@ -87,7 +87,7 @@ def read_text(file: Path) -> str:
     except (OSError, ValueError) as error:
         raise _refusal(file, 1, f"the file cannot be read ({error})", "check the disk") from None
     if len(raw) > _MOST_BYTES:
-        raise _refusal(file, 1, "larger than 4 MB, no site file", "give the site file")
+        raise _refusal(file, 1, "larger than 1 MB, no site file", "give the site file")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -154,7 +154,7 @@ class _Reader:
         if id(node) in self._open:
             raise _refusal(self.file, place.line, "an alias contains itself", "write it out")
         if len(self.values) > _MOST_VALUES:
-            raise _refusal(self.file, place.line, "more than 200000 values", "use fewer aliases")
+            raise _refusal(self.file, place.line, "more than 100000 values", "use fewer aliases")
         self._check_tag(node, path)
         self._open.add(id(node))
         try:
@@ -241,7 +241,8 @@ def _float(text: str) -> float:
 
 def _refuse_early(text: str, file: Path) -> None:
     """Refuse what the YAML scanner would report in words that help nobody."""
-    tabs = [text.count("\n", 0, match.start()) + 1 for match in _TAB_INDENT.finditer(text)]
+    lines = enumerate(text.split("\n"), start=1)
+    tabs = [number for number, line in lines if _TAB_INDENT.match(line)]
     if tabs:
         raise SiteFileError(
             Problem(
@@ -263,11 +264,12 @@ def _refuse_early(text: str, file: Path) -> None:
 def _syntax_problem(error: MarkedYAMLError, text: str, file: Path) -> Problem:
     mark = error.problem_mark or error.context_mark
     what = str(error.problem or error.context or "cannot be understood")
-    lines = text.count("\n") + (not text.endswith("\n"))
+    line = mark.line + 1 if mark else 1
+    last = max(1, text.count("\n") + (not text.endswith("\n")))
     return Problem(
         file=file,
-        line=min(mark.line + 1, max(lines, 1)) if mark else 1,
-        column=mark.column + 1 if mark else None,
+        line=min(line, last),
+        column=mark.column + 1 if mark and line <= last else None,
         path="",
         text=f"this is not YAML: {' '.join(what.split())}",
         mend=_syntax_mend(what, error),

@@ -20,6 +20,7 @@ from controller.phases import PhaseRotation
 NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,47}$"
 STATION_PATTERN: Final = r"^[!-~]{1,48}$"
 EVSE_NUMBER_PATTERN: Final = r"^[1-9][0-9]?$"
+MODEL_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"
 VARIABLE_PATTERN: Final = r"^[A-Z_][A-Z0-9_]{0,63}$"
 
 _CONNECTION_FORMS: Final = (
@@ -67,7 +68,7 @@ class Bus:
 
 def check_name(text: str) -> str:
     """Accept ids of sites, circuits and meters: they stand in addresses and time series."""
-    if not re.match(NAME_PATTERN, text):
+    if not re.fullmatch(NAME_PATTERN, text):
         raise misspelled(
             f"{_shown(text)} is no id",
             "use letters, digits, dot, dash and underscore, at most 48, no blanks; "
@@ -96,7 +97,7 @@ def check_station_id(text: str) -> str:
 
 def check_evse_number(text: str) -> str:
     """Accept an EVSE or connector number."""
-    if not re.match(EVSE_NUMBER_PATTERN, text):
+    if not re.fullmatch(EVSE_NUMBER_PATTERN, text):
         raise misspelled(
             f"{_shown(text)} is no EVSE number",
             "number the EVSEs (connectors in OCPP 1.6) of a station 1, 2, ... as the station does",
@@ -117,7 +118,7 @@ def check_timezone(text: str) -> str:
 
 def parse_listen(text: str) -> ListenAddress:
     """Take `host:port` apart; IPv6 hosts stand in brackets."""
-    match = re.match(r"^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})$", text)
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})", text)
     if not match or not 1 <= int(match[3]) <= 65535:
         raise misspelled(
             f"{_shown(text)} is no address to listen on",
@@ -129,6 +130,16 @@ def parse_listen(text: str) -> ListenAddress:
 def check_listen(text: str) -> str:
     """Accept `host:port`."""
     parse_listen(text)
+    return text
+
+
+def check_model(text: str) -> str:
+    """Accept the path of a register map: it names a file and must not leave the catalogue."""
+    if not re.fullmatch(MODEL_PATTERN, text):
+        raise misspelled(
+            f"{_shown(text)} is no meter model",
+            "write the path of a file under config/meters/ without .yaml, for example eastron/sdm630",
+        )
     return text
 
 
@@ -176,7 +187,7 @@ def _options(text: str, parts: SplitResult) -> tuple[tuple[str, str], ...]:
         if allowed and value.upper() not in allowed:
             raise misspelled(f"{key}={value} is not possible", f"write one of {', '.join(allowed)}")
     wait = options.get("timeout_s")
-    if wait is not None and not re.match(r"^[0-9]{1,2}(\.[0-9]+)?$", wait):
+    if wait is not None and not re.fullmatch(r"[0-9]{1,2}(\.[0-9]+)?", wait):
         raise misspelled(f"timeout_s={wait} is no time", "write seconds, for example timeout_s=1.5")
     return tuple(sorted(options.items()))
 
@@ -223,7 +234,7 @@ def check_security_profile(profile: int) -> int:
 
 def check_variable(text: str) -> str:
     """Accept the name of an environment variable. The text is never shown: it may be a secret."""
-    if not re.match(VARIABLE_PATTERN, text):
+    if not re.fullmatch(VARIABLE_PATTERN, text):
         raise misspelled(
             "this is not the name of an environment variable",
             "write the NAME of the variable that holds the secret, for example "
