@@ -68,9 +68,8 @@ class Station201(VirtualStation):
 
     def status_name(self, outlet: Outlet) -> str:
         """Return one of the connector states of 2.0.1."""
-        if outlet.status in (ConnectorStatus.AVAILABLE, ConnectorStatus.UNAVAILABLE):
-            return outlet.status.value
-        return "Occupied"
+        free_or_out = (ConnectorStatus.AVAILABLE, ConnectorStatus.UNAVAILABLE)
+        return super().status_name(outlet) if outlet.status in free_or_out else "Occupied"
 
     def new_transaction_id(self) -> str:
         """Return an id that the station chooses."""

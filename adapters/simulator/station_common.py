@@ -28,6 +28,8 @@ AUTHORISE_AFTER_S = 1.0
 RESET_AFTER_S = 1.0
 """From the answer to a reset to going down. [s]"""
 REBOOT_S = 3.0
+TOLERANCE_S = 1.0
+"""By how much a sample may be late without moving all later ones. [s]"""
 _PHASES_OF_WATTS = 3
 
 Handler = Callable[[Json], Json]
@@ -333,7 +335,7 @@ class VirtualStation(ABC):
         outlet.transaction = transaction
         outlet.authorise_at_s = None
         outlet.has_ended = False
-        outlet.next_sample_s = self.now_s
+        outlet.sampled_s = float("-inf")
         outlet.reported_charging = outlet.charger.state
         self.report_started(outlet, transaction)
 
@@ -376,8 +378,8 @@ class VirtualStation(ABC):
             outlet.reported_charging = state
             self.report_charging_state(outlet, transaction)
         interval_s = float(self.setting("MeterValueSampleInterval"))
-        if interval_s > 0 and self.now_s >= outlet.next_sample_s:
-            outlet.next_sample_s = max(outlet.next_sample_s + interval_s, self.now_s)
+        if interval_s > 0 and self.now_s >= outlet.sampled_s + interval_s:
+            outlet.sampled_s = max(outlet.sampled_s + interval_s, self.now_s - TOLERANCE_S)
             if not self.habits.silent_meter:
                 self.report_sample(outlet, "Sample.Periodic")
 
