@@ -15,9 +15,10 @@ from adapters.simulator.habits import StationHabits
 from adapters.simulator.meter import MeterFault
 from adapters.simulator.scenario import FULL_POWER, Scenario
 from adapters.simulator.wire import WireSimulator
+from controller.phases import Phase
 from controller.site import EvseId, Site, StationId
 from tests.adapters.simulator.csms import CALLERROR, Csms, Json, timestamp
-from tests.adapters.simulator.sites import a_site, an_evse
+from tests.adapters.simulator.sites import MAIN, a_site, an_evse
 
 STATION = StationId("CP001")
 EVSE = EvseId("CP001/1")
@@ -204,7 +205,8 @@ def test_states_of_16_follow_the_session() -> None:
         await csms.until(lambda: _status(csms, "ocpp1.6") == "Finishing")
         simulator.unplug(EVSE)
         await csms.until(lambda: _status(csms, "ocpp1.6") == "Available")
-        seen = [payload["status"] for payload in csms.of(STATION, "StatusNotification")]
+        sent = [p for p in csms.of(STATION, "StatusNotification") if p["connectorId"] == 1]
+        seen = [payload["status"] for payload in sent]
         assert [s for s in seen if s != "SuspendedEV"] == [
             "Available",
             "Preparing",
@@ -520,6 +522,61 @@ def test_a_station_that_reboots_keeps_transaction_and_profiles() -> None:
         await csms.until(lambda: len(csms.of(STATION, "BootNotification")) == 2)
         await csms.until(lambda: current_a(simulator) == 10.0)
         assert len(started(csms, "ocpp1.6")) == 1
+
+    run(test, version="ocpp1.6")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_station_may_obey_and_lose_its_answer(version: str) -> None:
+    async def test(csms: Csms, simulator: WireSimulator) -> None:
+        simulator.set_habits(STATION, StationHabits(loses_answers=True))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await set_profile(csms, version, "TxDefaultProfile", 10.0)
+        assert simulator.truth().evses[EVSE].limit_a == 10.0
+
+    run(test, version=version)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_two_evses_share_their_stations_maximum(version: str) -> None:
+    async def test(csms: Csms, simulator: WireSimulator) -> None:
+        purpose = "ChargePointMaxProfile" if version == "ocpp1.6" else "ChargingStationMaxProfile"
+        assert await set_profile(csms, version, purpose, 24.0) == "Accepted"
+        for number in (1, 2):
+            simulator.plug_in(EvseId(f"CP001/{number}"), replace(CAR, card=f"CARD{number}"))
+        await csms.until(lambda: len(started(csms, version)) == 2)
+        await csms.until(
+            lambda: [e.grid_a.l1_a for e in simulator.truth().evses.values()] == [12.0, 12.0]
+        )
+
+    run(test, version=version, site=a_site(an_evse(), an_evse(number=2)))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_nonsense_from_the_controller_does_no_harm(version: str) -> None:
+    async def test(csms: Csms, simulator: WireSimulator) -> None:
+        for text in ("{", "[]", "[7]", '[2, "1"]', '[3, "unknown", {}]', '[2, "1", "Reset", 5]'):
+            await csms.sockets[STATION].send(text)
+        csms._pending["1"] = asyncio.get_running_loop().create_future()
+        assert (await csms._pending["1"])[2] == "FormationViolation"
+        await start_charging(csms, simulator)
+        assert csms.connections[STATION] == 1
+
+    run(test, version=version)
+
+
+def test_a_station_without_supply_is_gone_and_boots_when_it_is_back() -> None:
+    async def test(csms: Csms, simulator: WireSimulator) -> None:
+        await start_charging(csms, simulator)
+        simulator.building_step(Phase.L1, 5000.0)
+        await csms.until(lambda: simulator.truth().trips)
+        await csms.until(lambda: not simulator.stations[STATION].is_connected)
+        assert simulator.truth().evses[EVSE].power_w == 0.0
+        simulator.building_step(Phase.L1, -5000.0)
+        simulator.world.reset_breaker(MAIN)
+        await csms.until(lambda: len(csms.of(STATION, "BootNotification")) == 2)
+        await csms.until(lambda: current_a(simulator) == 32.0)
 
     run(test, version="ocpp1.6")
 
