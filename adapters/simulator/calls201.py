@@ -226,11 +226,13 @@ class Calls201:
             case "StatusNotification":
                 for outlet in outlets:
                     self._station.report_status(outlet)
-            case "MeterValues" | "TransactionEvent" as wanted:
-                if not self._station.habits.silent_meter:
-                    for outlet in outlets:
-                        if wanted == "MeterValues" or outlet.transaction is not None:
-                            self._station.report_sample(outlet, "Trigger")
+            case "MeterValues":
+                for outlet in outlets:
+                    self._station.report_meter_values(outlet, "Trigger")
+            case "TransactionEvent":
+                for outlet in outlets:
+                    if outlet.transaction is not None:
+                        self._station.report_sample(outlet, "Trigger")
             case "Heartbeat":
                 self._put("Heartbeat", {})
             case _:

@@ -120,9 +120,16 @@ def variables(
     model = [*_communication(), *_metering(), *_transactions(), *_smart_charging(units)]
     for number, rating_a in ratings_a.items():
         model += [
-            _fixed("EVSE", "AvailabilityState", "Available", "OptionList", number),
-            _fixed("EVSE", "Power", "0", "decimal", number, rating_a * phases * voltage_v),
-            _fixed("EVSE", "SupplyPhases", str(phases), "integer", number),
+            _fixed("EVSE", "AvailabilityState", "Available", data_type="OptionList", evse=number),
+            _fixed(
+                "EVSE",
+                "Power",
+                "0",
+                data_type="decimal",
+                evse=number,
+                max_limit=rating_a * phases * voltage_v,
+            ),
+            _fixed("EVSE", "SupplyPhases", str(phases), data_type="integer", evse=number),
         ]
     return DeviceModel(model)
 
@@ -132,11 +139,11 @@ def _communication() -> list[Variable]:
         _number("OCPPCommCtrlr", "HeartbeatInterval", 300),
         _number("OCPPCommCtrlr", "WebSocketPingInterval", 30),
         _number("OCPPCommCtrlr", "OfflineThreshold", 60),
-        _fixed("OCPPCommCtrlr", "MessageTimeout", "30", "integer"),
-        _fixed("DeviceDataCtrlr", "ItemsPerMessage", "20", "integer"),
+        _fixed("OCPPCommCtrlr", "MessageTimeout", "30", data_type="integer"),
+        _fixed("DeviceDataCtrlr", "ItemsPerMessage", "20", data_type="integer"),
         _fixed("ChargingStation", "VendorName", "Wattkeeper"),
         _fixed("ChargingStation", "Model", "Virtual 2.0.1"),
-        _fixed("SecurityCtrlr", "SecurityProfile", "1", "integer"),
+        _fixed("SecurityCtrlr", "SecurityProfile", "1", data_type="integer"),
         Variable(
             component="SecurityCtrlr", name="BasicAuthPassword", value="", mutability="WriteOnly"
         ),
@@ -162,8 +169,8 @@ def _metering() -> list[Variable]:
 
 def _transactions() -> list[Variable]:
     return [
-        _fixed("TxCtrlr", "TxStartPoint", "Authorized", "MemberList"),
-        _fixed("TxCtrlr", "TxStopPoint", "EVConnected,Authorized", "MemberList"),
+        _fixed("TxCtrlr", "TxStartPoint", "PowerPathClosed", data_type="MemberList"),
+        _fixed("TxCtrlr", "TxStopPoint", "EVConnected,Authorized", data_type="MemberList"),
         _number("TxCtrlr", "EVConnectionTimeOut", 60),
         _flag("TxCtrlr", "StopTxOnInvalidId", True),
         _flag("AuthCtrlr", "AuthorizeRemoteStart", False),
@@ -173,16 +180,20 @@ def _transactions() -> list[Variable]:
 
 
 def _smart_charging(units: str) -> list[Variable]:
-    profiles = _fixed("SmartChargingCtrlr", "Entries", "0", "integer", None, PROFILES_MAX)
+    profiles = _fixed(
+        "SmartChargingCtrlr", "Entries", "0", data_type="integer", max_limit=PROFILES_MAX
+    )
     profiles.instance = "ChargingProfiles"
     return [
-        _fixed("SmartChargingCtrlr", "Enabled", "true", "boolean"),
-        _fixed("SmartChargingCtrlr", "Available", "true", "boolean"),
-        _fixed("SmartChargingCtrlr", "ProfileStackLevel", str(STACK_LEVEL_MAX), "integer"),
-        _fixed("SmartChargingCtrlr", "RateUnit", units, "MemberList"),
-        _fixed("SmartChargingCtrlr", "PeriodsPerSchedule", str(PERIODS_MAX), "integer"),
-        _fixed("SmartChargingCtrlr", "LimitChangeSignificance", "1.0", "decimal"),
-        _fixed("SmartChargingCtrlr", "ACPhaseSwitchingSupported", "false", "boolean"),
+        _fixed("SmartChargingCtrlr", "Enabled", "true", data_type="boolean"),
+        _fixed("SmartChargingCtrlr", "Available", "true", data_type="boolean"),
+        _fixed(
+            "SmartChargingCtrlr", "ProfileStackLevel", str(STACK_LEVEL_MAX), data_type="integer"
+        ),
+        _fixed("SmartChargingCtrlr", "RateUnit", units, data_type="MemberList"),
+        _fixed("SmartChargingCtrlr", "PeriodsPerSchedule", str(PERIODS_MAX), data_type="integer"),
+        _fixed("SmartChargingCtrlr", "LimitChangeSignificance", "1.0", data_type="decimal"),
+        _fixed("SmartChargingCtrlr", "ACPhaseSwitchingSupported", "false", data_type="boolean"),
         profiles,
     ]
 
@@ -200,6 +211,7 @@ def _fixed(
     component: str,
     name: str,
     value: str,
+    *,
     data_type: str = "string",
     evse: int | None = None,
     max_limit: float | None = None,

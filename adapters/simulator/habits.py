@@ -22,7 +22,9 @@ class StationHabits:
     forgets_profiles: bool = False
     """Profiles do not survive a reboot."""
     no_answer: bool = False
-    """It answers no call."""
+    """It does nothing that it is asked, and does not answer."""
+    loses_answers: bool = False
+    """It does what it is asked, and does not answer."""
     slow_answer_s: float = 0.0
     """It answers calls this late. [s]"""
     silent_meter: bool = False

@@ -34,8 +34,12 @@ class CallRefusedError(Exception):
         self.description = description
 
 
+class SilenceError(Exception):
+    """A CALL that gets no answer at all."""
+
+
 Handler: TypeAlias = Callable[[str, Json], Json]
-"""Action and payload of a CALL to the answer; raises CallRefusedError."""
+"""Action and payload of a CALL to the answer; raises CallRefusedError or SilenceError."""
 
 
 class Link:
@@ -46,9 +50,8 @@ class Link:
         socket: ClientConnection,
         *,
         handler: Handler,
-        answer_after_s: Callable[[], float | None],
+        answer_after_s: Callable[[], float],
     ) -> None:
-        """Speak on a socket; `answer_after_s` tells how late to answer, None: not at all."""
         self._socket = socket
         self._handler = handler
         self._answer_after_s = answer_after_s
@@ -76,34 +79,40 @@ class Link:
         """Read frames until the connection ends."""
         try:
             async for text in self._socket:
-                await self._receive(orjson.loads(text))
+                await self._receive(text)
         except ConnectionClosed:
             return
 
-    async def _receive(self, frame: list[Any]) -> None:
-        unique_id = str(frame[1])
-        if frame[0] == MessageType.CALL:
-            await self._answer(unique_id, frame[2], frame[3])
+    async def _receive(self, text: str | bytes) -> None:
+        try:
+            frame = orjson.loads(text)
+            kind, unique_id, third = MessageType(frame[0]), str(frame[1]), frame[2]
+            fourth: Any = None if kind is MessageType.CALLRESULT else frame[3]
+        except (IndexError, KeyError, TypeError, ValueError):
+            return  # What is no frame cannot be answered.
+        if kind is MessageType.CALL:
+            await self._answer(unique_id, third, fourth)
             return
         pending = self._pending.get(unique_id)
         if pending is None or pending.done():
             return
-        if frame[0] == MessageType.CALLRESULT:
-            pending.set_result(frame[2])
+        if kind is MessageType.CALLRESULT:
+            pending.set_result(third)
         else:
-            pending.set_exception(CallRefusedError(str(frame[2]), str(frame[3])))
+            pending.set_exception(CallRefusedError(str(third), str(fourth)))
 
     async def _answer(self, unique_id: str, action: str, payload: Json) -> None:
-        wait_s = self._answer_after_s()
-        if wait_s is None:
-            return
         # A slow station is slow as real ones are: it reads nothing else meanwhile.
-        await asyncio.sleep(wait_s)
+        await asyncio.sleep(self._answer_after_s())
         frame: list[Any]
         try:
             frame = [MessageType.CALLRESULT, unique_id, self._handler(action, payload)]
+        except SilenceError:
+            return
         except CallRefusedError as refused:
             frame = [MessageType.CALLERROR, unique_id, refused.code, refused.description, {}]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            frame = [MessageType.CALLERROR, unique_id, "FormationViolation", repr(error)[:255], {}]
         await self._send(frame)
 
     async def _send(self, frame: list[Any]) -> None:

@@ -12,7 +12,7 @@ from adapters.simulator.link import Json
 _SAMPLES_MAX = 500
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Message:
     """A CALL to be sent."""
 
@@ -26,6 +26,16 @@ class Message:
     answered: Callable[[Json], None] | None = None
     failed: Callable[[], None] | None = None
     attempts: int = 0
+
+    def hear(self, answer: Json) -> None:
+        """Pass on the answer."""
+        if self.answered is not None:
+            self.answered(answer)
+
+    def fail(self) -> None:
+        """Pass on that there will be no answer."""
+        if self.failed is not None:
+            self.failed()
 
 
 class Outbox:
@@ -62,5 +72,4 @@ class Outbox:
         dropped = [message for message in self._messages if not message.is_durable]
         self._messages = deque(message for message in self._messages if message.is_durable)
         for message in dropped:
-            if message.failed is not None:
-                message.failed()
+            message.fail()

@@ -84,7 +84,8 @@ class Outlet:
         self.authorise_at_s: float | None = None
         self.has_ended = False
         """A transaction has ended and the vehicle is still there."""
-        self.next_sample_s = 0.0
+        self.sampled_s = float("-inf")
+        """When the running transaction was sampled last. [s]"""
         self.reported: str | None = None
         self.reported_charging: ChargerState | None = None
 
@@ -104,6 +105,7 @@ class Outlet:
         return {
             ChargerState.CHARGING: ConnectorStatus.CHARGING,
             ChargerState.SUSPENDED_EV: ConnectorStatus.SUSPENDED_EV,
+            ChargerState.WAITING: ConnectorStatus.PREPARING,
         }.get(self.charger.state, ConnectorStatus.SUSPENDED_EVSE)
 
 

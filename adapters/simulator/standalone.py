@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import os
+import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -202,8 +203,15 @@ def _write(line: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
+def _has_controls() -> bool:
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()
+
+
 async def _listen(simulator: WireSimulator) -> None:
     """Carry out controls from standard input until it says stop; its end stops nothing."""
+    if not _has_controls():
+        await asyncio.Event().wait()
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from adapters.simulator.admission import PERIODS_MAX, PROFILES_MAX, STACK_LEVEL_MAX
 from adapters.simulator.link import Json
 from adapters.simulator.outbox import Message
 from adapters.simulator.outlet import (
+    ConnectorStatus,
     Outlet,
     RemoteStart,
     StopReason,
@@ -19,7 +20,7 @@ from adapters.simulator.outlet import (
 from adapters.simulator.profile_format import profile_from_16, purpose_of, timestamp
 from adapters.simulator.profiles import Profile
 from adapters.simulator.samples import DEFAULT_MEASURANDS, Sample, is_supported
-from adapters.simulator.station_common import Handler, VirtualStation
+from adapters.simulator.station_common import Handler, Setup, VirtualStation
 
 _NOT_YET = -1
 """Transaction id while StartTransaction is unanswered. Source: 1.6 errata 3.18."""
@@ -61,9 +62,9 @@ class Station16(VirtualStation):
 
     subprotocol: ClassVar[str] = "ocpp1.6"
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, setup: Setup) -> None:
         self._settings = dict(_ADJUSTABLE)
-        super().__init__(**arguments)
+        super().__init__(setup)
         unit = "Power" if self.habits.rejects_unit_ampere else "Current,Power"
         rotations = [
             f"{n}.{outlet.charger.evse.rotation.value}" for n, outlet in self.outlets.items()
@@ -111,10 +112,18 @@ class Station16(VirtualStation):
     def report_status(self, outlet: Outlet) -> None:
         """Send StatusNotification."""
         outlet.reported = self.status_name(outlet)
+        self._report_connector(outlet.number, outlet.reported)
+
+    def report_all(self) -> None:
+        """Send StatusNotification of the station, which is connector 0, and of all EVSEs."""
+        self._report_connector(0, ConnectorStatus.AVAILABLE.value)
+        super().report_all()
+
+    def _report_connector(self, number: int, status: str) -> None:
         payload = {
-            "connectorId": outlet.number,
+            "connectorId": number,
             "errorCode": "NoError",
-            "status": outlet.reported,
+            "status": status,
             "timestamp": timestamp(self.now_s),
         }
         self.outbox.put(Message(action="StatusNotification", build=lambda: payload))
@@ -321,9 +330,8 @@ class Station16(VirtualStation):
                 for outlet in outlets:
                     self.report_status(outlet)
             case "MeterValues":
-                if not self.habits.silent_meter:
-                    for outlet in outlets:
-                        self.report_sample(outlet, "Trigger")
+                for outlet in outlets:
+                    self.report_sample(outlet, "Trigger")
             case "Heartbeat":
                 self.outbox.put(Message(action="Heartbeat", build=dict))
             case "BootNotification":

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
 from adapters.simulator.calls201 import Calls201
 from adapters.simulator.charger import ChargerState
-from adapters.simulator.device_model import DeviceModel, variables
+from adapters.simulator.device_model import variables
 from adapters.simulator.link import Json
 from adapters.simulator.outbox import Message
 from adapters.simulator.outlet import ConnectorStatus, Outlet, StopReason, Transaction, Trigger
 from adapters.simulator.profile_format import timestamp
 from adapters.simulator.samples import Sample
-from adapters.simulator.station_common import Handler, VirtualStation
+from adapters.simulator.station_common import Handler, Setup, VirtualStation
 
 _SETTINGS: Mapping[str, tuple[str, str]] = {
     "ClockAlignedDataInterval": ("AlignedDataCtrlr", "Interval"),
@@ -47,16 +47,14 @@ class Station201(VirtualStation):
 
     subprotocol: ClassVar[str] = "ocpp2.0.1"
 
-    def __init__(self, **arguments: Any) -> None:
-        chargers = arguments["chargers"]
-        habits = arguments.get("habits")
-        self.model: DeviceModel = variables(
-            ratings_a={n: charger.evse.max_a for n, charger in chargers.items()},
-            phases=max(charger.evse.phases for charger in chargers.values()),
-            voltage_v=arguments["voltage_v"],
-            units="W" if habits is not None and habits.rejects_unit_ampere else "A,W",
+    def __init__(self, setup: Setup) -> None:
+        self.model = variables(
+            ratings_a={n: charger.evse.max_a for n, charger in setup.chargers.items()},
+            phases=max(charger.evse.phases for charger in setup.chargers.values()),
+            voltage_v=setup.voltage_v,
+            units="W" if setup.habits.rejects_unit_ampere else "A,W",
         )
-        super().__init__(**arguments)
+        super().__init__(setup)
 
     def handlers(self) -> Mapping[str, Handler]:
         """Return what answers each action of the controller."""
@@ -68,9 +66,9 @@ class Station201(VirtualStation):
 
     def status_name(self, outlet: Outlet) -> str:
         """Return one of the connector states of 2.0.1."""
-        if outlet.status in (ConnectorStatus.AVAILABLE, ConnectorStatus.UNAVAILABLE):
-            return outlet.status.value
-        return "Occupied"
+        if not outlet.is_operative:
+            return ConnectorStatus.UNAVAILABLE.value
+        return "Occupied" if outlet.is_plugged else ConnectorStatus.AVAILABLE.value
 
     def new_transaction_id(self) -> str:
         """Return an id that the station chooses."""
@@ -134,20 +132,25 @@ class Station201(VirtualStation):
     def report_sample(self, outlet: Outlet, context: str) -> None:
         """Send TransactionEvent Updated, or MeterValues without a transaction."""
         transaction = outlet.transaction
-        clock = context == "Sample.Clock"
-        name = "MeterValuesAlignedData" if clock else "MeterValuesSampledData"
-        values = self._meter_value(outlet, name, context)
         if transaction is None:
-            if values:
-                payload = {"evseId": outlet.number, "meterValue": values}
-                self.outbox.put(Message(action="MeterValues", build=lambda: payload))
+            self.report_meter_values(outlet, context)
             return
         reasons = {"Sample.Clock": "MeterValueClock", "Trigger": "Trigger"}
         reason = reasons.get(context, "MeterValuePeriodic")
+        values = self._meter_value(outlet, _list_for(context), context)
+        if not values and reason != "Trigger":
+            return
         event = self._event(outlet, transaction, "Updated", reason)
         if values:
             event["meterValue"] = values
         self._put_event(event, transaction, is_sample=True)
+
+    def report_meter_values(self, outlet: Outlet, context: str) -> None:
+        """Send MeterValues."""
+        values = self._meter_value(outlet, _list_for(context), context)
+        if values:
+            payload = {"evseId": outlet.number, "meterValue": values}
+            self.outbox.put(Message(action="MeterValues", build=lambda: payload))
 
     def report_ended(self, outlet: Outlet, transaction: Transaction, reason: StopReason) -> None:
         """Send TransactionEvent Ended."""
@@ -193,13 +196,17 @@ class Station201(VirtualStation):
         )
 
     def _add_values(self, event: Json, outlet: Outlet, name: str, context: str) -> None:
-        values = [] if self.habits.silent_meter else self._meter_value(outlet, name, context)
+        values = self._meter_value(outlet, name, context)
         if values:
             event["meterValue"] = values
 
     def _meter_value(self, outlet: Outlet, name: str, context: str) -> list[Json]:
         values = [_sampled_value(sample, context) for sample in self.measure(outlet, name)]
         return [{"timestamp": timestamp(self.now_s), "sampledValue": values}] if values else []
+
+
+def _list_for(context: str) -> str:
+    return "MeterValuesAlignedData" if context == "Sample.Clock" else "MeterValuesSampledData"
 
 
 def _token(card: str) -> Json:

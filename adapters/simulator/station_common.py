@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
 
 from adapters.simulator.admission import refusal
 from adapters.simulator.charger import Charger
 from adapters.simulator.habits import SOUND, StationHabits
-from adapters.simulator.link import CallRefusedError, Json, Link
+from adapters.simulator.link import CallRefusedError, Json, Link, SilenceError
 from adapters.simulator.outbox import Message, Outbox
 from adapters.simulator.outlet import Outlet, RemoteStart, StopReason, Transaction, Trigger
 from adapters.simulator.profiles import Demand, Profile, ProfileStore
@@ -28,9 +29,30 @@ AUTHORISE_AFTER_S = 1.0
 RESET_AFTER_S = 1.0
 """From the answer to a reset to going down. [s]"""
 REBOOT_S = 3.0
+TOLERANCE_S = 1.0
+"""By how much a sample may be late without moving all later ones. [s]"""
 _PHASES_OF_WATTS = 3
 
 Handler = Callable[[Json], Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What a station is made of."""
+
+    station: Station
+    """Its identity and EVSEs."""
+    chargers: Mapping[int, Charger]
+    """Power electronics by EVSE number."""
+    url: str
+    """Of the controller, without the identity."""
+    voltage_v: float
+    """Nominal, line to neutral. [V]"""
+    password: str | None = None
+    """For HTTP basic authentication; None: none is sent."""
+    habits: StationHabits = SOUND
+    seed: int = 0
+    """For jitter and ids."""
 
 
 class VirtualStation(ABC):
@@ -38,39 +60,19 @@ class VirtualStation(ABC):
 
     subprotocol: ClassVar[str]
 
-    def __init__(
-        self,
-        *,
-        station: Station,
-        chargers: Mapping[int, Charger],
-        url: str,
-        password: str | None,
-        voltage_v: float,
-        habits: StationHabits = SOUND,
-        seed: int = 0,
-    ) -> None:
-        """Make a station.
-
-        Args:
-            station: Its identity and EVSEs.
-            chargers: Power electronics by EVSE number.
-            url: Of the controller, without the identity.
-            password: For HTTP basic authentication; None: none is sent.
-            voltage_v: Nominal, line to neutral. [V]
-            habits: Its defects.
-            seed: For jitter.
-        """
+    def __init__(self, setup: Setup) -> None:
+        station = setup.station
         self.id = station.id
-        self.outlets = {n: Outlet(n, charger) for n, charger in sorted(chargers.items())}
-        self.store = ProfileStore(voltage_v=voltage_v)
-        self.habits = habits
+        self.outlets = {n: Outlet(n, charger) for n, charger in sorted(setup.chargers.items())}
+        self.store = ProfileStore(voltage_v=setup.voltage_v)
+        self.habits = setup.habits
         self.outbox = Outbox()
         self.now_s = 0.0
         """The station's clock: Unix time and its skew. [s]"""
-        self.password = password
-        self._url = f"{url.rstrip('/')}/{station.id}"
-        self._voltage_v = voltage_v
-        self.random = Random(f"{seed}/{station.id}")
+        self.password = setup.password
+        self._url = f"{setup.url.rstrip('/')}/{station.id}"
+        self._voltage_v = setup.voltage_v
+        self.random = Random(f"{setup.seed}/{station.id}")
         self._uplink = Uplink(
             dial=self._dial,
             outbox=self.outbox,
@@ -101,6 +103,11 @@ class VirtualStation(ABC):
     @abstractmethod
     def report_status(self, outlet: Outlet) -> None:
         """Send the status of an EVSE."""
+
+    def report_all(self) -> None:
+        """Send the status of all EVSEs."""
+        for outlet in self.outlets.values():
+            self.report_status(outlet)
 
     @abstractmethod
     def authorise(self, outlet: Outlet, card: str) -> None:
@@ -152,20 +159,24 @@ class VirtualStation(ABC):
             ping_interval_s=float(self.setting("WebSocketPingInterval")),
         )
 
-    def _answer_after_s(self) -> float | None:
-        return None if self.habits.no_answer else self.habits.slow_answer_s
+    def _answer_after_s(self) -> float:
+        return self.habits.slow_answer_s
 
     def _handle(self, action: str, payload: Json) -> Json:
+        if self.habits.no_answer:
+            raise SilenceError
         handler = self._handlers.get(action)
         if handler is None or (action == "TriggerMessage" and self.habits.no_trigger):
             raise CallRefusedError("NotImplemented", action)
-        return handler(payload)
+        answer = handler(payload)
+        if self.habits.loses_answers:
+            raise SilenceError
+        return answer
 
     async def _greet(self, link: Link) -> None:
         if not self._is_booted or self.habits.boots_on_reconnect:
             await self._boot(link)
-        for outlet in self.outlets.values():
-            self.report_status(outlet)
+        self.report_all()
 
     async def _boot(self, link: Link) -> None:
         while True:
@@ -247,7 +258,7 @@ class VirtualStation(ABC):
         if interval_s <= 0:
             return
         slot = self.now_s // interval_s
-        if slot != self._clock_slot and self._clock_slot and not self.habits.silent_meter:
+        if slot != self._clock_slot and self._clock_slot:
             for outlet in self.outlets.values():
                 self.report_sample(outlet, "Sample.Clock")
         self._clock_slot = slot
@@ -333,7 +344,7 @@ class VirtualStation(ABC):
         outlet.transaction = transaction
         outlet.authorise_at_s = None
         outlet.has_ended = False
-        outlet.next_sample_s = self.now_s
+        outlet.sampled_s = float("-inf")
         outlet.reported_charging = outlet.charger.state
         self.report_started(outlet, transaction)
 
@@ -376,10 +387,9 @@ class VirtualStation(ABC):
             outlet.reported_charging = state
             self.report_charging_state(outlet, transaction)
         interval_s = float(self.setting("MeterValueSampleInterval"))
-        if interval_s > 0 and self.now_s >= outlet.next_sample_s:
-            outlet.next_sample_s = max(outlet.next_sample_s + interval_s, self.now_s)
-            if not self.habits.silent_meter:
-                self.report_sample(outlet, "Sample.Periodic")
+        if interval_s > 0 and self.now_s >= outlet.sampled_s + interval_s:
+            outlet.sampled_s = max(outlet.sampled_s + interval_s, self.now_s - TOLERANCE_S)
+            self.report_sample(outlet, "Sample.Periodic")
 
     # Limits.
 
@@ -413,6 +423,8 @@ class VirtualStation(ABC):
 
     def measure(self, outlet: Outlet, setting: str) -> list[Sample]:
         """Read the meter of an EVSE for the measurands that a setting lists."""
+        if self.habits.silent_meter:
+            return []
         return samples(
             outlet.charger,
             split(self.setting(setting)),

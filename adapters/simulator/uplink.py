@@ -60,7 +60,7 @@ class Uplink:
         dial: Callable[[], Dial | None],
         outbox: Outbox,
         handler: Handler,
-        answer_after_s: Callable[[], float | None],
+        answer_after_s: Callable[[], float],
         greet: Callable[[Link], Awaitable[None]],
         random: Random,
     ) -> None:
@@ -70,7 +70,7 @@ class Uplink:
             dial: Tells where to connect; None: not now, the station is down.
             outbox: What to send.
             handler: Answers calls of the controller.
-            answer_after_s: How late to answer; None: never. [s]
+            answer_after_s: How late to answer. [s]
             greet: Speaks first on a new connection.
             random: For jitter.
         """
@@ -129,13 +129,10 @@ class Uplink:
         message.attempts += 1
         try:
             answer = await link.call(message.action, message.build())
-        except CallRefusedError:
+            message.hear(answer)
+        except (CallRefusedError, KeyError, TypeError, ValueError):
+            # An answer that makes no sense is as good as an error.
             if message.is_durable and message.attempts < _ATTEMPTS_MAX:
                 return
-            self._outbox.remove(message)
-            if message.failed is not None:
-                message.failed()
-        else:
-            self._outbox.remove(message)
-            if message.answered is not None:
-                message.answered(answer)
+            message.fail()
+        self._outbox.remove(message)

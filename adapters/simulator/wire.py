@@ -21,7 +21,7 @@ from adapters.simulator.registers import load_layout
 from adapters.simulator.scenario import Scenario
 from adapters.simulator.station16 import Station16
 from adapters.simulator.station201 import Station201
-from adapters.simulator.station_common import VirtualStation
+from adapters.simulator.station_common import Setup, VirtualStation
 from adapters.simulator.truth import Truth
 from adapters.simulator.vehicle import Vehicle
 from adapters.simulator.world import World
@@ -29,6 +29,7 @@ from controller.phases import Phase
 from controller.site import EvseId, MeterId, Site, StationId
 
 TICK_S = 1.0
+METER_REFRESH_S = 1.0
 _STEP_MAX_S = 1.0
 _CATCH_UP_MAX_S = 30.0
 _STATIONS: Mapping[str, type[VirtualStation]] = {
@@ -53,6 +54,7 @@ class WireSimulator:
         protocols: Mapping[StationId, str] | None = None,
         speed: float = 1.0,
         tick_s: float = TICK_S,
+        meter_refresh_s: float = METER_REFRESH_S,
     ) -> None:
         """Build the site; nothing runs yet.
 
@@ -67,28 +69,21 @@ class WireSimulator:
             protocols: `ocpp1.6` or `ocpp2.0.1` per station; default: alternating, 1.6 first.
             speed: Simulated seconds of physics per second. OCPP keeps real time.
             tick_s: Real time between two steps. [s]
+            meter_refresh_s: Simulated time between two measurements of a meter. [s]
         """
         self.site = site
         self.world = World(site=site, scenario=scenario, seed=seed)
+        self._scenario = scenario
+        self._seed = seed
         self._speed = speed
         self._tick_s = tick_s
+        self._meter_refresh_s = meter_refresh_s
+        self._measured_s_ago = 0.0
         self._task: asyncio.Task[None] | None = None
-        chosen = protocols or {}
-        self.stations: dict[StationId, VirtualStation] = {}
-        for index, (id_, station) in enumerate(site.stations.items()):
-            name = chosen.get(id_, (Station16, Station201)[index % 2].subprotocol)
-            self.stations[id_] = _STATIONS[name](
-                station=station,
-                chargers={evse.number: self.world.chargers[evse.id] for evse in station.evses},
-                url=ocpp_url,
-                password=secrets.get(id_),
-                voltage_v=site.voltage_v,
-                habits=scenario.habits.get(index, SOUND),
-                seed=seed,
-            )
+        self.stations = self._build_stations(ocpp_url, secrets, protocols or {})
         self.meters: dict[MeterId, VirtualMeter] = {}
         self._servers: dict[MeterId, MeterServer] = {}
-        self._build_meters(meter_listen or {}, maps_dir, seed)
+        self._build_meters(meter_listen or {}, maps_dir)
 
     def truth(self) -> Truth:
         """Return what is physically true now."""
@@ -103,22 +98,17 @@ class WireSimulator:
     async def run(self) -> None:
         """Run the site until cancelled."""
         try:
-            for meter in self.meters.values():
-                meter.refresh(0.0)
-            for server in set(self._servers.values()):
-                await server.start()
+            await self._listen()
             async with asyncio.TaskGroup() as group:
                 for station in self.stations.values():
                     group.create_task(station.run())
                 group.create_task(self._tick())
         finally:
-            for server in set(self._servers.values()):
-                await server.stop()
+            await self.stop_meters()
 
     async def start(self) -> None:
         """Run in the background; returns when the meters listen."""
-        for server in set(self._servers.values()):
-            await server.start()
+        await self._listen()
         self._task = asyncio.create_task(self.run())
 
     async def stop(self) -> None:
@@ -128,6 +118,17 @@ class WireSimulator:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+    async def _listen(self) -> None:
+        for meter in self.meters.values():
+            meter.refresh(0.0)
+        for server in set(self._servers.values()):
+            await server.start()
+
+    async def stop_meters(self) -> None:
+        """Take all meters off the network."""
+        for server in set(self._servers.values()):
+            await server.stop()
 
     async def _tick(self) -> None:
         last_s = time.monotonic()
@@ -151,8 +152,11 @@ class WireSimulator:
             step_s = min(left_s, _STEP_MAX_S)
             self.world.step(step_s)
             left_s -= step_s
-        for meter in self.meters.values():
-            meter.refresh(dt_s)
+        self._measured_s_ago += dt_s
+        if self._measured_s_ago >= self._meter_refresh_s:
+            for meter in self.meters.values():
+                meter.refresh(self._measured_s_ago)
+            self._measured_s_ago = 0.0
 
     # Controls while it runs.
 
@@ -192,11 +196,28 @@ class WireSimulator:
         """Let a station misbehave from now on."""
         self.stations[station].habits = habits
 
+    def _build_stations(
+        self, url: str, secrets: Mapping[StationId, str], protocols: Mapping[StationId, str]
+    ) -> dict[StationId, VirtualStation]:
+        stations: dict[StationId, VirtualStation] = {}
+        for index, (id_, station) in enumerate(self.site.stations.items()):
+            alternating = (Station16, Station201)[index % 2].subprotocol
+            setup = Setup(
+                station=station,
+                chargers={evse.number: self.world.chargers[evse.id] for evse in station.evses},
+                url=url,
+                password=secrets.get(id_),
+                voltage_v=self.site.voltage_v,
+                habits=self._scenario.habits.get(index, SOUND),
+                seed=self._seed,
+            )
+            stations[id_] = _STATIONS[protocols.get(id_, alternating)](setup)
+        return stations
+
     def _build_meters(
         self,
         listen: Mapping[MeterId, tuple[str, int]],
         maps_dir: Path | None,
-        seed: int,
     ) -> None:
         groups: dict[tuple[str, int, str], dict[int, VirtualMeter]] = {}
         group_of: dict[MeterId, tuple[str, int, str]] = {}
@@ -209,7 +230,7 @@ class WireSimulator:
                 layout=load_layout(meter.model, maps_dir),
                 conductor=self.world.conductor(circuit.id),
                 voltage_v=self.site.voltage_v,
-                random=Random(f"{seed}/{meter.id}"),
+                random=Random(f"{self._seed}/{meter.id}"),
             )
             self.meters[meter.id] = virtual
             # Meters share an address as units of one gateway; port 0 is a new one for each.
