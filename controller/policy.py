@@ -63,8 +63,8 @@ class Policy:
     rush_s: float = 60.0
     """As many more are kept free as vehicles came in this time: arrivals come in rushes. [s]"""
 
-    thermal_shed_ratio: float = 0.8
-    """Estimated thermal state above which a circuit's limit is lowered."""
+    thermal_shed_ratio: float = 0.5
+    """Heat of a device, from steady rated load (0) to tripping (1), above which its limit is lowered."""
     thermal_shed_to_ratio: float = 0.9
-    """Fraction of the limit used while it cools down to half the threshold."""
+    """Fraction of the rating used while it cools down to half the threshold."""
     solver_deadline_s: float = 1.0

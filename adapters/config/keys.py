@@ -228,6 +228,8 @@ class PolicySection(Keys):
     """How long a station has to answer. [s]"""
     sample_interval_s: float = Field(_P.sample_interval_s, ge=1, le=900)
     """How often stations are asked to send meter values. [s]"""
+    ask_after_s: float = Field(_P.ask_after_s, ge=5, le=3600)
+    """Meter value of a charging EVSE older than this: the station is asked for it. [s]"""
     sample_stale_s: float = Field(_P.sample_stale_s, ge=2, le=3600)
     """Station's meter value older than this: it is assumed to draw what it may. [s]"""
     reclaim_after_s: float = Field(_P.reclaim_after_s, ge=5, le=86_400)
@@ -242,12 +244,16 @@ class PolicySection(Keys):
     """Excess that is not yet disobedience. [A]"""
     disobey_ratio: float = Field(_P.disobey_ratio, ge=0, le=1)
     """The same as a fraction of the limit; the larger of both counts."""
+    obey_for_s: float = Field(_P.obey_for_s, ge=5, le=86_400)
+    """A disobedient station is trusted again after obeying for so long. [s]"""
     min_on_s: float = Field(_P.min_on_s, ge=0, le=86_400)
     """A vehicle that was started is not paused for fairness before that. [s]"""
     min_off_s: float = Field(_P.min_off_s, ge=0, le=86_400)
     """A vehicle that was paused is not started again before that. [s]"""
     newcomers: int = Field(_P.newcomers, ge=0, le=100)
     """Idle EVSEs per circuit whose fallback is kept free for a vehicle that plugs in."""
+    rush_s: float = Field(_P.rush_s, ge=0, le=3600)
+    """As many more are kept free as vehicles came in this time. [s]"""
     thermal_shed_ratio: float = Field(_P.thermal_shed_ratio, ge=0.1, le=1)
     """Estimated heat, from steady rated load (0) to tripping (1), above which a limit is lowered."""
     thermal_shed_to_ratio: float = Field(_P.thermal_shed_to_ratio, ge=0.1, le=1)

@@ -250,7 +250,6 @@ store: {{path: rig.db}}
 @asynccontextmanager
 async def running(folder: Path, options: SiteOptions) -> AsyncIterator[Rig]:
     """Start both processes; end both afterwards."""
-    folder.mkdir(parents=True, exist_ok=True)
     rig = Rig(folder=folder, options=options)
     passwords = await rig.prepare()
     await rig.start_simulator(passwords)
