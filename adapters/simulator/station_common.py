@@ -22,13 +22,11 @@ from adapters.simulator.outlet import Outlet, RemoteStart, StopReason, Transacti
 from adapters.simulator.profiles import Demand, Profile, ProfileStore
 from adapters.simulator.samples import Sample, samples, split
 from adapters.simulator.uplink import BACKOFF_MAX_S, Dial, Uplink
+from adapters.simulator.uptime import Uptime
 from controller.site import Station
 
 AUTHORISE_AFTER_S = 1.0
 """From plugging in to presenting the card. [s]"""
-RESET_AFTER_S = 1.0
-"""From the answer to a reset to going down. [s]"""
-REBOOT_S = 3.0
 TOLERANCE_S = 1.0
 """By how much a sample may be late without moving all later ones. [s]"""
 _PHASES_OF_WATTS = 3
@@ -84,9 +82,7 @@ class VirtualStation(ABC):
         self._is_booted = False
         self._heartbeat_s = 300.0
         self._next_heartbeat_s = 0.0
-        self._down_until_s = 0.0
-        self._reset_at_s: float | None = None
-        self._next_reboot_s: float | None = None
+        self._uptime = Uptime()
         self._clock_slot = 0.0
         self._handlers = self.handlers()
 
@@ -196,7 +192,7 @@ class VirtualStation(ABC):
     @property
     def is_down(self) -> bool:
         """Tell whether the station is rebooting or has no supply."""
-        return self.now_s < self._down_until_s
+        return self._uptime.is_down(self.now_s)
 
     def tick(self, time_s: float) -> None:
         """Let the station look at its EVSEs and its clock.
@@ -205,7 +201,10 @@ class VirtualStation(ABC):
             time_s: Unix time. [s]
         """
         self.now_s = time_s + self.habits.clock_skew_s
-        self._reboot_when_due()
+        is_powered = any(outlet.charger.powered for outlet in self.outlets.values())
+        every_s = self.habits.reboots_every_s
+        if self._uptime.must_reboot(self.now_s, is_powered=is_powered, every_s=every_s):
+            self.reboot()
         for outlet in self.outlets.values():
             self._follow(outlet)
         self._limit()
@@ -214,7 +213,7 @@ class VirtualStation(ABC):
 
     def reboot(self) -> None:
         """Go down and boot again; transactions survive."""
-        self._down_until_s = self.now_s + REBOOT_S
+        self._uptime.go_down(self.now_s)
         self._is_booted = False
         if self.habits.forgets_profiles:
             self.store.clear(lambda _: True)
@@ -225,22 +224,7 @@ class VirtualStation(ABC):
         for outlet in self.outlets.values():
             self.end(outlet, reason)
             outlet.has_ended = False
-        self._reset_at_s = self.now_s + RESET_AFTER_S
-
-    def _reboot_when_due(self) -> None:
-        if not any(outlet.charger.powered for outlet in self.outlets.values()):
-            self.reboot()
-        if self._reset_at_s is not None and self.now_s >= self._reset_at_s:
-            self._reset_at_s = None
-            self.reboot()
-        every_s = self.habits.reboots_every_s
-        if every_s is None:
-            return
-        if self._next_reboot_s is not None and self.now_s >= self._next_reboot_s:
-            self.reboot()
-            self._next_reboot_s = None
-        if self._next_reboot_s is None:
-            self._next_reboot_s = self.now_s + every_s
+        self._uptime.reset_soon(self.now_s)
 
     def _heartbeat(self) -> None:
         if not self.is_connected or self.now_s < self._next_heartbeat_s or not self._is_booted:

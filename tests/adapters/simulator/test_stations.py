@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.simulator import station_common, uplink
+from adapters.simulator import station_common, uplink, uptime
 from adapters.simulator.charger import ChargerState
 from adapters.simulator.habits import StationHabits
 from adapters.simulator.meter import MeterFault
@@ -34,8 +34,8 @@ Test = Callable[[Csms, WireSimulator], Awaitable[None]]
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uplink, "BACKOFF_FIRST_S", 0.1)
     monkeypatch.setattr(station_common, "AUTHORISE_AFTER_S", 0.1)
-    monkeypatch.setattr(station_common, "RESET_AFTER_S", 0.2)
-    monkeypatch.setattr(station_common, "REBOOT_S", 0.3)
+    monkeypatch.setattr(uptime, "RESET_AFTER_S", 0.2)
+    monkeypatch.setattr(uptime, "REBOOT_S", 0.3)
 
 
 def run(
@@ -288,10 +288,13 @@ def test_what_happens_offline_is_told_later_with_its_own_time(version: str) -> N
         await csms.until(lambda: simulator.stations[STATION].outlets[1].transaction is None)
         csms.received.clear()
         await asyncio.sleep(0.5)
-        back = timestamp()
+        # Timestamps of the station lag by up to a tick.
+        back = timestamp(-2 * TICK_S)
         await csms.start()
         await csms.until(lambda: ended(csms, version))
         assert "BootNotification" not in [action for _, action, _ in csms.received]
+        statuses = csms.of(STATION, "StatusNotification")
+        assert all(status["timestamp"] >= back for status in statuses)
         assert started(csms, version)[0]["timestamp"] < back
         assert ended(csms, version)[0]["timestamp"] < back
         if version == "ocpp1.6":
@@ -564,6 +567,27 @@ def test_nonsense_from_the_controller_does_no_harm(version: str) -> None:
         assert csms.connections[STATION] == 1
 
     run(test, version=version)
+
+
+def test_a_stopped_transaction_does_not_start_again_by_a_reboot() -> None:
+    async def test(csms: Csms, simulator: WireSimulator) -> None:
+        transaction = await start_charging(csms, simulator)
+        stop = {"transactionId": int(transaction)}
+        await csms.call(STATION, "RemoteStopTransaction", stop)
+        simulator.stations[STATION].reboot()
+        await csms.until(lambda: len(csms.of(STATION, "BootNotification")) == 2)
+        await asyncio.sleep(0.5)
+        assert len(started(csms, "ocpp1.6")) == 1
+        assert _status(csms, "ocpp1.6") == "Finishing"
+
+    run(test, version="ocpp1.6")
+
+
+def test_a_station_may_reboot_again_and_again() -> None:
+    async def test(csms: Csms, simulator: WireSimulator) -> None:
+        await csms.until(lambda: len(csms.of(STATION, "BootNotification")) == 3)
+
+    run(test, version="ocpp2.0.1", habits=StationHabits(reboots_every_s=1.0))
 
 
 def test_a_station_without_supply_is_gone_and_boots_when_it_is_back() -> None:
