@@ -9,21 +9,19 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
 
 from adapters.simulator.admission import refusal
-from adapters.simulator.charger import Charger
-from adapters.simulator.habits import SOUND, StationHabits
 from adapters.simulator.link import CallRefusedError, Json, Link, SilenceError
 from adapters.simulator.outbox import Message, Outbox
 from adapters.simulator.outlet import Outlet, RemoteStart, StopReason, Transaction, Trigger
 from adapters.simulator.profiles import Demand, Profile, ProfileStore
 from adapters.simulator.samples import Sample, samples, split
+from adapters.simulator.setup import Setup
 from adapters.simulator.uplink import BACKOFF_MAX_S, Dial, Uplink
 from adapters.simulator.uptime import Uptime
-from controller.site import Station
+from adapters.simulator.vehicle import PluggedVehicle
 
 AUTHORISE_AFTER_S = 1.0
 """From plugging in to presenting the card. [s]"""
@@ -32,25 +30,6 @@ TOLERANCE_S = 1.0
 _PHASES_OF_WATTS = 3
 
 Handler = Callable[[Json], Json]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """What a station is made of."""
-
-    station: Station
-    """Its identity and EVSEs."""
-    chargers: Mapping[int, Charger]
-    """Power electronics by EVSE number."""
-    url: str
-    """Of the controller, without the identity."""
-    voltage_v: float
-    """Nominal, line to neutral. [V]"""
-    password: str | None = None
-    """For HTTP basic authentication; None: none is sent."""
-    habits: StationHabits = SOUND
-    seed: int = 0
-    """For jitter and ids."""
 
 
 class VirtualStation(ABC):
@@ -80,6 +59,7 @@ class VirtualStation(ABC):
             random=self.random,
         )
         self._is_booted = False
+        self._was_accepted = False
         self._heartbeat_s = 300.0
         self._next_heartbeat_s = 0.0
         self._uptime = Uptime()
@@ -181,7 +161,7 @@ class VirtualStation(ABC):
             if answer.get("status") == "Accepted":
                 break
             await asyncio.sleep(min(self._heartbeat_s, BACKOFF_MAX_S))
-        self._is_booted = True
+        self._is_booted = self._was_accepted = True
         self._next_heartbeat_s = self.now_s + self._heartbeat_s
         for outlet in self.outlets.values():
             if outlet.is_plugged and outlet.transaction is None and not outlet.has_ended:
@@ -251,11 +231,12 @@ class VirtualStation(ABC):
 
     def _follow(self, outlet: Outlet) -> None:
         """Bring a session up to what has happened at the EVSE."""
-        is_plugged = outlet.charger.plugged is not None
-        if is_plugged and not outlet.is_plugged:
-            self._plugged_in(outlet)
-        elif outlet.is_plugged and not is_plugged:
-            self._unplugged(outlet)
+        vehicle = outlet.charger.plugged
+        if vehicle is not outlet.vehicle:
+            if outlet.vehicle is not None:
+                self._unplugged(outlet)
+            if vehicle is not None:
+                self._plugged_in(outlet, vehicle)
         remote = outlet.remote_start
         if remote is not None and self.now_s >= remote.until_s:
             outlet.remote_start = None
@@ -269,31 +250,32 @@ class VirtualStation(ABC):
         """Return the status of an EVSE as the protocol names it."""
         return outlet.status.value
 
-    def _plugged_in(self, outlet: Outlet) -> None:
-        outlet.is_plugged = True
+    def _plugged_in(self, outlet: Outlet, vehicle: PluggedVehicle) -> None:
+        outlet.vehicle = vehicle
         outlet.has_ended = False
         remote = outlet.remote_start
-        plugged = outlet.charger.plugged
         if remote is not None:
             self.start(outlet, remote)
-        elif plugged is not None and plugged.vehicle.card is not None:
+        elif vehicle.vehicle.card is not None:
             outlet.authorise_at_s = self.now_s + AUTHORISE_AFTER_S
 
     def _unplugged(self, outlet: Outlet) -> None:
-        outlet.is_plugged = False
+        outlet.vehicle = None
         outlet.authorise_at_s = None
         self.end(outlet, StopReason.UNPLUGGED)
         outlet.has_ended = False
 
     def _present_card(self, outlet: Outlet) -> None:
         outlet.authorise_at_s = None
-        plugged = outlet.charger.plugged
-        card = plugged.vehicle.card if plugged else None
+        card = outlet.vehicle.vehicle.card if outlet.vehicle else None
         if card is None or outlet.transaction is not None or not outlet.is_operative:
             return
         if self.is_connected and self._is_booted:
             self.authorise(outlet, card)
-        elif not self.is_down:
+        elif self.is_connected or self.is_down or not self._was_accepted:
+            # It has not been let in yet: only a station that was may charge on its own.
+            self.try_again(outlet)
+        else:
             self._begin(outlet, card, Trigger.CARD)
 
     def authorised(self, outlet: Outlet, card: str, status: str) -> None:
@@ -302,7 +284,7 @@ class VirtualStation(ABC):
             self._begin(outlet, card, Trigger.CARD)
 
     def try_again(self, outlet: Outlet) -> None:
-        """Present a card again, after the question was lost with the connection."""
+        """Present a card again: it could not be asked about, or the answer was lost."""
         outlet.authorise_at_s = self.now_s + AUTHORISE_AFTER_S
 
     def start(self, outlet: Outlet, remote: RemoteStart) -> None:
