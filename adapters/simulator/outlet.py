@@ -8,6 +8,7 @@ from enum import Enum
 
 from adapters.simulator.charger import Charger, ChargerState
 from adapters.simulator.profiles import Profile
+from adapters.simulator.vehicle import PluggedVehicle
 
 
 class Trigger(Enum):
@@ -78,7 +79,8 @@ class Outlet:
         self.limit_a = charger.evse.max_a
         self.transaction: Transaction | None = None
         self.remote_start: RemoteStart | None = None
-        self.is_plugged = False
+        self.vehicle: PluggedVehicle | None = None
+        """Who was plugged in when the station looked last."""
         self.is_operative = True
         self.becomes_inoperative = False
         self.authorise_at_s: float | None = None
@@ -88,6 +90,11 @@ class Outlet:
         """When the running transaction was sampled last. [s]"""
         self.reported: str | None = None
         self.reported_charging: ChargerState | None = None
+
+    @property
+    def is_plugged(self) -> bool:
+        """Tell whether the station has noticed a vehicle."""
+        return self.vehicle is not None
 
     @property
     def status(self) -> ConnectorStatus:

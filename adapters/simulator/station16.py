@@ -20,7 +20,8 @@ from adapters.simulator.outlet import (
 from adapters.simulator.profile_format import profile_from_16, purpose_of, timestamp
 from adapters.simulator.profiles import Profile
 from adapters.simulator.samples import DEFAULT_MEASURANDS, Sample, is_supported
-from adapters.simulator.station_common import Handler, Setup, VirtualStation
+from adapters.simulator.setup import Setup
+from adapters.simulator.station_common import Handler, VirtualStation
 
 _NOT_YET = -1
 """Transaction id while StartTransaction is unanswered. Source: 1.6 errata 3.18."""

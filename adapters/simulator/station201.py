@@ -14,7 +14,8 @@ from adapters.simulator.outbox import Message
 from adapters.simulator.outlet import ConnectorStatus, Outlet, StopReason, Transaction, Trigger
 from adapters.simulator.profile_format import timestamp
 from adapters.simulator.samples import Sample
-from adapters.simulator.station_common import Handler, Setup, VirtualStation
+from adapters.simulator.setup import Setup
+from adapters.simulator.station_common import Handler, VirtualStation
 
 _SETTINGS: Mapping[str, tuple[str, str]] = {
     "ClockAlignedDataInterval": ("AlignedDataCtrlr", "Interval"),

@@ -9,50 +9,27 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
 
 from adapters.simulator.admission import refusal
-from adapters.simulator.charger import Charger
-from adapters.simulator.habits import SOUND, StationHabits
 from adapters.simulator.link import CallRefusedError, Json, Link, SilenceError
 from adapters.simulator.outbox import Message, Outbox
 from adapters.simulator.outlet import Outlet, RemoteStart, StopReason, Transaction, Trigger
 from adapters.simulator.profiles import Demand, Profile, ProfileStore
 from adapters.simulator.samples import Sample, samples, split
+from adapters.simulator.setup import Setup
 from adapters.simulator.uplink import BACKOFF_MAX_S, Dial, Uplink
-from controller.site import Station
+from adapters.simulator.uptime import Uptime
+from adapters.simulator.vehicle import PluggedVehicle
 
 AUTHORISE_AFTER_S = 1.0
 """From plugging in to presenting the card. [s]"""
-RESET_AFTER_S = 1.0
-"""From the answer to a reset to going down. [s]"""
-REBOOT_S = 3.0
 TOLERANCE_S = 1.0
 """By how much a sample may be late without moving all later ones. [s]"""
 _PHASES_OF_WATTS = 3
 
 Handler = Callable[[Json], Json]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """What a station is made of."""
-
-    station: Station
-    """Its identity and EVSEs."""
-    chargers: Mapping[int, Charger]
-    """Power electronics by EVSE number."""
-    url: str
-    """Of the controller, without the identity."""
-    voltage_v: float
-    """Nominal, line to neutral. [V]"""
-    password: str | None = None
-    """For HTTP basic authentication; None: none is sent."""
-    habits: StationHabits = SOUND
-    seed: int = 0
-    """For jitter and ids."""
 
 
 class VirtualStation(ABC):
@@ -82,11 +59,10 @@ class VirtualStation(ABC):
             random=self.random,
         )
         self._is_booted = False
+        self._was_accepted = False
         self._heartbeat_s = 300.0
         self._next_heartbeat_s = 0.0
-        self._down_until_s = 0.0
-        self._reset_at_s: float | None = None
-        self._next_reboot_s: float | None = None
+        self._uptime = Uptime()
         self._clock_slot = 0.0
         self._handlers = self.handlers()
 
@@ -185,7 +161,7 @@ class VirtualStation(ABC):
             if answer.get("status") == "Accepted":
                 break
             await asyncio.sleep(min(self._heartbeat_s, BACKOFF_MAX_S))
-        self._is_booted = True
+        self._is_booted = self._was_accepted = True
         self._next_heartbeat_s = self.now_s + self._heartbeat_s
         for outlet in self.outlets.values():
             if outlet.is_plugged and outlet.transaction is None and not outlet.has_ended:
@@ -196,7 +172,7 @@ class VirtualStation(ABC):
     @property
     def is_down(self) -> bool:
         """Tell whether the station is rebooting or has no supply."""
-        return self.now_s < self._down_until_s
+        return self._uptime.is_down(self.now_s)
 
     def tick(self, time_s: float) -> None:
         """Let the station look at its EVSEs and its clock.
@@ -205,7 +181,10 @@ class VirtualStation(ABC):
             time_s: Unix time. [s]
         """
         self.now_s = time_s + self.habits.clock_skew_s
-        self._reboot_when_due()
+        is_powered = any(outlet.charger.powered for outlet in self.outlets.values())
+        every_s = self.habits.reboots_every_s
+        if self._uptime.must_reboot(self.now_s, is_powered=is_powered, every_s=every_s):
+            self.reboot()
         for outlet in self.outlets.values():
             self._follow(outlet)
         self._limit()
@@ -214,7 +193,7 @@ class VirtualStation(ABC):
 
     def reboot(self) -> None:
         """Go down and boot again; transactions survive."""
-        self._down_until_s = self.now_s + REBOOT_S
+        self._uptime.go_down(self.now_s)
         self._is_booted = False
         if self.habits.forgets_profiles:
             self.store.clear(lambda _: True)
@@ -225,22 +204,7 @@ class VirtualStation(ABC):
         for outlet in self.outlets.values():
             self.end(outlet, reason)
             outlet.has_ended = False
-        self._reset_at_s = self.now_s + RESET_AFTER_S
-
-    def _reboot_when_due(self) -> None:
-        if not any(outlet.charger.powered for outlet in self.outlets.values()):
-            self.reboot()
-        if self._reset_at_s is not None and self.now_s >= self._reset_at_s:
-            self._reset_at_s = None
-            self.reboot()
-        every_s = self.habits.reboots_every_s
-        if every_s is None:
-            return
-        if self._next_reboot_s is not None and self.now_s >= self._next_reboot_s:
-            self.reboot()
-            self._next_reboot_s = None
-        if self._next_reboot_s is None:
-            self._next_reboot_s = self.now_s + every_s
+        self._uptime.reset_soon(self.now_s)
 
     def _heartbeat(self) -> None:
         if not self.is_connected or self.now_s < self._next_heartbeat_s or not self._is_booted:
@@ -267,11 +231,12 @@ class VirtualStation(ABC):
 
     def _follow(self, outlet: Outlet) -> None:
         """Bring a session up to what has happened at the EVSE."""
-        is_plugged = outlet.charger.plugged is not None
-        if is_plugged and not outlet.is_plugged:
-            self._plugged_in(outlet)
-        elif outlet.is_plugged and not is_plugged:
-            self._unplugged(outlet)
+        vehicle = outlet.charger.plugged
+        if vehicle is not outlet.vehicle:
+            if outlet.vehicle is not None:
+                self._unplugged(outlet)
+            if vehicle is not None:
+                self._plugged_in(outlet, vehicle)
         remote = outlet.remote_start
         if remote is not None and self.now_s >= remote.until_s:
             outlet.remote_start = None
@@ -285,31 +250,32 @@ class VirtualStation(ABC):
         """Return the status of an EVSE as the protocol names it."""
         return outlet.status.value
 
-    def _plugged_in(self, outlet: Outlet) -> None:
-        outlet.is_plugged = True
+    def _plugged_in(self, outlet: Outlet, vehicle: PluggedVehicle) -> None:
+        outlet.vehicle = vehicle
         outlet.has_ended = False
         remote = outlet.remote_start
-        plugged = outlet.charger.plugged
         if remote is not None:
             self.start(outlet, remote)
-        elif plugged is not None and plugged.vehicle.card is not None:
+        elif vehicle.vehicle.card is not None:
             outlet.authorise_at_s = self.now_s + AUTHORISE_AFTER_S
 
     def _unplugged(self, outlet: Outlet) -> None:
-        outlet.is_plugged = False
+        outlet.vehicle = None
         outlet.authorise_at_s = None
         self.end(outlet, StopReason.UNPLUGGED)
         outlet.has_ended = False
 
     def _present_card(self, outlet: Outlet) -> None:
         outlet.authorise_at_s = None
-        plugged = outlet.charger.plugged
-        card = plugged.vehicle.card if plugged else None
+        card = outlet.vehicle.vehicle.card if outlet.vehicle else None
         if card is None or outlet.transaction is not None or not outlet.is_operative:
             return
         if self.is_connected and self._is_booted:
             self.authorise(outlet, card)
-        elif not self.is_down:
+        elif self.is_connected or self.is_down or not self._was_accepted:
+            # It has not been let in yet: only a station that was may charge on its own.
+            self.try_again(outlet)
+        else:
             self._begin(outlet, card, Trigger.CARD)
 
     def authorised(self, outlet: Outlet, card: str, status: str) -> None:
@@ -318,7 +284,7 @@ class VirtualStation(ABC):
             self._begin(outlet, card, Trigger.CARD)
 
     def try_again(self, outlet: Outlet) -> None:
-        """Present a card again, after the question was lost with the connection."""
+        """Present a card again: it could not be asked about, or the answer was lost."""
         outlet.authorise_at_s = self.now_s + AUTHORISE_AFTER_S
 
     def start(self, outlet: Outlet, remote: RemoteStart) -> None:

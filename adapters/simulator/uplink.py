@@ -109,6 +109,7 @@ class Uplink:
             self._socket.transport.abort()
 
     async def _talk(self, socket: ClientConnection) -> None:
+        self._outbox.drop_volatile()
         self._socket = socket
         link = Link(socket, handler=self._handler, answer_after_s=self._answer_after_s)
         try:

@@ -19,9 +19,10 @@ from adapters.simulator.habits import SOUND, StationHabits
 from adapters.simulator.meter import MeterFault, MeterServer, VirtualMeter
 from adapters.simulator.registers import load_layout
 from adapters.simulator.scenario import Scenario
+from adapters.simulator.setup import Setup
 from adapters.simulator.station16 import Station16
 from adapters.simulator.station201 import Station201
-from adapters.simulator.station_common import Setup, VirtualStation
+from adapters.simulator.station_common import VirtualStation
 from adapters.simulator.truth import Truth
 from adapters.simulator.vehicle import Vehicle
 from adapters.simulator.world import World

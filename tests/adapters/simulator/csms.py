@@ -35,6 +35,7 @@ class Csms:
         self.sockets: dict[str, ServerConnection] = {}
         self.connections: dict[str, int] = defaultdict(int)
         self.card_status = "Accepted"
+        self.boot_status = "Accepted"
         self._next_transaction = 4711
         self._pending: dict[str, asyncio.Future[list[Any]]] = {}
         self._server: Server | None = None
@@ -110,7 +111,7 @@ class Csms:
 
     def _answer(self, action: str, payload: Json) -> Json:
         if action == "BootNotification":
-            return {"status": "Accepted", "currentTime": timestamp(), "interval": 60}
+            return {"status": self.boot_status, "currentTime": timestamp(), "interval": 1}
         if action == "Heartbeat":
             return {"currentTime": timestamp()}
         if action == "Authorize":

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.simulator import station_common, uplink
+from adapters.simulator import station_common, uplink, uptime
 from adapters.simulator.charger import ChargerState
 from adapters.simulator.habits import StationHabits
 from adapters.simulator.meter import MeterFault
@@ -23,8 +23,8 @@ from tests.adapters.simulator.sites import MAIN, a_site, an_evse
 STATION = StationId("CP001")
 EVSE = EvseId("CP001/1")
 VERSIONS = ("ocpp1.6", "ocpp2.0.1")
-TICK_S = 0.05
-PHYSICS_SPEED = 5.0
+TICK_S = 0.04
+PHYSICS_SPEED = 10.0
 CAR = replace(FULL_POWER, ramp_a_per_s=100.0, card="04A1B2C3D4E5F6")
 
 Test = Callable[[Csms, WireSimulator], Awaitable[None]]
@@ -34,8 +34,8 @@ Test = Callable[[Csms, WireSimulator], Awaitable[None]]
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uplink, "BACKOFF_FIRST_S", 0.1)
     monkeypatch.setattr(station_common, "AUTHORISE_AFTER_S", 0.1)
-    monkeypatch.setattr(station_common, "RESET_AFTER_S", 0.2)
-    monkeypatch.setattr(station_common, "REBOOT_S", 0.3)
+    monkeypatch.setattr(uptime, "RESET_AFTER_S", 0.2)
+    monkeypatch.setattr(uptime, "REBOOT_S", 0.3)
 
 
 def run(
@@ -45,10 +45,12 @@ def run(
     habits: StationHabits | None = None,
     site: Site | None = None,
     card_status: str = "Accepted",
+    boot_status: str = "Accepted",
 ) -> None:
     async def body() -> None:
         csms = Csms()
         csms.card_status = card_status
+        csms.boot_status = boot_status
         await csms.start()
         chosen = site or a_site(an_evse())
         simulator = WireSimulator(
@@ -63,7 +65,8 @@ def run(
         )
         await simulator.start()
         try:
-            await csms.until(lambda: csms.of(STATION, "StatusNotification"))
+            first = "StatusNotification" if boot_status == "Accepted" else "BootNotification"
+            await csms.until(lambda: csms.of(STATION, first))
             await test(csms, simulator)
         finally:
             await simulator.stop()
@@ -148,7 +151,9 @@ def test_a_limit_is_followed_and_falls_back_when_its_lease_ends_offline(version:
             csms, version, "TxProfile", 14.0, transaction=session.id, lease_s=4.0
         )
         assert status == "Accepted"
-        await csms.until(lambda: current_a(simulator) == 14.0, seconds=3.0)
+        set_s = simulator.world.time_s
+        await csms.until(lambda: current_a(simulator) == 14.0)
+        assert simulator.world.time_s - set_s <= 10.0
         await csms.stop()
         csms.sockets.clear()
         await asyncio.sleep(0.3)
@@ -288,10 +293,13 @@ def test_what_happens_offline_is_told_later_with_its_own_time(version: str) -> N
         await csms.until(lambda: simulator.stations[STATION].outlets[1].transaction is None)
         csms.received.clear()
         await asyncio.sleep(0.5)
-        back = timestamp()
+        # Timestamps of the station lag by up to a tick.
+        back = timestamp(-2 * TICK_S)
         await csms.start()
         await csms.until(lambda: ended(csms, version))
         assert "BootNotification" not in [action for _, action, _ in csms.received]
+        statuses = csms.of(STATION, "StatusNotification")
+        assert all(status["timestamp"] >= back for status in statuses)
         assert started(csms, version)[0]["timestamp"] < back
         assert ended(csms, version)[0]["timestamp"] < back
         if version == "ocpp1.6":
@@ -564,6 +572,51 @@ def test_nonsense_from_the_controller_does_no_harm(version: str) -> None:
         assert csms.connections[STATION] == 1
 
     run(test, version=version)
+
+
+def test_a_stopped_transaction_does_not_start_again_by_a_reboot() -> None:
+    async def test(csms: Csms, simulator: WireSimulator) -> None:
+        transaction = await start_charging(csms, simulator)
+        stop = {"transactionId": int(transaction)}
+        await csms.call(STATION, "RemoteStopTransaction", stop)
+        simulator.stations[STATION].reboot()
+        await csms.until(lambda: len(csms.of(STATION, "BootNotification")) == 2)
+        await asyncio.sleep(0.5)
+        assert len(started(csms, "ocpp1.6")) == 1
+        assert _status(csms, "ocpp1.6") == "Finishing"
+
+    run(test, version="ocpp1.6")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_nobody_charges_before_the_station_was_let_in(version: str) -> None:
+    async def test(csms: Csms, simulator: WireSimulator) -> None:
+        simulator.plug_in(EVSE, CAR)
+        await asyncio.sleep(0.5)
+        assert {action for _, action, _ in csms.received} == {"BootNotification"}
+        assert simulator.truth().evses[EVSE].state is ChargerState.WAITING
+        csms.boot_status = "Accepted"
+        await csms.until(lambda: current_a(simulator) == 32.0)
+
+    run(test, version=version, boot_status="Pending")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_another_vehicle_is_another_transaction(version: str) -> None:
+    async def test(csms: Csms, simulator: WireSimulator) -> None:
+        await start_charging(csms, simulator)
+        simulator.plug_in(EVSE, replace(CAR, card="04FFFFFFFFFFFF"))
+        await csms.until(lambda: len(started(csms, version)) == 2)
+        assert len(ended(csms, version)) == 1
+
+    run(test, version=version)
+
+
+def test_a_station_may_reboot_again_and_again() -> None:
+    async def test(csms: Csms, simulator: WireSimulator) -> None:
+        await csms.until(lambda: len(csms.of(STATION, "BootNotification")) == 3)
+
+    run(test, version="ocpp2.0.1", habits=StationHabits(reboots_every_s=1.0))
 
 
 def test_a_station_without_supply_is_gone_and_boots_when_it_is_back() -> None:
