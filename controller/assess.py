@@ -132,6 +132,8 @@ def _assess_circuit(
     measured = _measured(meter, policy, now_s)
     limit, after = _limit(circuit, after, measured, draws, snapshot, memory, policy)
     after = _with_base(after, meter, draws, limit=limit, policy=policy, now_s=now_s)
+    if _is_learning(after, draws, now_s, policy):
+        mode = worse(mode, SiteMode.HOLD)
     peak = building_worst_case(snapshot.site, circuit.id)
     state = CircuitState(
         circuit=circuit,
@@ -216,6 +218,15 @@ def _mode(after: CircuitMemory, rung: SiteMode) -> SiteMode:
     if rung is SiteMode.NORMAL and after.worst is not SiteMode.NORMAL:
         return SiteMode.HOLD
     return rung
+
+
+def _is_learning(memory: CircuitMemory, draws: list[Draw], now_s: float, policy: Policy) -> bool:
+    """Tell whether vehicles charge whose stations have not said yet what they draw."""
+    if memory.base is None:
+        return False
+    if not baseload.is_first(memory.base, now_s=now_s, believe_after_s=believe_after_s(policy)):
+        return False
+    return any(d.connected and d.is_charging and d.measured is None for d in draws)
 
 
 # --- limits, base load and heat -------------------------------------------------------------------

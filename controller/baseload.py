@@ -30,6 +30,9 @@ class PhaseBase:
     value_a: float
     rise: Drift | None = None
     fall: Drift | None = None
+    first_s: float | None = None
+    """When the estimate began. It follows the readings until every station had time to report;
+    meanwhile those that have not are taken to draw what they may, and nothing rises. [s]"""
 
 
 BaseLoad = tuple[PhaseBase, PhaseBase, PhaseBase]
@@ -62,7 +65,7 @@ def estimated(
     """Advance the estimate by one meter reading.
 
     Args:
-        base: The estimate so far; None: start at the cautious end.
+        base: The estimate so far; None: this is the first reading.
         meter: Measured at the circuit. [A]
         bounds: What the vehicles behind the meter draw. [A]
         overloaded: Above 0 on phases whose limit is exceeded now: there whatever the latest samples
@@ -85,6 +88,13 @@ def estimated(
     return (l1, l2, l3)
 
 
+def is_first(base: BaseLoad | None, *, now_s: float, believe_after_s: float) -> bool:
+    """Tell whether the estimate is so young that stations may not have reported yet."""
+    if base is None:
+        return True
+    return any(p.first_s is not None and now_s - p.first_s < believe_after_s for p in base)
+
+
 def value(base: BaseLoad) -> PhaseCurrents:
     """Return the estimate. [A]"""
     return PhaseCurrents(l1_a=base[0].value_a, l2_a=base[1].value_a, l3_a=base[2].value_a)
@@ -101,7 +111,9 @@ def _estimated_phase(
     believe_after_s: float,
 ) -> PhaseBase:
     if base is None:
-        return PhaseBase(value_a=most_a)
+        return PhaseBase(value_a=max(likely_a, overload_a or likely_a), first_s=now_s)
+    if base.first_s is not None and now_s - base.first_s < believe_after_s:
+        return PhaseBase(value_a=max(likely_a, overload_a or likely_a), first_s=base.first_s)
     if overload_a is not None and overload_a > base.value_a:
         return PhaseBase(value_a=overload_a)
     if least_a > base.value_a:

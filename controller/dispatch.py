@@ -169,6 +169,8 @@ def _may_rise(case: _Case, assessment: Assessment, now_s: float, policy: Policy)
     account = case.account
     if assessment.modes[case.target.evse] is not SiteMode.NORMAL:
         return False
+    if case.draw.view.fallback_a is None:
+        return False  # nothing would lie beneath the lease
     if account.latest is not None and account.latest.state is not GrantState.CONFIRMED:
         return False
     if not _is_worth_rising(case, now_s, policy):

@@ -138,6 +138,8 @@ class Bench:
     phases: dict[EvseId, int] = field(default_factory=dict)
     offline: set[StationId] = field(default_factory=set)
     connected_since_s: dict[StationId, float] = field(default_factory=dict)
+    without_fallback: set[EvseId] = field(default_factory=set)
+    """EVSEs whose station has not confirmed the fallback."""
     silent: set[EvseId] = field(default_factory=set)
     """EVSEs that send no meter values."""
     states: dict[EvseId, EvseState] = field(default_factory=dict)
@@ -297,7 +299,7 @@ class Bench:
                 ),
                 taken_s=taken_s,
             ),
-            fallback_a=evse.fallback_a,
+            fallback_a=None if evse.id in self.without_fallback else evse.fallback_a,
         )
 
 

@@ -50,15 +50,20 @@ class Scene:
 
 def settled(scene: Scene) -> float:
     """20 A of building and a vehicle that draws the 16 A it may."""
-    return scene.read(36.0, least_a=16.0, reported_a=16.0, most_a=16.0)
+    return scene.read(36.0, least_a=16.0, reported_a=16.0, most_a=16.0, seconds=14)
 
 
 def test_with_exact_samples_the_rest_is_the_building() -> None:
     assert settled(Scene()) == 20.0
 
 
-def test_without_any_sample_everything_is_the_building() -> None:
-    assert Scene().read(36.0, least_a=0.0, reported_a=16.0, most_a=16.0) == 36.0
+def test_the_first_samples_after_the_start_count_at_once() -> None:
+    scene = Scene()
+    unknown = scene.read(36.0, least_a=0.0, reported_a=16.0, most_a=16.0, seconds=3)
+    over = scene.read(36.0, least_a=0.0, reported_a=16.0, most_a=16.0, limit_a=30.0)
+    known = scene.read(36.0, least_a=16.0, reported_a=16.0, most_a=16.0)
+
+    assert (unknown, over, known) == (20.0, 36.0, 20.0)
 
 
 def test_a_vehicle_that_follows_a_raise_does_not_look_like_the_building() -> None:
@@ -80,7 +85,7 @@ def test_a_building_step_beyond_what_vehicles_may_draw_counts_at_once() -> None:
 
 def test_a_rise_that_a_vehicle_could_explain_is_believed_when_its_samples_do_not() -> None:
     scene = Scene()
-    scene.read(26.0, least_a=6.0, reported_a=6.0, most_a=32.0)
+    scene.read(26.0, least_a=6.0, reported_a=6.0, most_a=32.0, seconds=14)
 
     assert scene.read(40.0, least_a=6.0, reported_a=6.0, most_a=32.0, seconds=10) == 20.0
     assert scene.read(40.0, least_a=6.0, reported_a=6.0, most_a=32.0, seconds=4) == 34.0
@@ -116,7 +121,7 @@ def test_of_a_noisy_fall_the_highest_value_counts() -> None:
 def test_over_the_limit_the_cautious_end_counts_at_once() -> None:
     """30 A of unused grants could explain the rise, but the conductor is over its limit now."""
     scene = Scene()
-    scene.read(26.0, least_a=6.0, reported_a=6.0, most_a=32.0)
+    scene.read(26.0, least_a=6.0, reported_a=6.0, most_a=32.0, seconds=14)
 
     assert scene.read(70.0, least_a=6.0, reported_a=6.0, most_a=32.0, limit_a=63.0) == 64.0
 
@@ -124,7 +129,7 @@ def test_over_the_limit_the_cautious_end_counts_at_once() -> None:
 def test_vehicles_that_have_yet_to_follow_a_cut_do_not_look_like_the_building() -> None:
     """The limit is exceeded and the vehicle was cut from 32 A to 10 A a second ago."""
     scene = Scene()
-    scene.read(52.0, least_a=32.0, reported_a=32.0, most_a=32.0)
+    scene.read(52.0, least_a=32.0, reported_a=32.0, most_a=32.0, seconds=14)
 
     over = scene.read(
         52.0, least_a=10.0, last_seen_a=32.0, reported_a=32.0, most_a=32.0, limit_a=40.0

@@ -57,6 +57,16 @@ def test_a_raise_waits_for_the_decrease_that_pays_for_it() -> None:
     assert setpoints_a(bench.history[-1][1])["CP003/1"] == 14.3
 
 
+def test_nothing_rises_before_a_fallback_lies_beneath() -> None:
+    bench = a_bench(evses=1)
+    bench.without_fallback.add(EvseId("CP001/1"))
+    bench.plug_in()
+
+    bench.run(60)
+
+    assert [c for _, c, kind in bench.sent if kind == "up"] == []
+
+
 def test_while_a_decrease_gets_no_answer_nobody_rises_on_it() -> None:
     bench = a_bench().plug_in("CP001/1", "CP002/1")
     bench.run(90)

@@ -223,7 +223,9 @@ store: {{path: rig.db}}
         return min(32.0, rest_a / self.options.chargers)
 
     def all_have(self, ratio: float) -> bool:
-        return min(self.drawn_a().values()) >= ratio * self.fair_share_a()
+        """Whether every vehicle has its share and the circuit is within its limit."""
+        is_within = self.load_a() <= self.options.limit_a
+        return is_within and min(self.drawn_a().values()) >= ratio * self.fair_share_a()
 
     def worst_since(self, started_s: float) -> float:
         """The highest load since a moment. [A]."""
