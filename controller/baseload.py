@@ -46,7 +46,8 @@ class DrawBounds:
     least: PhaseCurrents
     """By their latest samples and limits, each surely draws at least its part of this."""
     last_seen: PhaseCurrents
-    """Their latest samples as they are, also where a newer limit is on its way."""
+    """Their latest samples as they are, also where a newer limit is on its way; for those that are
+    silent, what they probably draw."""
     reported: PhaseCurrents
     """By their latest samples, as far as these still hold; otherwise what is committed."""
     most: PhaseCurrents
@@ -79,7 +80,8 @@ def estimated(
             least_a=meter.of(p) - bounds.most.of(p),
             likely_a=meter.of(p) - bounds.reported.of(p),
             most_a=meter.of(p) - bounds.least.of(p),
-            overload_a=meter.of(p) - bounds.last_seen.of(p) if overloaded.of(p) > 0 else None,
+            seen_a=meter.of(p) - bounds.last_seen.of(p),
+            is_overloaded=overloaded.of(p) > 0,
             now_s=now_s,
             believe_after_s=believe_after_s,
         )
@@ -106,16 +108,17 @@ def _estimated_phase(
     least_a: float,
     likely_a: float,
     most_a: float,
-    overload_a: float | None,
+    seen_a: float,
+    is_overloaded: bool,
     now_s: float,
     believe_after_s: float,
 ) -> PhaseBase:
     if base is None:
-        return PhaseBase(value_a=max(likely_a, overload_a or likely_a), first_s=now_s)
+        return PhaseBase(value_a=seen_a, first_s=now_s)
     if base.first_s is not None and now_s - base.first_s < believe_after_s:
-        return PhaseBase(value_a=max(likely_a, overload_a or likely_a), first_s=base.first_s)
-    if overload_a is not None and overload_a > base.value_a:
-        return PhaseBase(value_a=overload_a)
+        return PhaseBase(value_a=seen_a, first_s=base.first_s)
+    if is_overloaded and seen_a > base.value_a:
+        return PhaseBase(value_a=seen_a)
     if least_a > base.value_a:
         base = replace(base, value_a=least_a)
     rise = _drift(base.rise, likely_a, base.value_a, now_s) if likely_a > base.value_a else None

@@ -80,7 +80,7 @@ def dispatch(
     ready = [c for c in cases if _may_command(c, now_s)]
     wants_more = any(_is_worth_rising(c, now_s, policy) for c in cases)
     decreases = [
-        _command(c, c.target.limit_a, policy)
+        _command(c, _decreased_a(c, assessment, snapshot), policy)
         for c in ready
         if _must_decrease(c, assessment, snapshot, policy, wants_more=wants_more)
     ]
@@ -152,9 +152,30 @@ def _must_decrease(
         return False
     if wants_more or gap_a >= policy.increase_dead_band_a or case.target.limit_a == 0.0:
         return True
+    return _is_short(case, assessment, snapshot)
+
+
+def _is_short(case: _Case, assessment: Assessment, snapshot: Snapshot) -> bool:
+    """Tell whether a circuit on the way has more committed than it carries."""
     path = snapshot.site.path_to_root(case.draw.evse.circuit)
     headrooms = [assessment.circuits[circuit].headroom for circuit in path]
     return any(h.of(phase) < 0 for h in headrooms for phase in case.draw.phases)
+
+
+def _decreased_a(case: _Case, assessment: Assessment, snapshot: Snapshot) -> float:
+    """Return the limit of a decrease. [A].
+
+    What counts as committed is the most that may be in force; the station may really hold less:
+    an older grant, or its fallback. While a circuit is short, a decrease from the one must not
+    turn out to be an increase from the other.
+    """
+    if not _is_short(case, assessment, snapshot):
+        return case.target.limit_a
+    grants = case.account.grants
+    lowest_a = min((g.limit_a for g in grants), default=case.draw.evse.fallback_a)
+    if case.account.confirmed is None:
+        lowest_a = min(lowest_a, case.draw.evse.fallback_a)
+    return min(case.target.limit_a, lowest_a)
 
 
 def _is_worth_rising(case: _Case, now_s: float, policy: Policy) -> bool:

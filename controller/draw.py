@@ -78,7 +78,9 @@ def drawn(
         measured=measured,
         committed_a=max(most),
         committed=most,
-        bounds=_bounds(measured, most, view=view, memory=memory, policy=policy, now_s=now_s),
+        bounds=_bounds(
+            measured, most, evse=evse, view=view, memory=memory, policy=policy, now_s=now_s
+        ),
     )
 
 
@@ -109,6 +111,7 @@ def _bounds(
     measured: PhaseCurrents | None,
     most: PhaseCurrents,
     *,
+    evse: Evse,
     view: EvseView,
     memory: EvseMemory,
     policy: Policy,
@@ -116,7 +119,9 @@ def _bounds(
 ) -> DrawBounds:
     taken_s = view.sample.taken_s if view.sample else now_s
     if measured is None or now_s - taken_s > believe_after_s(policy):
-        return DrawBounds(least=ZERO, last_seen=ZERO, reported=most, most=most)
+        return DrawBounds(
+            least=ZERO, last_seen=_presumed(most, evse, view), reported=most, most=most
+        )
     moved_s = max((g.confirmed_s or g.sent_s for g in memory.account.grants), default=None)
     latest = memory.account.latest
     has_settled = moved_s is None or taken_s >= moved_s + policy.settle_s
@@ -128,6 +133,13 @@ def _bounds(
     lowest_a = min((g.limit_a for g in memory.account.grants), default=0.0)
     least = measured.lowest(PhaseCurrents.balanced(lowest_a))
     return DrawBounds(least=least, last_seen=measured, reported=most, most=most.highest(measured))
+
+
+def _presumed(most: PhaseCurrents, evse: Evse, view: EvseView) -> PhaseCurrents:
+    """Return what a silent EVSE probably draws: its fallback, while a transaction runs. [A]."""
+    if view.transaction is None:
+        return ZERO
+    return most.lowest(PhaseCurrents.on(evse.grid_phases, evse.fallback_a))
 
 
 def believe_after_s(policy: Policy) -> float:

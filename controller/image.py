@@ -188,6 +188,7 @@ def applied(view: StationView, event: StationEvent, *, now_s: float) -> StationV
                 lost_since_s=None,
                 last_heard_s=now_s,
                 protocol=protocol,
+                evses=_unconfirmed(view),
             )
         case StationDisconnected():
             return replace(view, connected=False, connected_since_s=None, lost_since_s=now_s)
@@ -195,12 +196,19 @@ def applied(view: StationView, event: StationEvent, *, now_s: float) -> StationV
             known_s = skew_s if skew_s is not None else view.clock_skew_s
             return replace(view, last_heard_s=now_s, clock_skew_s=known_s)
         case StationBooted(info=info):
-            forgotten = {e: replace(v, fallback_a=None) for e, v in view.evses.items()}
-            return replace(view, info=info, evses=forgotten)
+            return replace(view, info=info)
         case LeaseModeFound(mode=mode):
             return replace(view, lease_mode=mode)
         case _:
             return _applied_to_evse(view, event, now_s)
+
+
+def _unconfirmed(view: StationView) -> dict[EvseId, EvseView]:
+    """Forget confirmed fallbacks: a new connection may follow a reboot, and confirms them anew.
+
+    Not at BootNotification, which is also sent when it is asked for.
+    """
+    return {e: replace(v, fallback_a=None) for e, v in view.evses.items()}
 
 
 def _applied_to_evse(

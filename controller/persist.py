@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from controller import ledger
+from controller import baseload, ledger
+from controller.baseload import BaseLoad, PhaseBase
 from controller.ledger import Account, Grant, GrantState
 from controller.memory import CircuitMemory, EvseMemory, Memory
 from controller.operator import EvseOverride, Overrides
@@ -17,12 +18,16 @@ from controller.site import CircuitId, EvseId
 from controller.transaction import TransactionId
 
 FORMAT = "memory/1"
+BASE_KEPT_S = 600.0
+"""After a longer stop the building's load is estimated anew. [s]"""
+RESTART_HEADSTART_S = 60.0
+"""Part of the time of small rises that a restart need not wait. [s]"""
 
 
 def memory_to_text(memory: Memory, *, now_s: float, at: datetime) -> str:
     """Write what must survive a restart: grants, vehicles' phases, turns, heat."""
     evses = {e: _evse_out(m, now_s) for e, m in memory.evses.items()}
-    circuits = {c: {"heat": list(m.heat)} for c, m in memory.circuits.items()}
+    circuits = {c: _circuit_out(m) for c, m in memory.circuits.items()}
     return json.dumps(
         {"format": FORMAT, "at": at.isoformat(), "evses": evses, "circuits": circuits}
     )
@@ -43,12 +48,35 @@ def memory_from_text(text: str, *, now_s: float, at: datetime) -> Memory:
         return Memory(
             evses={EvseId(e): _evse_in(m, zero_s) for e, m in data["evses"].items()},
             circuits={
-                CircuitId(c): CircuitMemory(heat=_currents(m["heat"]))
+                CircuitId(c): _circuit_in(m, now_s=now_s, down_s=down_s)
                 for c, m in data["circuits"].items()
             },
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"memory is damaged: {error!r}") from error
+
+
+def _circuit_out(memory: CircuitMemory) -> dict[str, Any]:
+    base = memory.base
+    return {
+        "heat": list(memory.heat),
+        "base": list(baseload.value(base)) if base is not None else None,
+    }
+
+
+def _circuit_in(data: Mapping[str, Any], *, now_s: float, down_s: float) -> CircuitMemory:
+    """Restore a circuit; a restart counts as a recovery, so that rises are small for a while."""
+    base = data["base"] if down_s <= BASE_KEPT_S else None
+    return CircuitMemory(
+        heat=_currents(data["heat"]),
+        base=_base(base) if base is not None else None,
+        recovered_s=now_s - RESTART_HEADSTART_S,
+    )
+
+
+def _base(values: list[float]) -> BaseLoad:
+    l1, l2, l3 = (PhaseBase(value_a=float(x)) for x in values)
+    return (l1, l2, l3)
 
 
 def _evse_out(memory: EvseMemory, now_s: float) -> dict[str, Any]:

@@ -59,11 +59,12 @@ def test_with_exact_samples_the_rest_is_the_building() -> None:
 
 def test_the_first_samples_after_the_start_count_at_once() -> None:
     scene = Scene()
-    unknown = scene.read(36.0, least_a=0.0, reported_a=16.0, most_a=16.0, seconds=3)
-    over = scene.read(36.0, least_a=0.0, reported_a=16.0, most_a=16.0, limit_a=30.0)
+    unknown = scene.read(
+        36.0, least_a=0.0, last_seen_a=6.0, reported_a=16.0, most_a=16.0, seconds=3
+    )
     known = scene.read(36.0, least_a=16.0, reported_a=16.0, most_a=16.0)
 
-    assert (unknown, over, known) == (20.0, 36.0, 20.0)
+    assert (unknown, known) == (30.0, 20.0)
 
 
 def test_a_vehicle_that_follows_a_raise_does_not_look_like_the_building() -> None:

@@ -67,6 +67,19 @@ def test_nothing_rises_before_a_fallback_lies_beneath() -> None:
     assert [c for _, c, kind in bench.sent if kind == "up"] == []
 
 
+def test_a_station_of_unknown_limit_is_first_brought_to_its_fallback() -> None:
+    """It counts with its rating but may well hold its fallback: 14 A would be a rise."""
+    bench = a_bench(evses=3).plug_in("CP001/1", "CP002/1")
+    bench.run(60)
+    bench.sent.clear()
+    bench.without_fallback.add(EvseId("CP003/1"))
+
+    bench.plug_in("CP003/1")
+    bench.run(5)
+
+    assert [c.limit_a for _, c, _ in bench.sent if c.evse == "CP003/1"] == [6.0]
+
+
 def test_while_a_decrease_gets_no_answer_nobody_rises_on_it() -> None:
     bench = a_bench().plug_in("CP001/1", "CP002/1")
     bench.run(90)

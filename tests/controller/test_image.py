@@ -148,14 +148,15 @@ def test_a_station_comes_and_goes(scene: Scene) -> None:
     assert (view.connected, view.lost_since_s, view.protocol) == (False, 105.0, "ocpp1.6")
 
 
-def test_a_reboot_forgets_the_confirmed_fallback(scene: Scene) -> None:
+def test_a_new_connection_must_confirm_the_fallback_anew(scene: Scene) -> None:
     scene.post(FallbackConfirmed(evse=EVSE, fallback_a=6.0))
-    confirmed = scene.image.freeze().stations[STATION].evses[EVSE].fallback_a
     scene.post(StationBooted(station=STATION, info=StationInfo(vendor="Acme")))
-    after = scene.image.freeze().stations[STATION]
+    asked = scene.image.freeze().stations[STATION]
+    scene.post(StationConnected(station=STATION, protocol="ocpp1.6"))
+    anew = scene.image.freeze().stations[STATION]
 
-    assert (confirmed, after.evses[EVSE].fallback_a) == (6.0, None)
-    assert after.info.vendor == "Acme"
+    assert (asked.info.vendor, asked.evses[EVSE].fallback_a) == ("Acme", 6.0)
+    assert anew.evses[EVSE].fallback_a is None
 
 
 def test_a_transaction_starts_and_ends(scene: Scene) -> None:

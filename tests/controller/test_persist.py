@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from controller import persist
+from controller import baseload, persist
 from controller.ledger import GrantState
 from controller.memory import Memory
 from controller.operator import EvseOverride, Overrides
@@ -38,6 +38,18 @@ def test_grants_keep_their_lease_over_a_restart() -> None:
     assert after.until_s == pytest.approx(before.until_s - now_s + 5.0 - 20.0)
     assert after.limit_a == before.limit_a
     assert restored.evse(EVSE).transaction == memory.evse(EVSE).transaction
+
+
+@pytest.mark.parametrize(("down_s", "is_kept"), [(30, True), (1000, False)])
+def test_the_buildings_load_is_known_again_after_a_short_stop(down_s: int, is_kept: bool) -> None:
+    memory, now_s = a_memory()
+    text = persist.memory_to_text(memory, now_s=now_s, at=AT)
+
+    restored = persist.memory_from_text(text, now_s=5.0, at=AT + timedelta(seconds=down_s))
+
+    base = restored.circuit(CircuitId("main")).base
+    assert (base is not None) is is_kept
+    assert base is None or list(baseload.value(base)) == pytest.approx([20.0] * 3)
 
 
 def test_a_wall_clock_that_went_back_does_not_make_leases_longer() -> None:
