@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from controller import series
 from controller.image import ProcessImage
 from controller.ports import Clock, Store
 from controller.records import (
@@ -147,6 +148,7 @@ class Desk:
             seq_no=_highest(stored.seq_no, closed.seq_no),
         )
         await self._store.save_transaction(after)
+        self._store.put_samples([series.of_session(after)])
         return TransactionReceipt(transaction=after, authorization=authorization)
 
     async def _close_unknown(
@@ -171,6 +173,7 @@ class Desk:
         if stored.ended_at is None:
             stored = replace(stored, ended_at=closed.at, end_reason=closed.reason)
             await self._store.save_transaction(stored)
+        self._store.put_samples([series.of_session(stored)])
         return TransactionReceipt(transaction=stored, authorization=authorization)
 
     def _only_evse(self, station: StationId) -> EvseId | None:

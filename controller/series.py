@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from controller.decision import Alarm, CircuitStatus, EvseStatus, Plan
+from controller.decision import Alarm, CircuitStatus, EvseStatus, Plan, SiteMode
 from controller.phases import PhaseCurrents
 from controller.readings import GridReading
 from controller.records import Sample
 from controller.site import MeterId
 from controller.station import EvseState
+from controller.transaction import Transaction
 
+MODES = tuple(SiteMode)
+"""`mode` in the series is the index in this order."""
 STATES = tuple(EvseState)
 """`status` in the series is the index in this order."""
 
@@ -66,7 +69,7 @@ def of_allocation(plan: Plan, *, solver_ms: float) -> Sample:
         tags={},
         fields={
             "solver_ms": solver_ms,
-            "mode": plan.mode.value,
+            "mode": MODES.index(plan.mode),
             "method": plan.method,
             "n_active": sum(e.transaction is not None for e in plan.evses.values()),
         },
@@ -82,6 +85,22 @@ def of_alarm(alarm: Alarm) -> Sample:
         tags={"code": condition.code, "subject": condition.subject},
         fields={"text": condition.text, "active": int(alarm.end is None)},
         at=alarm.end if alarm.end is not None else alarm.begin,
+    )
+
+
+def of_session(transaction: Transaction) -> Sample:
+    """Return the `session` sample of a transaction that has ended. Ids are fields, never tags."""
+    station, _, number = transaction.evse.rpartition("/")
+    ended_at = transaction.ended_at or transaction.started_at
+    fields: dict[str, float | int | str] = {
+        "transaction": transaction.id,
+        "duration_s": (ended_at - transaction.started_at).total_seconds(),
+        "reason": transaction.end_reason or "",
+    }
+    if transaction.energy_wh is not None:
+        fields["energy_wh"] = transaction.energy_wh
+    return Sample(
+        measurement="session", tags={"cp": station, "evse": number}, fields=fields, at=ended_at
     )
 
 
@@ -107,7 +126,7 @@ def _evse_fields(evse: EvseStatus) -> dict[str, float | int | str]:
     }
     if evse.drawn_a is not None:
         fields |= {f"i_l{n}": v for n, v in _numbered(evse.drawn_a)}
-    single = {"p": evse.power_w, "e": evse.energy_wh, "soc": evse.soc_percent}
+    single = {"p": evse.power_w, "e_session": evse.energy_wh, "soc": evse.soc_percent}
     return fields | {name: v for name, v in single.items() if v is not None}
 
 

@@ -99,6 +99,17 @@ def test_a_repeated_end_changes_nothing(scene: Scene) -> None:
     assert again.transaction == first.transaction
 
 
+def test_an_ended_session_becomes_one_row_of_the_series(scene: Scene) -> None:
+    tx = scene.run(scene.desk.open_transaction(opened())).transaction.id
+    for _ in range(2):
+        scene.run(scene.desk.close_transaction(closed(tx)))
+
+    rows = [s for s in scene.store.samples if s.measurement == "session"]
+    assert [
+        (r.fields["transaction"], r.fields["energy_wh"], r.fields["duration_s"]) for r in rows
+    ] == [(tx, 7500.0, 3600.0)]
+
+
 def test_a_station_cannot_end_or_touch_anothers_transaction(scene: Scene) -> None:
     tx = scene.run(scene.desk.open_transaction(opened())).transaction.id
     other = StationId("CP002")
