@@ -136,9 +136,14 @@ class Cycle:
     async def _cycle(self) -> None:
         snapshot = self._image.freeze()
         started = perf_counter()
-        decision = await asyncio.get_running_loop().run_in_executor(
-            self._worker, self._decide, snapshot
-        )
+        try:
+            decision = await asyncio.get_running_loop().run_in_executor(
+                self._worker, self._decide, snapshot
+            )
+        except Exception:
+            for outcome in snapshot.outcomes:  # handed over once; the next decision must learn
+                self._image.put_outcome(outcome)
+            raise
         self.stats.decide_ms = (perf_counter() - started) * 1000
         self._memory = decision.memory
         self.plan, self.snapshot = decision.plan, snapshot
