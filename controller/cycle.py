@@ -123,7 +123,7 @@ class Cycle:
             self.stats.failures += 1
             log.exception("cycle.failed")
             self._alarms.begin(_FAILED)
-            self._publish_alarms(())
+            self._publish_failure()
         else:
             self._alarms.end(_FAILED.code, _FAILED.subject)
             self.stats.cycles += 1
@@ -136,9 +136,14 @@ class Cycle:
     async def _cycle(self) -> None:
         snapshot = self._image.freeze()
         started = perf_counter()
-        decision = await asyncio.get_running_loop().run_in_executor(
-            self._worker, self._decide, snapshot
-        )
+        try:
+            decision = await asyncio.get_running_loop().run_in_executor(
+                self._worker, self._decide, snapshot
+            )
+        except Exception:
+            for outcome in snapshot.outcomes:  # handed over once; the next decision must learn
+                self._image.put_outcome(outcome)
+            raise
         self.stats.decide_ms = (perf_counter() - started) * 1000
         self._memory = decision.memory
         self.plan, self.snapshot = decision.plan, snapshot
@@ -149,6 +154,13 @@ class Cycle:
             self._start(self._ask(evse))
         await self._send_increases(decision)
         self._record(snapshot, decision)
+
+    def _publish_failure(self) -> None:
+        """Show the failed cycle; what fails here may be what failed the cycle, and ends nothing."""
+        try:
+            self._publish_alarms(self.plan.conditions if self.plan is not None else ())
+        except Exception:
+            log.exception("alarms.unpublished")
 
     def _decide(self, snapshot: Snapshot) -> Decision:
         return decide(snapshot, self._memory, self._policy, allocate=self._allocate)
