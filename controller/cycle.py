@@ -38,7 +38,8 @@ DEBOUNCE_S = 0.1
 """A wake waits so long for company before the next decision. [s]"""
 CHARGER_SERIES_S = 5.0
 MEMORY_SAVE_TIMEOUT_S = 0.5
-MEMORY_SAVE_S = 30.0
+MEMORY_SAVE_S = 5.0
+"""What was decided is on disk after so long, also without an increase. [s]"""
 OVERRUN_CONDITION = "CYCLE_FAILED"
 
 
@@ -89,9 +90,11 @@ class Cycle:
         self._wake = asyncio.Event()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide")
         self._sending: set[asyncio.Task[None]] = set()
+        self._next_series_s = 0.0
         self._next_charger_series_s = 0.0
         self._saved_s = float("-inf")
         self._is_saved = True
+        self._is_dirty = False
         self.stats = CycleStats()
         self.plan: Plan | None = None
         self.snapshot: Snapshot | None = None
@@ -215,8 +218,9 @@ class Cycle:
         After a crash the ledger must not know less than the stations. If the store cannot save,
         the condition is shown and the increases go out all the same: the leases bound the risk.
         """
+        self._is_dirty = self._is_dirty or len(decision.wave) > 0
         due = self._clock.monotonic_s() - self._saved_s >= MEMORY_SAVE_S
-        if decision.wave.increases or (len(decision.wave) and due):
+        if decision.wave.increases or (self._is_dirty and due):
             await self._save_memory()
         self._send(decision.wave.increases)
 
@@ -226,7 +230,7 @@ class Cycle:
         try:
             async with asyncio.timeout(MEMORY_SAVE_TIMEOUT_S):
                 await self._store.save_memory(text)
-            self._is_saved = True
+            self._is_saved, self._is_dirty = True, False
         except (TimeoutError, StoreUnavailableError) as error:
             if self._is_saved:
                 log.warning("memory.unsaved", error=str(error))
@@ -237,7 +241,9 @@ class Cycle:
 
     def _record(self, snapshot: Snapshot, decision: Decision) -> None:
         plan = decision.plan
-        self._store.put_samples(self._samples(plan))
+        if plan.now_s >= self._next_series_s:
+            self._next_series_s = plan.now_s + 1.0
+            self._store.put_samples(self._samples(plan))
         if len(decision.wave):
             memory = persist.memory_to_text(decision.memory, now_s=plan.now_s, at=plan.at)
             self._recorder.record(snapshot, plan, memory)

@@ -20,7 +20,7 @@ from controller.explain import Outcome, bindings, reason_for, where_text
 from controller.faults import conditions_of
 from controller.memory import EvseMemory, Memory
 from controller.policy import Policy
-from controller.pose import Question, override_of, pose, wanted_a
+from controller.pose import Question, is_shut, pose, wanted_a
 from controller.site import EvseId
 from controller.snapshot import Snapshot
 from controller.station import EvseView, StationView
@@ -182,7 +182,7 @@ def _targets(
         targets[evse] = Target(
             evse=evse, limit_a=allocation.current_a[load.id], cause=cause or "its own maximum"
         )
-    pauses = frozenset(evse for evse in question.outside if override_of(snapshot, evse).paused)
+    pauses = frozenset(evse for evse in question.outside if is_shut(snapshot, draws[evse].evse))
     targets.update(
         targets_outside(
             snapshot,

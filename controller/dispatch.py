@@ -21,7 +21,7 @@ from controller.ledger import Account, GrantState
 from controller.memory import Memory
 from controller.phases import ZERO, PhaseCurrents
 from controller.policy import Policy
-from controller.pose import is_stubborn, newcomers_reserve
+from controller.pose import newcomers_reserve
 from controller.site import CircuitId, EvseId
 from controller.snapshot import Snapshot
 from controller.station import LeaseMode
@@ -100,14 +100,22 @@ def dispatch(
     renewals = sorted(renewals, key=lambda c: _lease_end(memory, c))[:budget]
     increases = increases[: max(0, budget - len(renewals))]
     wave = Wave(decreases=tuple(decreases), renewals=tuple(renewals), increases=tuple(increases))
-    return wave, _booked(wave, memory, now_s)
+    return wave, _booked(wave, snapshot, draws, memory)
 
 
-def _booked(wave: Wave, memory: Memory, now_s: float) -> dict[EvseId, Account]:
-    return {
-        c.evse: ledger.granted(memory.evse(c.evse).account, c, now_s=now_s)
-        for c in (*wave.decreases, *wave.renewals, *wave.increases)
-    }
+def _booked(
+    wave: Wave, snapshot: Snapshot, draws: Mapping[EvseId, Draw], memory: Memory
+) -> dict[EvseId, Account]:
+    booked = {}
+    for command in (*wave.decreases, *wave.renewals, *wave.increases):
+        station = snapshot.stations[draws[command.evse].evse.station]
+        booked[command.evse] = ledger.granted(
+            memory.evse(command.evse).account,
+            command,
+            now_s=snapshot.now_s,
+            may_stay=station.lease_mode is LeaseMode.PERMANENT,
+        )
+    return booked
 
 
 def _command(case: _Case, limit_a: float, policy: Policy) -> SetLimit:
@@ -326,7 +334,7 @@ def targets_outside(
             draw,
             memory.evse(evse).account,
             is_paused=evse in pauses,
-            may_keep=is_stubborn(memory.evse(evse))
+            may_keep=_is_uncertain(memory.evse(evse).account)
             and assessment.modes[evse] is not SiteMode.FALLBACK
             and not is_short,
         )
@@ -348,7 +356,14 @@ def _target_outside(
     if is_paused:
         return Target(evse=draw.evse.id, limit_a=0.0, cause="paused")
     held_a = latest.limit_a if latest is not None else draw.committed_a
+    if may_keep:
+        return Target(evse=draw.evse.id, limit_a=held_a, cause="asked again")
     return Target(evse=draw.evse.id, limit_a=min(held_a, fallback_a), cause="held at its fallback")
+
+
+def _is_uncertain(account: Account) -> bool:
+    """Tell whether its latest command got no answer; it is repeated as it was."""
+    return account.latest is not None and account.latest.state is GrantState.UNCERTAIN
 
 
 def overdue(

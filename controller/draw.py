@@ -67,6 +67,8 @@ def drawn(
         now_s=now_s,
         settle_s=policy.settle_s,
     )
+    if _may_draw_anything(evse, station):
+        committed_a = max(committed_a, evse.max_a)
     most = PhaseCurrents.on(phases, committed_a)
     if measured is not None and not measured.fits(most, tolerance_a=OVER_A):
         most = most.highest(measured)
@@ -93,11 +95,18 @@ def _measured(evse: Evse, view: EvseView, *, policy: Policy, now_s: float) -> Ph
     return evse.rotation.to_grid(sample.value.terminal_a)
 
 
+def _may_draw_anything(evse: Evse, station: StationView) -> bool:
+    """Tell whether it is out of reach and cannot be trusted to fall back by itself."""
+    if station.connected:
+        return False
+    is_weak = station.lease_mode in (LeaseMode.PERMANENT, LeaseMode.UNCONTROLLABLE)
+    return is_weak or not evse.holds_lease
+
+
 def _without_grant_a(evse: Evse, station: StationView, view: EvseView) -> float:
     """Return what it may draw when no grant of ours is in force. [A]."""
     if not station.connected:
-        is_weak = station.lease_mode in (LeaseMode.PERMANENT, LeaseMode.UNCONTROLLABLE)
-        return evse.max_a if is_weak else evse.unreachable_a
+        return evse.unreachable_a
     if view.transaction is None and view.state not in VEHICLE_STATES:
         return 0.0
     if station.lease_mode is LeaseMode.UNCONTROLLABLE:

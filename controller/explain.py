@@ -10,7 +10,7 @@ from controller.decision import Reason, ReasonCode, SiteMode
 from controller.draw import Draw
 from controller.memory import EvseMemory
 from controller.phases import Phase
-from controller.pose import override_of, wanted_a
+from controller.pose import is_shut, override_of, wanted_a
 from controller.site import CircuitId
 from controller.snapshot import Snapshot
 from controller.station import EvseState, LeaseMode
@@ -95,6 +95,9 @@ def _reason_state(draw: Draw) -> Reason | None:
 def _reason_operator(draw: Draw, snapshot: Snapshot) -> Reason | None:
     if override_of(snapshot, draw.evse.id).paused:
         return Reason(code=ReasonCode.PAUSED, text="Paused by an operator.")
+    if is_shut(snapshot, draw.evse):
+        text = f"An operator's maximum is below the {draw.evse.min_a:g} A that charging needs."
+        return Reason(code=ReasonCode.OPERATOR_MAXIMUM, text=text)
     return None
 
 

@@ -98,12 +98,22 @@ def committed_a(
     return highest_a if is_governed else max(highest_a, without_grant_a)
 
 
-def granted(account: Account, command: SetLimit, *, now_s: float) -> Account:
-    """Book a command at the moment it is decided, before it is sent."""
+def granted(
+    account: Account, command: SetLimit, *, now_s: float, may_stay: bool = False
+) -> Account:
+    """Book a command at the moment it is decided, before it is sent.
+
+    Args:
+        account: The page of its EVSE.
+        command: What will be sent.
+        now_s: Monotonic now. [s]
+        may_stay: The station is not known to end limits by itself; until it confirms a lease, the
+            grant counts without an end.
+    """
     grant = Grant(
         limit_a=command.limit_a,
         sent_s=now_s,
-        until_s=now_s + command.lease_s if command.transaction is not None else None,
+        until_s=None if may_stay or command.transaction is None else now_s + command.lease_s,
         state=GrantState.SENT,
         transaction=command.transaction,
     )
@@ -124,7 +134,8 @@ def booked(account: Account, outcome: CommandOutcome) -> Account:
         return account
     match outcome.result:
         case Applied(self_expiring=self_expiring):
-            return _confirm(account, index, outcome.done_s, self_expiring=self_expiring)
+            until_s = outcome.sent_s + outcome.command.lease_s if self_expiring else None
+            return _confirm(account, index, outcome.done_s, until_s=until_s)
         case Rejected():
             return replace(_without(account, index), refusals=account.refusals + 1)
         case NotConnected():
@@ -163,8 +174,7 @@ def _index_of(account: Account, outcome: CommandOutcome) -> int | None:
     return None
 
 
-def _confirm(account: Account, index: int, done_s: float, *, self_expiring: bool) -> Account:
-    until_s = account.grants[index].until_s if self_expiring else None
+def _confirm(account: Account, index: int, done_s: float, *, until_s: float | None) -> Account:
     changed = _with(account, index, state=GrantState.CONFIRMED, confirmed_s=done_s, until_s=until_s)
     return replace(changed, refusals=0, timeouts=0)
 

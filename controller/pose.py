@@ -41,6 +41,11 @@ def wanted_a(snapshot: Snapshot, evse: Evse) -> float:
     return evse.max_a if limit_a is None else min(evse.max_a, limit_a)
 
 
+def is_shut(snapshot: Snapshot, evse: Evse) -> bool:
+    """Tell whether an operator wants it to take nothing: paused, or a maximum below its minimum."""
+    return override_of(snapshot, evse.id).paused or wanted_a(snapshot, evse) < evse.min_a
+
+
 def is_controllable(draw: Draw, snapshot: Snapshot, memory: EvseMemory) -> bool:
     """Tell whether a limit can be sent now and will be heard."""
     station = snapshot.stations[draw.evse.station]
@@ -98,7 +103,7 @@ def _load(
     evse = draw.evse
     if mode is SiteMode.FALLBACK or not is_controllable(draw, snapshot, memory):
         return None
-    if override_of(snapshot, evse.id).paused or draw.view.state in _OUT_OF_ORDER:
+    if is_shut(snapshot, evse) or draw.view.state in _OUT_OF_ORDER:
         return None
     most_a = wanted_a(snapshot, evse)
     if memory.demand_a is not None:
@@ -154,7 +159,7 @@ def _counted(draw: Draw, snapshot: Snapshot) -> PhaseCurrents:
     One that is about to be paused or brought to its fallback counts with what it will then draw;
     whatever it still holds until that is confirmed is guarded by the ledger when others rise.
     """
-    if draw.connected and draw.is_charging and override_of(snapshot, draw.evse.id).paused:
+    if draw.connected and draw.is_charging and is_shut(snapshot, draw.evse):
         return ZERO if draw.view.fallback_a is not None else draw.committed
     return draw.committed
 

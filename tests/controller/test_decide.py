@@ -95,6 +95,17 @@ def test_while_a_decrease_gets_no_answer_nobody_rises_on_it() -> None:
     assert max(ups) <= (LIMIT_A - 20.0 - 18.5) / 2
 
 
+def test_one_lost_answer_costs_a_vehicle_nothing() -> None:
+    bench = a_bench(evses=1, building_a=0.0)
+    bench.plug_in().run(20)
+    bench.answers, bench.heard = {EvseId("CP001/1"): TimedOut()}, {EvseId("CP001/1")}
+    bench.run(150)
+    bench.answers, bench.heard = {}, set()
+    bench.run(20)
+
+    assert {c.limit_a for _, c, _ in bench.sent} == {32.0}
+
+
 def test_a_refused_decrease_stays_committed_and_the_others_give_way() -> None:
     bench = a_bench().plug_in()
     bench.run(60)
@@ -308,10 +319,14 @@ def test_a_station_that_cannot_hold_a_lease_counts_fully_while_unreachable() -> 
     bench = Bench(site=a_site(evses=evses), building={"main": PhaseCurrents.balanced(20.0)})
     bench.plug_in()
     bench.run(60)
+    bench.overrides = Overrides(evses={EvseId("CP001/1"): EvseOverride(max_a=8.0)})
+    bench.run(60)
     bench.offline.add(StationId("CP001"))
 
+    at_once = bench.step()
     decision = bench.run(400, step_s=2.0)
 
+    assert at_once.plan.evses[EvseId("CP001/1")].committed_a == pytest.approx(16.0)
     assert decision.plan.evses[EvseId("CP001/1")].committed_a == pytest.approx(16.0)
     assert setpoints_a(decision)["CP002/1"] == pytest.approx(27.0)
 
@@ -387,6 +402,18 @@ def test_a_paused_vehicle_gets_nothing_and_the_others_its_share() -> None:
 
     assert setpoints_a(decision) == {"CP001/1": 0.0, "CP002/1": 32.0}
     assert decision.plan.evses[EvseId("CP001/1")].reason.code is ReasonCode.PAUSED
+
+
+@pytest.mark.parametrize("max_a", [0.0, 3.0])
+def test_a_maximum_below_the_minimum_means_nothing(max_a: float) -> None:
+    bench = a_bench(evses=2).plug_in()
+    bench.run(60)
+    bench.overrides = Overrides(evses={EvseId("CP001/1"): EvseOverride(max_a=max_a)})
+
+    decision = bench.run(30)
+
+    status = decision.plan.evses[EvseId("CP001/1")]
+    assert (status.setpoint_a, status.reason.code) == (0.0, ReasonCode.OPERATOR_MAXIMUM)
 
 
 def test_an_operating_limit_lowers_the_circuit() -> None:

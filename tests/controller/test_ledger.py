@@ -36,7 +36,11 @@ def command(limit_a: float, lease_s: float = 300.0) -> SetLimit:
 
 
 def answer(account: Account, result: CommandResult, sent_s: float, done_s: float) -> Account:
-    outcome = CommandOutcome(command=command(0.0), result=result, sent_s=sent_s, done_s=done_s)
+    sent = next(g for g in account.grants if g.sent_s == sent_s and g.state is GrantState.SENT)
+    lease_s = sent.until_s - sent_s if sent.until_s is not None else 300.0
+    outcome = CommandOutcome(
+        command=command(0.0, lease_s), result=result, sent_s=sent_s, done_s=done_s
+    )
     return ledger.booked(account, outcome)
 
 
@@ -100,6 +104,16 @@ def test_a_permanent_limit_never_ends() -> None:
     account = answer(grant(Account(), 16.0, 0.0), Applied(self_expiring=False), 0.0, 0.0)
 
     assert committed(account, 1e6) == 16.0
+
+
+def test_an_unanswered_limit_of_a_station_without_leases_never_ends() -> None:
+    account = ledger.granted(Account(), command(20.0), now_s=0.0, may_stay=True)
+    silent = answer(account, TimedOut(), 0.0, 10.0)
+    confirmed = answer(account, Applied(self_expiring=True), 0.0, 1.0)
+
+    assert committed(silent, 1e6) == 20.0
+    assert committed(ledger.closed(silent, TransactionId("2")), 1e6) == 20.0
+    assert committed(confirmed, 400.0) == FALLBACK_A
 
 
 def test_a_new_transaction_forgets_leases_but_not_permanent_limits() -> None:
