@@ -241,6 +241,13 @@ def _log_death(task: asyncio.Task[None]) -> None:
         log.error("task.died", task=task.get_name(), error=repr(task.exception()))
 
 
+def _why(error: OSError) -> str:
+    """Return what is wrong in words: a file in the place of a folder says `File exists`."""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"{error.filename} is not a folder"
+    return error.strerror or str(error)
+
+
 class _only_one:  # noqa: N801 - reads as a statement
     """Hold the site's lock: two controllers on one site would undo each other's limits."""
 
@@ -251,10 +258,10 @@ class _only_one:  # noqa: N801 - reads as a statement
     def __enter__(self) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("w")
+            self._file = self._path.open("a")
         except OSError as error:
             raise StartError(
-                f"{self._path.parent}: the store cannot be written: {error.strerror}. "
+                f"{self._path.parent}: the store cannot be written: {_why(error)}. "
                 "Change store.path in the site file, or the folder's owner."
             ) from error
         try:
@@ -264,6 +271,7 @@ class _only_one:  # noqa: N801 - reads as a statement
             raise StartError(
                 f"{self._path}: another controller runs on this store. Stop it first."
             ) from error
+        self._file.truncate(0)
         self._file.write(str(os.getpid()))
         self._file.flush()
 

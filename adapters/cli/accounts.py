@@ -30,8 +30,6 @@ async def add_user(site: Path, *, name: str, role: str, password: str | None) ->
         typer.echo("The password is too short: use at least 10 characters.", err=True)
         return 2
     async with _store(site) as store:
-        if store is None:
-            return 2
         await store.add_user(User(name=name, role=roles[role]), password)
     typer.echo(f"{name} may now sign in as {role}." if password else f"{name} is {role}.")
     if password is None:
@@ -42,8 +40,6 @@ async def add_user(site: Path, *, name: str, role: str, password: str | None) ->
 async def new_token(site: Path, *, name: str) -> int:
     """Make and print an API token."""
     async with _store(site) as store:
-        if store is None:
-            return 2
         try:
             token = await store.issue_api_token(name)
         except KeyError:
@@ -62,32 +58,29 @@ async def set_secret(site: Path, *, station: str, given: str | None) -> int:
         return 2
     secret = given if given is not None else secrets.token_urlsafe(24)
     async with _store(site, needs=StationId(station)) as store:
-        if store is None:
-            return 2
         await store.set_station_secret(StationId(station), secret)
     typer.echo(secret if given is None else f"The password of {station} is set.")
     return 0
 
 
 @asynccontextmanager
-async def _store(
-    site: Path, *, needs: StationId | None = None
-) -> AsyncIterator[SqliteStore | None]:
-    """Open the store that a site file names; None after the problem has been printed."""
+async def _store(site: Path, *, needs: StationId | None = None) -> AsyncIterator[SqliteStore]:
+    """Open the store that a site file names.
+
+    Raises:
+        typer.Exit: After the problem has been printed.
+    """
     file = opened_site(site)
     if file is None:
-        yield None
-        return
+        raise typer.Exit(2)
     if needs is not None and needs not in file.site.stations:
         known = ", ".join(list(file.site.stations)[:10])
         typer.echo(f"{site} has no station {needs}. It has {known}.", err=True)
-        yield None
-        return
+        raise typer.Exit(2)
     with store_error_text() as failed:
         store = SqliteStore.open(file.store.path, conditions=NoConditions(), clock=SystemClock())
     if failed:
-        yield None
-        return
+        raise typer.Exit(1)
     try:
         yield store
     finally:

@@ -9,8 +9,9 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,16 +20,18 @@ from rich.console import Console
 from rich.live import Live
 
 from adapters.bootstrap import RunningController, RunSettings
-from adapters.cli.demo_site import demo_site
+from adapters.cli.demo_site import MAIN, demo_site
 from adapters.cli.live import Header, render
 from adapters.cli.logs import configure_logs
 from adapters.cli.loop import run_on_loop
 from adapters.cli.run import START_ERRORS
+from adapters.http.server import ListenError as HttpListenError
 from adapters.http.settings import HttpSettings
 from adapters.modbus.catalogue import catalogue
 from adapters.ocpp.settings import OcppSettings
 from adapters.simulator import scenario
 from adapters.simulator.wire import WireSimulator
+from controller.decision import Plan
 from controller.policy import Policy
 from controller.records import Role, User
 from controller.site import Site
@@ -49,6 +52,28 @@ class DemoSettings:
     seed: int
 
 
+@dataclass(slots=True)
+class Peak:
+    """The highest load that was shown of the metered connection."""
+
+    load_a: float = 0.0
+    limit_a: float = 0.0
+
+    def see(self, plan: Plan | None) -> None:
+        """Take in what is shown."""
+        circuit = plan.circuits.get(MAIN) if plan is not None else None
+        if circuit is None or circuit.measured_a is None:
+            return
+        self.load_a = max(self.load_a, *circuit.measured_a)
+        self.limit_a = max(circuit.limit_a)
+
+    def text(self) -> str:
+        """Say it in one sentence."""
+        if not self.limit_a:
+            return "The meter was not read yet."
+        return f"Highest load seen on {MAIN}: {self.load_a:.0f} of {self.limit_a:.0f} A."
+
+
 def demo_command(settings: DemoSettings) -> int:
     """Run the demo until interrupted."""
     with tempfile.TemporaryDirectory(prefix="wattkeeper-demo-") as folder:
@@ -63,30 +88,52 @@ async def _demo(settings: DemoSettings, folder: Path) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    site = demo_site(settings.chargers, meter_port=_free_port())
+    wanted = settings.http_port
     try:
-        async with _running(site, settings, folder) as (controller, password, token):
-            _announce(controller, password, token, site)
-            async with asyncio.timeout(settings.seconds):
-                await _show(controller, stop)
-    except TimeoutError:
-        return 0
+        try:
+            await _one_demo(settings, folder, HTTP_PORT if wanted is None else wanted, stop)
+        except HttpListenError:
+            if wanted is not None:
+                raise
+            # Nobody asked for the usual port: another demo, or anything else, may keep it.
+            await _one_demo(settings, folder, 0, stop)
+    except HttpListenError:
+        typer.echo(
+            f"127.0.0.1:{wanted} is in use. Choose another port with --http, or leave it out.",
+            err=True,
+        )
+        return 1
     except START_ERRORS as error:
         typer.echo(str(error), err=True)
         return 1
     return 0
 
 
+async def _one_demo(
+    settings: DemoSettings, folder: Path, http_port: int, stop: asyncio.Event
+) -> None:
+    """Run controller and simulated site until stopped, or for the seconds asked for."""
+    site = demo_site(settings.chargers, meter_port=_free_port())
+    peak = Peak()
+    started_s = time.monotonic()
+    async with _running(site, settings, folder, http_port) as (controller, password, token):
+        access = _announce(controller, password, token, site)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(settings.seconds):
+                await _show(controller, access, stop, peak)
+    typer.echo(f"Stopped after {time.monotonic() - started_s:.0f} s. {peak.text()}")
+
+
 @asynccontextmanager
 async def _running(
-    site: Site, settings: DemoSettings, folder: Path
+    site: Site, settings: DemoSettings, folder: Path, http_port: int
 ) -> AsyncIterator[tuple[RunningController, str, str]]:
     """Start controller and simulated site; give the account's password and API token."""
     run = RunSettings(
         site=site,
         policy=Policy(),
         ocpp=OcppSettings(host="127.0.0.1", port=0),
-        http=HttpSettings(host="127.0.0.1", port=_http_port(settings.http_port)),
+        http=HttpSettings(host="127.0.0.1", port=http_port),
         store_path=folder / "demo.db",
         influx=None,
         accept_unknown_tokens=True,
@@ -118,49 +165,63 @@ async def _account(controller: RunningController) -> tuple[str, str]:
     return password, await controller.store.issue_api_token(ADMIN)
 
 
-def _announce(controller: RunningController, password: str, token: str, site: Site) -> None:
-    """Print where the site can be reached."""
+def _announce(
+    controller: RunningController, password: str, token: str, site: Site
+) -> tuple[str, ...]:
+    """Print where the site can be reached; return the lines that are worth keeping in sight."""
     address = f"http://127.0.0.1:{controller.http.port}"
+    access = (f"sign in     {ADMIN} / {password}", f"API token   {token}")
     typer.echo(f"Wattkeeper demo: {len(site.stations)} chargers, OCPP 1.6 and 2.0.1, one meter")
     typer.echo(f"  page        {address}/")
-    typer.echo(f"  sign in     {ADMIN} / {password}")
     typer.echo(f"  API         {address}/api/v1/site   (OpenAPI: {address}/api/openapi.json)")
-    typer.echo(f"  API token   {token}")
+    for line in access:
+        typer.echo(f"  {line}")
     typer.echo(f"  OCPP        ws://127.0.0.1:{controller.ocpp.port}/")
     typer.echo("  stop        Ctrl-C")
     sys.stdout.flush()
+    return access
 
 
-async def _show(controller: RunningController, stop: asyncio.Event) -> None:
+async def _show(
+    controller: RunningController, access: tuple[str, ...], stop: asyncio.Event, peak: Peak
+) -> None:
     """Draw the site until stopped: live on a terminal, a line now and then on a pipe."""
     if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-        await _draw(controller, stop)
+        await _draw(controller, access, stop, peak)
     else:
-        await _print(controller, stop)
+        await _print(controller, stop, peak)
 
 
-async def _draw(controller: RunningController, stop: asyncio.Event) -> None:
+async def _draw(
+    controller: RunningController, access: tuple[str, ...], stop: asyncio.Event, peak: Peak
+) -> None:
     console = Console()
     header = Header(
         title="Wattkeeper demo",
         address=f"http://127.0.0.1:{controller.http.port}/",
+        access=access,
         hint="Ctrl-C stops",
     )
-    with Live(console=console, screen=False, auto_refresh=False) as live:
+    # The other screen: it leaves no residue, and what was announced is there again at the end.
+    with Live(console=console, screen=True, auto_refresh=False) as live:
         while not stop.is_set():
+            plan = controller.operations.plan()
+            peak.see(plan)
             view = render(
-                controller.operations.plan(),
+                plan,
                 controller.operations.alarms(),
                 header=header,
+                width=console.width,
                 height=console.height,
             )
             live.update(view, refresh=True)
             await _pause(stop, REFRESH_S)
 
 
-async def _print(controller: RunningController, stop: asyncio.Event) -> None:
+async def _print(controller: RunningController, stop: asyncio.Event, peak: Peak) -> None:
     while not stop.is_set():
         plan = controller.operations.plan()
+        peak.see(plan)
         if plan is not None:
             loads = ", ".join(
                 f"{c.id} {max(c.measured_a or c.building_a + c.committed_a):.1f} of "
@@ -178,18 +239,6 @@ async def _pause(stop: asyncio.Event, seconds: float) -> None:
             await stop.wait()
     except TimeoutError:
         return
-
-
-def _http_port(wanted: int | None) -> int:
-    """Return the port asked for, else the usual one, else any free one."""
-    if wanted is not None:
-        return wanted
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", HTTP_PORT))
-        except OSError:
-            return 0
-    return HTTP_PORT
 
 
 def _free_port() -> int:

@@ -42,7 +42,7 @@ async def export(site: Path, *, since: datetime, until: datetime, form: str) -> 
     with store_error_text() as failed:
         store = SqliteStore.open(file.store.path, conditions=NoConditions(), clock=SystemClock())
     if failed:
-        return 2
+        return 1
     try:
         rows = [_row(t) async for t in _all(store, since=_utc(since), until=_utc(until))]
     finally:
