@@ -323,7 +323,7 @@ def _influx_user(section: InfluxSection) -> Findings:
 _OTHER_API: Final = {"v1": "v2", "v2": "v1"}
 _INFLUX_KEYS: Final[Mapping[str, tuple[Mapping[str, str], tuple[str, ...]]]] = {
     "v2": (
-        {"org": "depot", "bucket": "wattkeeper", "token_env": "WATTKEEPER_INFLUX_TOKEN"},
+        {"org": "depot", "bucket": "wattkeeper"},
         ("database", "retention_policy", "user_env", "password_env"),
     ),
     "v1": ({"database": "wattkeeper"}, ("org", "bucket", "token_env")),

@@ -172,6 +172,13 @@ def test_the_keys_of_the_policy_are_the_fields_of_the_policy() -> None:
     assert {n: f.default for n, f in PolicySection.model_fields.items()} == fields
 
 
+def test_a_compatible_server_may_ask_for_no_token() -> None:
+    influx = load(MINIMAL + 'influx: {url: "http://127.0.0.1:8428", org: o, bucket: b}\n').influx
+
+    assert influx is not None
+    assert influx.token_env is None
+
+
 def test_influx_v1_needs_only_a_database() -> None:
     text = spoiled("org: o, bucket: b, token_env: TOKEN", "api: v1, database: d, gzip: false")
 

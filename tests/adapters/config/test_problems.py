@@ -294,7 +294,7 @@ RULES = [
     (":8080", ":9000", 16, "http.listen", "already taken", "another port"),
     ("  CP1:", "  AA:BB:", 9, "stations.AA:BB", "colon", "security_profile: 0"),
     (", org: o", "", 17, "influx", "`org` is missing", "add `org: depot`"),
-    (", token_env: TOKEN", "", 17, "influx", "`token_env` is missing", "api: v1"),
+    (", bucket: b", "", 17, "influx", "`bucket` is missing", "api: v1"),
     ("bucket: b", "bucket: b, database: d", 17, "influx.database", "v1 interface", "remove it"),
     (
         "org: o, bucket: b, token_env: TOKEN",
