@@ -147,7 +147,7 @@ def _assess_circuit(
         is_ramping=after.recovered_s is not None
         and now_s - after.recovered_s < 4 * policy.increase_interval_s,
     )
-    return state, _conditions(state, meter, age_s, policy)
+    return state, _conditions(state, meter, 0.0 if is_starting else age_s, policy)
 
 
 # --- the ladder -----------------------------------------------------------------------------------
