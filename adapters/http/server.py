@@ -215,7 +215,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         raise ListenError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}. "
+            f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}. "
             "End what uses it, or set another `http: {listen: HOST:PORT}` in the site file."
         ) from error
     return listener
