@@ -21,10 +21,15 @@ from controller.faults import conditions_of
 from controller.memory import EvseMemory, Memory
 from controller.policy import Policy
 from controller.pose import Question, is_shut, pose, wanted_a
+from controller.readings import EvseSample
 from controller.site import EvseId
 from controller.snapshot import Snapshot
 from controller.station import EvseView, StationView
+from controller.transaction import Transaction
 from optimizer.problem import Allocation, Problem
+
+LIVE_AHEAD_WH = 50_000.0
+"""The live register is at most so far ahead of what has been booked. [Wh]"""
 
 
 class Allocate(Protocol):
@@ -263,7 +268,7 @@ def _evse_status(
         connected=draw.connected,
         drawn_a=draw.measured,
         power_w=sample.power_w if sample is not None and draw.measured is not None else None,
-        energy_wh=transaction.energy_wh if transaction is not None else None,
+        energy_wh=live_energy_wh(transaction, sample),
         soc_percent=sample.soc_percent if sample is not None else None,
         setpoint_a=setpoint_a,
         committed_a=draw.committed_a,
@@ -272,3 +277,17 @@ def _evse_status(
         id_token=transaction.id_token if transaction is not None else None,
         reason=reason,
     )
+
+
+def live_energy_wh(transaction: Transaction | None, sample: EvseSample | None) -> float | None:
+    """Return the running transaction's energy, by the live register where it is a little ahead. [Wh].
+
+    The transaction is booked from the register as sent; the sample's may have been brought to Wh.
+    """
+    if transaction is None:
+        return None
+    known_wh, start_wh = transaction.energy_wh, transaction.start_wh
+    if known_wh is None or start_wh is None or sample is None or sample.energy_wh is None:
+        return known_wh
+    live_wh = sample.energy_wh - start_wh
+    return live_wh if known_wh <= live_wh <= known_wh + LIVE_AHEAD_WH else known_wh

@@ -5,12 +5,16 @@ from __future__ import annotations
 import pytest
 
 from controller.commands import Rejected, TimedOut
+from controller.decide import live_energy_wh
 from controller.decision import ReasonCode, SiteMode
 from controller.operator import EvseOverride, Overrides
 from controller.phases import PhaseCurrents, PhaseRotation
+from controller.readings import EvseSample
 from controller.site import EvseId, StationId
 from controller.station import EvseState
+from controller.transaction import Transaction, TransactionId
 from tests.controller.builders import (
+    START,
     Bench,
     a_circuit,
     a_site,
@@ -455,3 +459,22 @@ def test_the_same_snapshot_gives_the_same_decision() -> None:
     second.run(50)
 
     assert [d.wave for _, d in first.history] == [d.wave for _, d in second.history]
+
+
+@pytest.mark.parametrize(
+    ("register_wh", "energy_wh"), [(None, 500.0), (2000.0, 1000.0), (1200.0, 500.0), (2e6, 500.0)]
+)
+def test_the_energy_shown_follows_the_live_register(
+    register_wh: float | None, energy_wh: float
+) -> None:
+    transaction = Transaction(
+        id=TransactionId("1"),
+        station=StationId("CP001"),
+        evse=EvseId("CP001/1"),
+        id_token=None,
+        started_at=START,
+        start_wh=1000.0,
+        last_wh=1500.0,
+    )
+
+    assert live_energy_wh(transaction, EvseSample(energy_wh=register_wh)) == energy_wh
