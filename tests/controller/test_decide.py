@@ -62,9 +62,12 @@ def test_a_raise_waits_for_the_decrease_that_pays_for_it() -> None:
 
 
 def test_nothing_rises_before_a_fallback_lies_beneath() -> None:
-    bench = a_bench(evses=1)
+    """A low grant is in force and there is room, but the fallback is not confirmed (anymore)."""
+    bench = a_bench(evses=1, building_a=50.0).plug_in()
+    bench.run(60)
     bench.without_fallback.add(EvseId("CP001/1"))
-    bench.plug_in()
+    bench.building["main"] = PhaseCurrents.balanced(0.0)
+    bench.sent.clear()
 
     bench.run(60)
 
