@@ -53,6 +53,8 @@ class Decision:
     mode: SiteMode
     limits: Mapping[CircuitId, PhaseCurrents]
     """In force now, per circuit. [A]"""
+    committed_a: Mapping[EvseId, float]
+    """What each EVSE may draw per phase, before this decision's commands. [A]"""
     conditions: tuple[Condition, ...]
     show: Callable[[], Plan]
     """Builds the plan from the same values."""
@@ -108,6 +110,7 @@ def decide(
         memory=after,
         mode=assessment.mode,
         limits={c: state.limit for c, state in assessment.circuits.items()},
+        committed_a={evse: draw.committed_a for evse, draw in draws.items()},
         conditions=conditions,
         show=lambda: _plan(snapshot, assessment, draws, targets, allocation, after, conditions),
     )
