@@ -217,11 +217,31 @@ cycles = Table(
     sqlite_autoincrement=True,
 )
 
-PRECIOUS = (transactions, tokens, stations, users, api_tokens, states, alarms, audit_entries)
+documents = Table(
+    "documents",
+    METADATA,
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Index("ix_documents_kind_updated_at", "kind", "updated_at"),
+)
+
+PRECIOUS = (
+    transactions,
+    tokens,
+    stations,
+    users,
+    api_tokens,
+    states,
+    alarms,
+    audit_entries,
+    documents,
+)
 """Tables that are copied out of a damaged file."""
 
 LARGE = (samples, cycles)
 """Tables too large to be read whole at every start."""
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration."""

@@ -24,6 +24,7 @@ from controller.records import (
     TokenStatus,
     User,
 )
+from controller.roaming import Document, DocumentQuery
 from controller.transaction import IdToken, Transaction, TransactionId
 from tests.fakes.memory_store import MemoryStore
 
@@ -401,5 +402,46 @@ def test_uploaded_ranges_merge_per_target(run: Run) -> None:
         await store.mark_uploaded("a", 14, 40)
         assert await store.upload_cursors("a") == ((1, 50),)
         assert await store.upload_cursors("b") == ()
+
+    run(scenario)
+
+
+def paper(key: str, *, kind: str = "tariff", body: str = "{}", minutes: int = 0) -> Document:
+    return Document(kind=kind, key=key, body=body, updated_at=NOON + timedelta(minutes=minutes))
+
+
+def test_documents_are_listed_by_their_last_change(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        assert await store.put_document(paper("b", minutes=1))
+        assert await store.put_document(paper("a%", minutes=2))
+        assert await store.put_document(paper("a_x", minutes=3))
+        assert await store.put_document(paper("b", kind="other"))
+        assert not await store.put_document(paper("b", body="[]", minutes=9))
+
+        listed = await store.documents(DocumentQuery(kind="tariff"))
+        assert [d.key for d in listed] == ["a%", "a_x", "b"]
+        assert listed[-1] == paper("b", body="[]", minutes=9)
+        page = await store.documents(DocumentQuery(kind="tariff", limit=1, offset=1))
+        assert [d.key for d in page] == ["a_x"]
+        window = DocumentQuery(
+            kind="tariff", since=NOON + timedelta(minutes=2), until=NOON + timedelta(minutes=3)
+        )
+        assert [d.key for d in await store.documents(window)] == ["a%"]
+        assert await store.count_documents(DocumentQuery(kind="tariff", limit=1)) == 3
+        found = await store.documents(DocumentQuery(kind="tariff", prefix="a%"))
+        assert [d.key for d in found] == ["a%"]
+
+    run(scenario)
+
+
+def test_a_document_that_is_put_once_stays(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        assert await store.put_document(paper("cdr", body="1"), once=True)
+        assert not await store.put_document(paper("cdr", body="2"), once=True)
+        stored = await store.document("tariff", "cdr")
+        assert stored == paper("cdr", body="1")
+        assert await store.delete_document("tariff", "cdr")
+        assert not await store.delete_document("tariff", "cdr")
+        assert await store.document("tariff", "cdr") is None
 
     run(scenario)

@@ -18,6 +18,7 @@ from controller.records import (
     TokenRecord,
     User,
 )
+from controller.roaming import Document, DocumentQuery
 from controller.site import StationId
 from controller.transaction import IdToken, Transaction, TransactionId
 
@@ -39,8 +40,39 @@ class MemoryStore:
         self._alarms: dict[tuple[str, str, datetime], Alarm] = {}
         self._audit: list[AuditEntry] = []
         self._ranges: dict[str, list[tuple[int, int]]] = {}
+        self._documents: dict[tuple[str, str], Document] = {}
         self.samples: list[Sample] = []
         self.quarantined: list[tuple[str, SpooledSample, str]] = []
+
+    async def put_document(self, document: Document, *, once: bool = False) -> bool:
+        key = (document.kind, document.key)
+        is_new = key not in self._documents
+        if is_new or not once:
+            self._documents[key] = document
+        return is_new
+
+    async def document(self, kind: str, key: str) -> Document | None:
+        return self._documents.get((kind, key))
+
+    async def documents(self, query: DocumentQuery) -> tuple[Document, ...]:
+        return tuple(self._found(query)[query.offset : query.offset + query.limit])
+
+    async def count_documents(self, query: DocumentQuery) -> int:
+        return len(self._found(query))
+
+    async def delete_document(self, kind: str, key: str) -> bool:
+        return self._documents.pop((kind, key), None) is not None
+
+    def _found(self, query: DocumentQuery) -> list[Document]:
+        found = [
+            d
+            for d in self._documents.values()
+            if d.kind == query.kind
+            and d.key.startswith(query.prefix)
+            and (query.since is None or d.updated_at >= query.since)
+            and (query.until is None or d.updated_at < query.until)
+        ]
+        return sorted(found, key=lambda d: (d.updated_at, d.key))
 
     async def open_transaction(self, transaction: Transaction, *, offline: bool) -> Transaction:
         key = (transaction.station, transaction.id)
