@@ -13,7 +13,7 @@ problem, 2005, algorithm for convex problems.
 
 from __future__ import annotations
 
-from time import perf_counter
+from collections.abc import Callable
 
 import numpy
 import pulp
@@ -33,8 +33,12 @@ class Lexicographic:
     def __init__(self) -> None:
         self._model: _Model | None = None
 
-    def fair_above(self, admission: Admission, *, ends_at_s: float) -> Floats:
+    def fair_above(self, admission: Admission, *, left_s: Callable[[], float]) -> Floats:
         """Return the max-min share above the minimum. Shape (n_loads,). [A]
+
+        Args:
+            admission: Who takes part, and what is left on each row.
+            left_s: Tells how much time is left. [s]
 
         Raises:
             SolverError: If time is up or the solver does not reach an optimum.
@@ -43,18 +47,18 @@ class Lexicographic:
         layout, weight = admission.tree.layout, admission.tree.weight
         if model is None or not model.suits(layout, weight):
             model = _Model(layout, weight)
-        above_a = _rounds(model, admission, ends_at_s)
+        above_a = _rounds(model, admission, left_s)
         self._model = model
         return above_a
 
 
-def _rounds(model: _Model, admission: Admission, ends_at_s: float) -> Floats:
+def _rounds(model: _Model, admission: Admission, left_s: Callable[[], float]) -> Floats:
     """Raise the common level until everybody is held."""
     above_a = numpy.zeros(len(admission.admitted))
     rising = admission.admitted.copy()
     model.load_bounds(admission)
     while rising.any():
-        level, price = model.raise_level(time_limit_s=ends_at_s - perf_counter())
+        level, price = model.raise_level(time_limit_s=left_s())
         held = rising & (price > PRICED)
         if not held.any():
             raise SolverError(f"nothing holds the level {level:.6f}")

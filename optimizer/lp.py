@@ -20,6 +20,7 @@ not from the last cycle's, so the same problem gives the same answer whatever wa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter
 
 import numpy
@@ -70,17 +71,21 @@ class FairShareLp:
         if not admission.admitted.any():
             return admission.base_a
         ends_at_s = perf_counter() + deadline_s
-        return admission.base_a + guarded(lambda: self._above(admission, ends_at_s))
 
-    def _above(self, admission: Admission, ends_at_s: float) -> Floats:
+        def left_s() -> float:
+            return ends_at_s - perf_counter()
+
+        return admission.base_a + guarded(lambda: self._above(admission, left_s))
+
+    def _above(self, admission: Admission, left_s: Callable[[], float]) -> Floats:
         if admission.tree.layout.has_credits:
-            fair_a = self._lexicographic.fair_above(admission, ends_at_s=ends_at_s)
+            fair_a = self._lexicographic.fair_above(admission, left_s=left_s)
         else:
             fair_a = fair_above(admission)
         model, self._model = self._model, None  # a model that failed is not used again
         if model is None or model.layout is not admission.tree.layout:
             model = _Model(admission.tree.layout)
-        above_a = model.solve(admission, fair_a, time_limit_s=ends_at_s - perf_counter())
+        above_a = model.solve(admission, fair_a, time_limit_s=left_s())
         self._model = model
         return above_a
 
