@@ -83,6 +83,10 @@ tokens = Table(
     Column("group_id", Text),
     Column("expires_at", UtcTime),
     Column("priority", Integer, nullable=False),
+    Column("kind", Text, nullable=False, server_default="ISO14443"),
+    Column("max_a", Float),
+    Column("stations", Text, nullable=False, server_default="[]"),
+    Column("concurrent", Integer),
 )
 
 stations = Table(
@@ -96,6 +100,54 @@ stations = Table(
     Column("protocol", Text, nullable=False, server_default=""),
     Column("last_boot_at", UtcTime),
     Column("secret_digest", Text),
+)
+
+station_security = Table(
+    "station_security",
+    METADATA,
+    Column("station", Text, primary_key=True),
+    Column("least_profile", Integer, nullable=False, server_default="0"),
+    Column("certificate_name", Text),
+    Column("certificates_from", UtcTime),
+    Column("new_digest", Text),
+)
+
+adoptions = Table(
+    "adoptions",
+    METADATA,
+    Column("station", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("circuit", Text),
+    Column("evses", Text, nullable=False, server_default="[]"),
+    Column("decided_by", Text, nullable=False),
+    Column("decided_at", UtcTime, nullable=False),
+)
+
+local_lists = Table(
+    "local_lists",
+    METADATA,
+    Column("station", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("entries", Text, nullable=False),
+    Column("sent_at", UtcTime, nullable=False),
+)
+
+uploads = Table(
+    "uploads",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("station", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("requested_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("bytes", Integer),
+    Column("sha256", Text, nullable=False, server_default=""),
+    Column("stored_at", UtcTime),
+    Index("ix_uploads_requested_at", "requested_at"),
 )
 
 users = Table(
@@ -217,11 +269,24 @@ cycles = Table(
     sqlite_autoincrement=True,
 )
 
-PRECIOUS = (transactions, tokens, stations, users, api_tokens, states, alarms, audit_entries)
+PRECIOUS = (
+    transactions,
+    tokens,
+    stations,
+    station_security,
+    adoptions,
+    local_lists,
+    uploads,
+    users,
+    api_tokens,
+    states,
+    alarms,
+    audit_entries,
+)
 """Tables that are copied out of a damaged file."""
 
 LARGE = (samples, cycles)
 """Tables too large to be read whole at every start."""
 
-HEAD = "0002"
+HEAD = "0003_access"
 """The newest migration."""
