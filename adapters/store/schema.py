@@ -112,44 +112,6 @@ station_security = Table(
     Column("new_digest", Text),
 )
 
-adoptions = Table(
-    "adoptions",
-    METADATA,
-    Column("station", Text, primary_key=True),
-    Column("state", Text, nullable=False),
-    Column("circuit", Text),
-    Column("evses", Text, nullable=False, server_default="[]"),
-    Column("decided_by", Text, nullable=False),
-    Column("decided_at", UtcTime, nullable=False),
-)
-
-local_lists = Table(
-    "local_lists",
-    METADATA,
-    Column("station", Text, primary_key=True),
-    Column("version", Integer, nullable=False),
-    Column("entries", Text, nullable=False),
-    Column("sent_at", UtcTime, nullable=False),
-)
-
-uploads = Table(
-    "uploads",
-    METADATA,
-    Column("id", Text, primary_key=True),
-    Column("station", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("digest", Text, nullable=False),
-    Column("requested_by", Text, nullable=False),
-    Column("requested_at", UtcTime, nullable=False),
-    Column("expires_at", UtcTime, nullable=False),
-    Column("name", Text, nullable=False, server_default=""),
-    Column("bytes", Integer),
-    Column("sha256", Text, nullable=False, server_default=""),
-    Column("stored_at", UtcTime),
-    Index("ix_uploads_requested_at", "requested_at"),
-)
-
 users = Table(
     "users",
     METADATA,
@@ -269,24 +231,32 @@ cycles = Table(
     sqlite_autoincrement=True,
 )
 
+documents = Table(
+    "documents",
+    METADATA,
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Index("ix_documents_kind_updated_at", "kind", "updated_at"),
+)
+
 PRECIOUS = (
     transactions,
     tokens,
     stations,
     station_security,
-    adoptions,
-    local_lists,
-    uploads,
     users,
     api_tokens,
     states,
     alarms,
     audit_entries,
+    documents,
 )
 """Tables that are copied out of a damaged file."""
 
 LARGE = (samples, cycles)
 """Tables too large to be read whole at every start."""
 
-HEAD = "0003_access"
+HEAD = "0004"
 """The newest migration."""

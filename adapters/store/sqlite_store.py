@@ -13,7 +13,17 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from adapters.store import access, accounts, credentials, cycles, journal, samples, spool, transactions
+from adapters.store import (
+    access,
+    accounts,
+    credentials,
+    cycles,
+    documents,
+    journal,
+    samples,
+    spool,
+    transactions,
+)
 from adapters.store.cycles import CycleQueue, CycleRecord
 from adapters.store.engines import bulk_connection, reading_engine
 from adapters.store.errors import StoreError
@@ -33,6 +43,7 @@ from controller.records import (
     TokenRecord,
     User,
 )
+from controller.roaming import Document, DocumentQuery
 from controller.site import StationId
 from controller.snapshot import Snapshot
 from controller.transaction import IdToken, Transaction, TransactionId
@@ -274,6 +285,28 @@ class SqliteStore:
     async def audit_log(self, *, limit: int, offset: int) -> tuple[AuditEntry, ...]:
         """List, newest first."""
         return await self._read(lambda c: journal.list_audit(c, limit=limit, offset=offset))
+
+    # --- documents of partners --------------------------------------------------------------------
+
+    async def put_document(self, document: Document, *, once: bool = False) -> bool:
+        """Insert or replace; with `once` an existing one stays. Return whether it is new."""
+        return await self._write(lambda c: documents.put(c, document, once=once))
+
+    async def document(self, kind: str, key: str) -> Document | None:
+        """Find one."""
+        return await self._read(lambda c: documents.find(c, kind, key))
+
+    async def documents(self, query: DocumentQuery) -> tuple[Document, ...]:
+        """List, oldest change first, then by key."""
+        return await self._read(lambda c: documents.listed(c, query))
+
+    async def count_documents(self, query: DocumentQuery) -> int:
+        """Count what the query finds without its limit and offset."""
+        return await self._read(lambda c: documents.count(c, query))
+
+    async def delete_document(self, kind: str, key: str) -> bool:
+        """Delete; False when it did not exist."""
+        return await self._write(lambda c: documents.remove(c, kind, key))
 
     # --- time series ----------------------------------------------------------------------------
 
