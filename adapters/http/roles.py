@@ -22,7 +22,7 @@ _OPEN = frozenset(
 )
 _OWN_SESSION = "/api/v1/session"
 _ADMIN = re.compile(r"/api/v1/(audit|users|config)(/|$)")
-_OPERATOR = re.compile(r"/api/v1/tokens(/|$)")
+_OPERATOR = re.compile(r"/api/v1/tokens(/|\.csv$|$)")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
