@@ -29,6 +29,8 @@ from adapters.ocpp.settings import OcppSettings
 from adapters.ocpp.translation import DialectSettings, EvseWiring
 from adapters.ocpp.v16 import V16Dialect
 from adapters.ocpp.v201 import V201Dialect
+from adapters.pki.authority import Authority
+from adapters.pki.files import PkiError
 from adapters.store.sqlite_store import SqliteStore
 from controller import persist
 from controller.alarms import AlarmBook
@@ -50,6 +52,7 @@ log = structlog.get_logger(__name__)
 
 PRUNE_EVERY_S = 600.0
 REASONS_EVERY_S = 5.0
+CERTIFICATES_EVERY_S = 6 * 3600.0
 
 
 class StartError(Exception):
@@ -67,6 +70,8 @@ class RunSettings:
     store_path: Path
     influx: InfluxSettings | None
     accept_unknown_tokens: bool
+    authority: Authority | None = None
+    """The own authority, which may not exist yet."""
 
 
 class RunningController:
@@ -170,6 +175,7 @@ class RunningController:
                 "tick": (settings.policy.interval_s, lambda: self.cycle.wake("tick")),
                 "prune": (PRUNE_EVERY_S, self._prune),
                 "reasons": (REASONS_EVERY_S, self._keep_reasons),
+                "certificates": (CERTIFICATES_EVERY_S, self._renew_certificates),
             }
         )
         scheduler.start()
@@ -201,6 +207,17 @@ class RunningController:
 
     async def _prune(self) -> None:
         await self.store.prune(self._clock.now())
+
+    async def _renew_certificates(self) -> None:
+        """Renew the server's own certificates in time; the listeners then take them by themselves."""
+        authority = self._settings.authority
+        if authority is None:
+            return
+        try:
+            if await asyncio.to_thread(authority.renew_server, self._clock.now()):
+                log.info("pki.server_renewed")
+        except PkiError as error:
+            log.warning("pki.not_renewed", reason=str(error))
 
     async def _memory(self) -> Memory:
         text = await self.store.load_memory()

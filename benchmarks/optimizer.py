@@ -13,12 +13,10 @@ from random import Random
 from statistics import median
 from time import perf_counter
 
-import pulp
-
 from optimizer.admission import Admission, admit
 from optimizer.allocate import Allocator
 from optimizer.filling import fill
-from optimizer.lp import FairShareLp, _program
+from optimizer.lp import FairShareLp
 from optimizer.phases import Phase, PhaseCurrents, PhaseSet
 from optimizer.problem import Load, Node, Problem
 from optimizer.tree import tree_of
@@ -64,18 +62,6 @@ def _node(id: str, parent: str | None, rng: Random, *, low_a: float, high_a: flo
     )
 
 
-def pulp_default(admission: Admission) -> None:
-    """Write the first round's program anew and solve it the way PuLP's users usually do."""
-    program = _program(admission.tree)
-    rows = {row.name: row for row in program.constraints()}
-    columns = {column.name: column for column in program.variables()}
-    for i, left_a in enumerate(admission.left_a):
-        rows[f"limit_{i}"].changeRHS(left_a)
-    for i, room_a in enumerate(admission.room_a):
-        columns[f"above_{i}"].upBound = room_a
-    program.solve(pulp.HiGHS(msg=False))
-
-
 def median_ms(run: Callable[[Admission], object], cycles: list[Admission]) -> float:
     """Return the median time of one cycle. [ms]"""
     times_ms: list[float] = []
@@ -102,7 +88,6 @@ def measure(size: int) -> dict[str, float]:
         "kept": median_ms(lambda x: kept.share(x, deadline_s=DEADLINE_S), cycles),
         "scratch": median_ms(lambda x: FairShareLp().share(x, deadline_s=DEADLINE_S), cycles),
         "filling": median_ms(fill, cycles),
-        "pulp, one round": median_ms(pulp_default, cycles),
         "whole cycle": median(whole_ms),
     }
 

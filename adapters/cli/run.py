@@ -16,6 +16,7 @@ from adapters.cli.settings import run_settings
 from adapters.cli.site_store import opened_site
 from adapters.http.server import ListenError as HttpListenError
 from adapters.ocpp.server import ListenError as OcppListenError
+from adapters.pki.files import PkiError
 from adapters.store.errors import StoreError
 
 log = structlog.get_logger(__name__)
@@ -28,7 +29,12 @@ def run_command(path: Path) -> int:
     file = opened_site(path)
     if file is None:
         return 2
-    return run_on_loop(_run(run_settings(file)))
+    try:
+        settings = run_settings(file)
+    except PkiError as error:
+        typer.echo(str(error), err=True)
+        return 1
+    return run_on_loop(_run(settings))
 
 
 async def _run(settings: RunSettings) -> int:

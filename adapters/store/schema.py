@@ -84,6 +84,10 @@ tokens = Table(
     Column("group_id", Text),
     Column("expires_at", UtcTime),
     Column("priority", Integer, nullable=False),
+    Column("kind", Text, nullable=False, server_default="ISO14443"),
+    Column("max_a", Float),
+    Column("stations", Text, nullable=False, server_default="[]"),
+    Column("concurrent", Integer),
 )
 
 stations = Table(
@@ -97,6 +101,16 @@ stations = Table(
     Column("protocol", Text, nullable=False, server_default=""),
     Column("last_boot_at", UtcTime),
     Column("secret_digest", Text),
+)
+
+station_security = Table(
+    "station_security",
+    METADATA,
+    Column("station", Text, primary_key=True),
+    Column("least_profile", Integer, nullable=False, server_default="0"),
+    Column("certificate_name", Text),
+    Column("certificates_from", UtcTime),
+    Column("new_digest", Text),
 )
 
 users = Table(
@@ -262,6 +276,7 @@ PRECIOUS = (
     transactions,
     tokens,
     stations,
+    station_security,
     users,
     api_tokens,
     states,

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from adapters.store import (
+    access,
     accounts,
     credentials,
     cycles,
@@ -32,6 +33,7 @@ from adapters.store.limits import StoreLimits
 from adapters.store.opening import ask_for_check, is_damage, prepare
 from adapters.store.samples import HistoryQuery, SampleQueue, SampleReader
 from adapters.store.writer import Health, Writer
+from controller.access import StationSecurity
 from controller.decision import Alarm, Plan
 from controller.ports import Clock, ConditionSink
 from controller.records import (
@@ -174,13 +176,42 @@ class SqliteStore(Administration):
 
     async def station_secret_matches(self, station: StationId, candidate: bytes) -> bool:
         """Compare in constant time; False for unknown stations, in about the same time."""
-        digest = await self._read(lambda c: accounts.station_digest(c, station))
-        return await self._hash(lambda: credentials.station_secret_matches(digest, candidate))
+        in_use, new = await self._read(lambda c: access.digests(c, station))
+        if await self._hash(lambda: credentials.station_secret_matches(in_use, candidate)):
+            return True
+        if new is None or not await self._hash(
+            lambda: credentials.station_secret_matches(new, candidate)
+        ):
+            return False
+        await self._write(lambda c: access.promote_digest(c, station, new))
+        return True
 
     async def set_station_secret(self, station: StationId, secret: str) -> None:
-        """Store a digest of the station's password."""
+        """Store a digest of the station's password; one that waited to be used is forgotten."""
         digest = await self._hash(lambda: credentials.station_digest(secret))
-        await self._write(lambda c: accounts.set_station_digest(c, station, digest))
+
+        def put(connection: Connection) -> None:
+            access.propose_digest(connection, station, None)
+            accounts.set_station_digest(connection, station, digest)
+
+        await self._write(put)
+
+    async def propose_station_secret(self, station: StationId, secret: str) -> None:
+        """Keep a new password beside the old one; the first use of it replaces the old one."""
+        digest = await self._hash(lambda: credentials.station_digest(secret))
+        await self._write(lambda c: access.propose_digest(c, station, digest))
+
+    async def withdraw_station_secret(self, station: StationId) -> None:
+        """Forget the new password; the old one stays."""
+        await self._write(lambda c: access.propose_digest(c, station, None))
+
+    async def station_security(self, station: StationId) -> StationSecurity:
+        """Return how a station must protect its connection."""
+        return await self._read(lambda c: access.find_security(c, station))
+
+    async def save_station_security(self, station: StationId, security: StationSecurity) -> None:
+        """Store it; `has_new_secret` is ignored."""
+        await self._write(lambda c: access.put_security(c, station, security))
 
     async def save_station(self, record: StationRecord) -> None:
         """Store what a station said about itself; its secret stays."""
