@@ -290,5 +290,5 @@ PRECIOUS = (
 LARGE = (samples, cycles)
 """Tables too large to be read whole at every start."""
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration."""
