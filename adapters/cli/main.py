@@ -19,6 +19,8 @@ from adapters.cli.tokens import tokens
 from adapters.config.report import check_command
 from adapters.modbus.catalogue import known_models
 from adapters.modbus.command import read_command
+from adapters.modbus.detect import SECONDS
+from adapters.modbus.detect_command import detect_command
 
 DONE, FAILED, BAD_USAGE = 0, 1, 2
 
@@ -90,6 +92,18 @@ def read_meter(
 ) -> None:
     """Read a meter once and print its values."""
     raise typer.Exit(read_command(connection, model, unit))
+
+
+@meter.command("detect")
+def detect_meter(
+    connection: Annotated[
+        str, typer.Argument(help="HOST, tcp://HOST:PORT, rtu+tcp://..., rtu:///dev/...")
+    ],
+    unit: Annotated[int | None, typer.Option(min=0, max=255, help="Modbus unit id.")] = None,
+    seconds: Annotated[float, typer.Option(min=5, max=3600, help="Longest search.")] = SECONDS,
+) -> None:
+    """Find model, unit, word order and offset of a meter; print the lines for the site file."""
+    raise typer.Exit(detect_command(connection, unit, seconds))
 
 
 @session.command("export")
