@@ -456,7 +456,7 @@ class TokenOut(Answer):
     concurrent: int | None = Field(description="Sessions at once; null: any number.")
 
 
-class TokensImported(_Answer):
+class TokensImported(Answer):
     """What an import changed."""
 
     added: int

@@ -292,5 +292,5 @@ PRECIOUS = (
 LARGE = (samples, cycles)
 """Tables too large to be read whole at every start."""
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration."""
