@@ -10,15 +10,17 @@ from controller.assess import Assessment
 from controller.decision import SiteMode
 from controller.draw import Draw
 from controller.memory import EvseMemory, Memory
-from controller.operator import EvseOverride
 from controller.phases import ZERO, PhaseCurrents
 from controller.policy import Policy
-from controller.site import CircuitId, Evse, EvseId
+from controller.site import CircuitId, EvseId
 from controller.snapshot import Snapshot
 from controller.station import EvseState, LeaseMode
+from controller.wishes import is_shut as is_shut
+from controller.wishes import override_of as override_of
+from controller.wishes import priority_of as priority_of
+from controller.wishes import wanted_a as wanted_a
 from optimizer.problem import Load, Node, Problem
 
-_NO_OVERRIDE = EvseOverride()
 _OUT_OF_ORDER = frozenset({EvseState.FAULTED, EvseState.UNAVAILABLE})
 
 
@@ -29,22 +31,6 @@ class Question:
     problem: Problem
     outside: frozenset[EvseId]
     """EVSEs that take part in nothing: their committed current is subtracted from every circuit."""
-
-
-def override_of(snapshot: Snapshot, evse: EvseId) -> EvseOverride:
-    """Return the operator's wishes for an EVSE."""
-    return snapshot.overrides.evses.get(evse, _NO_OVERRIDE)
-
-
-def wanted_a(snapshot: Snapshot, evse: Evse) -> float:
-    """Return the most an EVSE may be given: its rating, or an operator's lower maximum. [A]."""
-    limit_a = override_of(snapshot, evse.id).max_a
-    return evse.max_a if limit_a is None else min(evse.max_a, limit_a)
-
-
-def is_shut(snapshot: Snapshot, evse: Evse) -> bool:
-    """Tell whether an operator wants it to take nothing: paused, or a maximum below its minimum."""
-    return override_of(snapshot, evse.id).paused or wanted_a(snapshot, evse) < evse.min_a
 
 
 def is_controllable(draw: Draw, snapshot: Snapshot, memory: EvseMemory) -> bool:

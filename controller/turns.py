@@ -31,6 +31,7 @@ from controller.policy import Policy
 from controller.site import EvseId
 from controller.snapshot import Snapshot
 from controller.station import EvseState
+from controller.wishes import override_of, priority_of
 
 BOOK_S = 30.0
 """The account is booked so often. [s]"""
@@ -38,8 +39,6 @@ LONGEST_BOOKED_S = 120.0
 """A longer gap was a stop, and nobody knows what flowed. [s]"""
 RELAXED_S = 2 * 3600.0
 """A vehicle with so much time to spare gives way before those without a known departure. [s]"""
-
-_NO_OVERRIDE = EvseOverride()
 
 
 class Class(IntEnum):
@@ -90,8 +89,7 @@ def place_of(
     draw: Draw, memory: EvseMemory, turn: Turn, *, snapshot: Snapshot, policy: Policy
 ) -> Place:
     """Return where an EVSE with a vehicle stands."""
-    override = snapshot.overrides.evses.get(draw.evse.id, _NO_OVERRIDE)
-    priority = draw.evse.priority if override.priority is None else override.priority
+    override = override_of(snapshot, draw.evse.id)
     now_s = snapshot.now_s
     since_s = turn.in_line_s if turn.in_line_s is not None else now_s
     slack_s = slack_of(draw, override, snapshot)
@@ -108,7 +106,7 @@ def place_of(
     has_waited_long = is_in_line and now_s - since_s >= policy.max_wait_s
     return Place(
         is_on_time=not has_waited_long,
-        priority=0 if has_waited_long else -priority,
+        priority=0 if has_waited_long else -priority_of(snapshot, draw.evse),
         kind=Class.IN_LINE if has_waited_long else kind,
         within_factor=since_s if has_waited_long else within,
     )

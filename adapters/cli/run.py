@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from pathlib import Path
 
 import structlog
@@ -49,9 +50,21 @@ async def _run(settings: RunSettings) -> int:
                 ocpp_port=controller.ocpp.port,
                 http_port=controller.http.port,
             )
+            _show_setup(controller)
             await stop.wait()
             log.info("controller.stopping", site=settings.site.id)
     except START_ERRORS as error:
         typer.echo(str(error), err=True)
         return 1
     return 0
+
+
+def _show_setup(controller: RunningController) -> None:
+    """Print the code for the first account; it is worth nothing once there is one."""
+    if controller.setup_code:
+        typer.echo(
+            "There is no account yet. Open the page on port "
+            f"{controller.http.port} to make the first one; from another machine it asks for the "
+            f"set-up code {controller.setup_code}"
+        )
+        sys.stdout.flush()

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,10 +20,12 @@ from adapters.store import (
     cycles,
     documents,
     journal,
+    reasons,
     samples,
     spool,
     transactions,
 )
+from adapters.store.administration import Administration
 from adapters.store.cycles import CycleQueue, CycleRecord
 from adapters.store.engines import bulk_connection, reading_engine
 from adapters.store.errors import StoreError
@@ -40,6 +42,7 @@ from controller.records import (
     SeriesPoint,
     SpooledSample,
     StationRecord,
+    TokenImport,
     TokenRecord,
     User,
 )
@@ -53,7 +56,7 @@ READERS = 2
 HASHERS = 2
 
 
-class SqliteStore:
+class SqliteStore(Administration):
     """One file, one writing thread.
 
     Reads see every write whose call has returned. Samples and cycles are written a moment after
@@ -168,6 +171,10 @@ class SqliteStore:
         """Insert or replace."""
         await self._write(lambda c: accounts.put_token(c, record))
 
+    async def import_tokens(self, records: Sequence[TokenRecord], *, replace: bool) -> TokenImport:
+        """Insert or replace all, in one step; with `replace`, delete those that are not among them."""
+        return await self._write(lambda c: accounts.import_tokens(c, records, replace=replace))
+
     async def delete_token(self, token: IdToken) -> bool:
         """Delete; False when it did not exist."""
         return await self._write(lambda c: accounts.delete_token(c, token))
@@ -245,8 +252,8 @@ class SqliteStore:
         return token
 
     async def user_by_api_token(self, token: str) -> User | None:
-        """Find the user of an API token."""
-        return await self._read(lambda c: accounts.user_of_api_token(c, token))
+        """Find the user of an API token that has not expired."""
+        return await self.user_by_live_token(token, datetime.now(UTC))
 
     async def users(self) -> tuple[User, ...]:
         """List accounts by name."""
@@ -383,6 +390,7 @@ class SqliteStore:
         while await self._write_bulk(self._prune_cycles):
             pass
         await self._write(lambda c: journal.prune_alarms(c, limits.alarms))
+        await self._write(lambda c: reasons.prune(c, limits.reasons))
 
     def _prune_cycles(self, connection: sqlite3.Connection) -> bool:
         is_pruned = cycles.prune(
