@@ -20,6 +20,7 @@ _OPEN = frozenset(
         ("POST", "/api/v1/session"),
     }
 )
+_PAGE = re.compile(r"/assets/[^/]+$")
 _OWN_SESSION = "/api/v1/session"
 _ADMIN = re.compile(r"/api/v1/(audit|users|config)(/|$)")
 _OPERATOR = re.compile(r"/api/v1/tokens(/|$)")
@@ -53,7 +54,7 @@ def required_role(method: str, path: str) -> Role | None:
     to be read and an operator to be changed, routes that do not exist included.
     """
     reading = method in _READING
-    if ("GET" if reading else method, path) in _OPEN:
+    if ("GET" if reading else method, path) in _OPEN or (reading and _PAGE.match(path)):
         return None
     if _ADMIN.match(path):
         return Role.ADMIN
