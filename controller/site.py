@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NewType
 
@@ -117,24 +117,36 @@ class Site:
     stations: Mapping[StationId, Station]
     meters: Mapping[MeterId, Meter]
 
+    _evses: dict[EvseId, Evse] = field(init=False, repr=False, compare=False)
+    _paths: dict[CircuitId, tuple[CircuitId, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        """Index the EVSEs: they are asked for in every decision."""
+        evses = {e.id: e for station in self.stations.values() for e in station.evses}
+        object.__setattr__(self, "_evses", evses)
+
     def evses(self) -> Iterator[Evse]:
         """Iterate all EVSEs, ordered by station id and number."""
-        for station in self.stations.values():
-            yield from station.evses
+        return iter(self._evses.values())
 
     def evse(self, evse: EvseId) -> Evse | None:
         """Find an EVSE."""
-        station = self.stations.get(StationId(evse.rpartition("/")[0]))
-        return next((e for e in station.evses if e.id == evse), None) if station else None
+        return self._evses.get(evse)
 
     def path_to_root(self, circuit: CircuitId) -> tuple[CircuitId, ...]:
         """Return the circuit and all its parents, the root last."""
+        known = self._paths.get(circuit)
+        if known is not None:
+            return known
         path: list[CircuitId] = []
         at: CircuitId | None = circuit
         while at is not None:
             path.append(at)
             at = self.circuits[at].parent
-        return tuple(path)
+        self._paths[circuit] = tuple(path)
+        return self._paths[circuit]
 
     def evses_below(self, circuit: CircuitId) -> tuple[Evse, ...]:
         """Return the EVSEs on this circuit and on every circuit below it."""

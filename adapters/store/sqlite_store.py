@@ -6,14 +6,26 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from adapters.store import accounts, credentials, cycles, journal, samples, spool, transactions
+from adapters.store import (
+    access,
+    accounts,
+    credentials,
+    cycles,
+    documents,
+    journal,
+    reasons,
+    samples,
+    spool,
+    transactions,
+)
+from adapters.store.administration import Administration
 from adapters.store.cycles import CycleQueue, CycleRecord
 from adapters.store.engines import bulk_connection, reading_engine
 from adapters.store.errors import StoreError
@@ -21,6 +33,7 @@ from adapters.store.limits import StoreLimits
 from adapters.store.opening import ask_for_check, is_damage, prepare
 from adapters.store.samples import HistoryQuery, SampleQueue, SampleReader
 from adapters.store.writer import Health, Writer
+from controller.access import StationSecurity
 from controller.decision import Alarm, Plan
 from controller.ports import Clock, ConditionSink
 from controller.records import (
@@ -32,6 +45,7 @@ from controller.records import (
     TokenRecord,
     User,
 )
+from controller.roaming import Document, DocumentQuery
 from controller.site import StationId
 from controller.snapshot import Snapshot
 from controller.transaction import IdToken, Transaction, TransactionId
@@ -41,7 +55,7 @@ READERS = 2
 HASHERS = 2
 
 
-class SqliteStore:
+class SqliteStore(Administration):
     """One file, one writing thread.
 
     Reads see every write whose call has returned. Samples and cycles are written a moment after
@@ -162,13 +176,42 @@ class SqliteStore:
 
     async def station_secret_matches(self, station: StationId, candidate: bytes) -> bool:
         """Compare in constant time; False for unknown stations, in about the same time."""
-        digest = await self._read(lambda c: accounts.station_digest(c, station))
-        return await self._hash(lambda: credentials.station_secret_matches(digest, candidate))
+        in_use, new = await self._read(lambda c: access.digests(c, station))
+        if await self._hash(lambda: credentials.station_secret_matches(in_use, candidate)):
+            return True
+        if new is None or not await self._hash(
+            lambda: credentials.station_secret_matches(new, candidate)
+        ):
+            return False
+        await self._write(lambda c: access.promote_digest(c, station, new))
+        return True
 
     async def set_station_secret(self, station: StationId, secret: str) -> None:
-        """Store a digest of the station's password."""
+        """Store a digest of the station's password; one that waited to be used is forgotten."""
         digest = await self._hash(lambda: credentials.station_digest(secret))
-        await self._write(lambda c: accounts.set_station_digest(c, station, digest))
+
+        def put(connection: Connection) -> None:
+            access.propose_digest(connection, station, None)
+            accounts.set_station_digest(connection, station, digest)
+
+        await self._write(put)
+
+    async def propose_station_secret(self, station: StationId, secret: str) -> None:
+        """Keep a new password beside the old one; the first use of it replaces the old one."""
+        digest = await self._hash(lambda: credentials.station_digest(secret))
+        await self._write(lambda c: access.propose_digest(c, station, digest))
+
+    async def withdraw_station_secret(self, station: StationId) -> None:
+        """Forget the new password; the old one stays."""
+        await self._write(lambda c: access.propose_digest(c, station, None))
+
+    async def station_security(self, station: StationId) -> StationSecurity:
+        """Return how a station must protect its connection."""
+        return await self._read(lambda c: access.find_security(c, station))
+
+    async def save_station_security(self, station: StationId, security: StationSecurity) -> None:
+        """Store it; `has_new_secret` is ignored."""
+        await self._write(lambda c: access.put_security(c, station, security))
 
     async def save_station(self, record: StationRecord) -> None:
         """Store what a station said about itself; its secret stays."""
@@ -204,8 +247,8 @@ class SqliteStore:
         return token
 
     async def user_by_api_token(self, token: str) -> User | None:
-        """Find the user of an API token."""
-        return await self._read(lambda c: accounts.user_of_api_token(c, token))
+        """Find the user of an API token that has not expired."""
+        return await self.user_by_live_token(token, datetime.now(UTC))
 
     async def users(self) -> tuple[User, ...]:
         """List accounts by name."""
@@ -244,6 +287,28 @@ class SqliteStore:
     async def audit_log(self, *, limit: int, offset: int) -> tuple[AuditEntry, ...]:
         """List, newest first."""
         return await self._read(lambda c: journal.list_audit(c, limit=limit, offset=offset))
+
+    # --- documents of partners --------------------------------------------------------------------
+
+    async def put_document(self, document: Document, *, once: bool = False) -> bool:
+        """Insert or replace; with `once` an existing one stays. Return whether it is new."""
+        return await self._write(lambda c: documents.put(c, document, once=once))
+
+    async def document(self, kind: str, key: str) -> Document | None:
+        """Find one."""
+        return await self._read(lambda c: documents.find(c, kind, key))
+
+    async def documents(self, query: DocumentQuery) -> tuple[Document, ...]:
+        """List, oldest change first, then by key."""
+        return await self._read(lambda c: documents.listed(c, query))
+
+    async def count_documents(self, query: DocumentQuery) -> int:
+        """Count what the query finds without its limit and offset."""
+        return await self._read(lambda c: documents.count(c, query))
+
+    async def delete_document(self, kind: str, key: str) -> bool:
+        """Delete; False when it did not exist."""
+        return await self._write(lambda c: documents.remove(c, kind, key))
 
     # --- time series ----------------------------------------------------------------------------
 
@@ -320,6 +385,7 @@ class SqliteStore:
         while await self._write_bulk(self._prune_cycles):
             pass
         await self._write(lambda c: journal.prune_alarms(c, limits.alarms))
+        await self._write(lambda c: reasons.prune(c, limits.reasons))
 
     def _prune_cycles(self, connection: sqlite3.Connection) -> bool:
         is_pruned = cycles.prune(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from adapters.store import SqliteStore
+from controller.access import StationSecurity
 from controller.decision import Alarm, Condition, Severity
 from controller.records import (
     AuditEntry,
@@ -24,6 +25,7 @@ from controller.records import (
     TokenStatus,
     User,
 )
+from controller.roaming import Document, DocumentQuery
 from controller.transaction import IdToken, Transaction, TransactionId
 from tests.fakes.memory_store import MemoryStore
 
@@ -244,6 +246,58 @@ def test_token_is_found_whatever_its_case(run: Run) -> None:
     run(scenario)
 
 
+def test_a_station_may_send_its_password_in_every_form(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        await store.set_station_secret("CP001", "0123456789ABCDEF")
+        await store.set_station_secret("CP002", "correct horse")
+
+        assert await store.station_secret_matches("CP001", b"0123456789abcdef")
+        assert await store.station_secret_matches("CP001", bytes.fromhex("0123456789abcdef"))
+        assert await store.station_secret_matches("CP001", b"0123456789ABCDEF".hex().encode())
+        assert await store.station_secret_matches("CP002", b"correct horse".hex().upper().encode())
+
+    run(scenario)
+
+
+def test_a_new_password_replaces_the_old_one_when_it_is_used(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        await store.set_station_secret("CP001", "old old old old")
+        await store.propose_station_secret("CP001", "new new new new")
+
+        assert (await store.station_security("CP001")).has_new_secret
+        assert await store.station_secret_matches("CP001", b"old old old old")
+        assert await store.station_secret_matches("CP001", b"new new new new")
+        assert not await store.station_secret_matches("CP001", b"old old old old")
+        assert not (await store.station_security("CP001")).has_new_secret
+
+    run(scenario)
+
+
+def test_a_withdrawn_password_was_never_valid(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        await store.set_station_secret("CP001", "old old old old")
+        await store.propose_station_secret("CP001", "new new new new")
+        await store.withdraw_station_secret("CP001")
+
+        assert not await store.station_secret_matches("CP001", b"new new new new")
+        assert await store.station_secret_matches("CP001", b"old old old old")
+
+    run(scenario)
+
+
+def test_how_a_station_must_connect_is_kept(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        kept = StationSecurity(
+            least_profile=3, certificate_name="SN-1", certificates_from=NOON.replace(microsecond=0)
+        )
+        await store.save_station_security("CP001", kept)
+
+        assert await store.station_security("CP001") == kept
+        assert await store.station_security("CP002") == StationSecurity()
+
+    run(scenario)
+
+
 def test_station_secret_matches_only_its_own_station(run: Run) -> None:
     async def scenario(store: Any) -> None:
         await store.set_station_secret("CP001", "correct horse")
@@ -401,5 +455,46 @@ def test_uploaded_ranges_merge_per_target(run: Run) -> None:
         await store.mark_uploaded("a", 14, 40)
         assert await store.upload_cursors("a") == ((1, 50),)
         assert await store.upload_cursors("b") == ()
+
+    run(scenario)
+
+
+def paper(key: str, *, kind: str = "tariff", body: str = "{}", minutes: int = 0) -> Document:
+    return Document(kind=kind, key=key, body=body, updated_at=NOON + timedelta(minutes=minutes))
+
+
+def test_documents_are_listed_by_their_last_change(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        assert await store.put_document(paper("b", minutes=1))
+        assert await store.put_document(paper("a%", minutes=2))
+        assert await store.put_document(paper("a_x", minutes=3))
+        assert await store.put_document(paper("b", kind="other"))
+        assert not await store.put_document(paper("b", body="[]", minutes=9))
+
+        listed = await store.documents(DocumentQuery(kind="tariff"))
+        assert [d.key for d in listed] == ["a%", "a_x", "b"]
+        assert listed[-1] == paper("b", body="[]", minutes=9)
+        page = await store.documents(DocumentQuery(kind="tariff", limit=1, offset=1))
+        assert [d.key for d in page] == ["a_x"]
+        window = DocumentQuery(
+            kind="tariff", since=NOON + timedelta(minutes=2), until=NOON + timedelta(minutes=3)
+        )
+        assert [d.key for d in await store.documents(window)] == ["a%"]
+        assert await store.count_documents(DocumentQuery(kind="tariff", limit=1)) == 3
+        found = await store.documents(DocumentQuery(kind="tariff", prefix="a%"))
+        assert [d.key for d in found] == ["a%"]
+
+    run(scenario)
+
+
+def test_a_document_that_is_put_once_stays(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        assert await store.put_document(paper("cdr", body="1"), once=True)
+        assert not await store.put_document(paper("cdr", body="2"), once=True)
+        stored = await store.document("tariff", "cdr")
+        assert stored == paper("cdr", body="1")
+        assert await store.delete_document("tariff", "cdr")
+        assert not await store.delete_document("tariff", "cdr")
+        assert await store.document("tariff", "cdr") is None
 
     run(scenario)

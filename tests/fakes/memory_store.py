@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from controller.access import StationSecurity, canonical_secret
 from controller.decision import Alarm
 from controller.records import (
     AuditEntry,
@@ -18,6 +19,7 @@ from controller.records import (
     TokenRecord,
     User,
 )
+from controller.roaming import Document, DocumentQuery
 from controller.site import StationId
 from controller.transaction import IdToken, Transaction, TransactionId
 
@@ -33,14 +35,47 @@ class MemoryStore:
         self._tokens: dict[str, TokenRecord] = {}
         self._stations: dict[StationId, StationRecord] = {}
         self._secrets: dict[StationId, str] = {}
+        self._new_secrets: dict[StationId, str] = {}
+        self._security: dict[StationId, StationSecurity] = {}
         self._users: dict[str, tuple[User, str | None]] = {}
         self._api_tokens: dict[str, str] = {}
         self._texts: dict[str, str] = {}
         self._alarms: dict[tuple[str, str, datetime], Alarm] = {}
         self._audit: list[AuditEntry] = []
         self._ranges: dict[str, list[tuple[int, int]]] = {}
+        self._documents: dict[tuple[str, str], Document] = {}
         self.samples: list[Sample] = []
         self.quarantined: list[tuple[str, SpooledSample, str]] = []
+
+    async def put_document(self, document: Document, *, once: bool = False) -> bool:
+        key = (document.kind, document.key)
+        is_new = key not in self._documents
+        if is_new or not once:
+            self._documents[key] = document
+        return is_new
+
+    async def document(self, kind: str, key: str) -> Document | None:
+        return self._documents.get((kind, key))
+
+    async def documents(self, query: DocumentQuery) -> tuple[Document, ...]:
+        return tuple(self._found(query)[query.offset : query.offset + query.limit])
+
+    async def count_documents(self, query: DocumentQuery) -> int:
+        return len(self._found(query))
+
+    async def delete_document(self, kind: str, key: str) -> bool:
+        return self._documents.pop((kind, key), None) is not None
+
+    def _found(self, query: DocumentQuery) -> list[Document]:
+        found = [
+            d
+            for d in self._documents.values()
+            if d.kind == query.kind
+            and d.key.startswith(query.prefix)
+            and (query.since is None or d.updated_at >= query.since)
+            and (query.until is None or d.updated_at < query.until)
+        ]
+        return sorted(found, key=lambda d: (d.updated_at, d.key))
 
     async def open_transaction(self, transaction: Transaction, *, offline: bool) -> Transaction:
         key = (transaction.station, transaction.id)
@@ -98,12 +133,32 @@ class MemoryStore:
         return self._tokens.pop(token.casefold(), None) is not None
 
     async def station_secret_matches(self, station: StationId, candidate: bytes) -> bool:
-        known = self._secrets.get(station)
-        return known is not None and hmac.compare_digest(known.encode(), candidate)
+        given = canonical_secret(candidate)
+        known, new = self._secrets.get(station), self._new_secrets.get(station)
+        if known is not None and hmac.compare_digest(canonical_secret(known.encode()), given):
+            return True
+        if new is None or not hmac.compare_digest(canonical_secret(new.encode()), given):
+            return False
+        self._secrets[station] = self._new_secrets.pop(station)
+        return True
 
     async def set_station_secret(self, station: StationId, secret: str) -> None:
         self._secrets[station] = secret
+        self._new_secrets.pop(station, None)
         self._stations.setdefault(station, StationRecord(id=station))
+
+    async def propose_station_secret(self, station: StationId, secret: str) -> None:
+        self._new_secrets[station] = secret
+
+    async def withdraw_station_secret(self, station: StationId) -> None:
+        self._new_secrets.pop(station, None)
+
+    async def station_security(self, station: StationId) -> StationSecurity:
+        stored = self._security.get(station, StationSecurity())
+        return replace(stored, has_new_secret=station in self._new_secrets)
+
+    async def save_station_security(self, station: StationId, security: StationSecurity) -> None:
+        self._security[station] = security
 
     async def save_station(self, record: StationRecord) -> None:
         self._stations[record.id] = record

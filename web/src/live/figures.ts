@@ -39,6 +39,7 @@ export interface Use {
   over: boolean;
 }
 
+/** A phase of a circuit, taken apart. `free_a` is below 0 while more is granted than fits, until decreases have acted. */
 export function use(circuit: Circuit, phase: Phase, drawn: Record<Phase, number> | undefined): Use {
   const limit_a = circuit.limit_a[phase] ?? 0;
   const building_a = circuit.building_a[phase] ?? 0;
