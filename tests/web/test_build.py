@@ -41,7 +41,7 @@ def test_the_page_holds_no_script_or_style_in_line_and_names_no_other_host() -> 
 def test_lock_file_names_no_addresses() -> None:
     packages = json.loads((WEB / "package-lock.json").read_text())["packages"].values()
 
-    assert [] == [p for p in packages if "resolved" in p]
+    assert [p for p in packages if "resolved" in p] == []
     assert all("integrity" in p for p in packages if p.get("dev"))
 
 
@@ -87,7 +87,11 @@ def _tokens(theme: str) -> dict[str, str]:
 
 TEXT_PAIRS = [
     *[(ink, ground) for ink in ("ink", "dim", "accent") for ground in ("paper", "card", "sunk")],
-    *[(sign, ground) for sign in ("good", "warn", "bad") for ground in ("card", "paper", f"{sign}-ground")],
+    *[
+        (sign, ground)
+        for sign in ("good", "warn", "bad")
+        for ground in ("card", "paper", f"{sign}-ground")
+    ],
     *[("ink", f"{sign}-ground") for sign in ("good", "warn", "bad", "accent")],
     *[("dim", ground) for ground in ("warn-ground", "bad-ground")],
     ("accent", "accent-ground"),

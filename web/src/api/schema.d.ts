@@ -132,6 +132,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/evses/{station}/{evse}/why/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Reasons
+         * @description Return what limited an EVSE when, oldest first; without times, the last day.
+         */
+        get: operations["list_reasons_api_v1_evses__station___evse__why_changes_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/evses/{station}/{evse}/pause": {
         parameters: {
             query?: never;
@@ -361,7 +381,7 @@ export interface paths {
         };
         /**
          * Read Session
-         * @description Return one session; its id is `station/transaction`.
+         * @description Return one session with its curve and what limited it; its id is `station/transaction`.
          */
         get: operations["read_session_api_v1_sessions__id__get"];
         put?: never;
@@ -430,6 +450,8 @@ export interface paths {
         /**
          * Read History
          * @description Return the mean of a field per step of `step` seconds; without times, the last hour.
+         *
+         *     One field gives its points; several give a table on one time axis.
          */
         get: operations["read_history_api_v1_history_get"];
         put?: never;
@@ -523,6 +545,158 @@ export interface paths {
          * @description Sign out.
          */
         delete: operations["sign_out_api_v1_session_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change Password
+         * @description Change one's own password; every other browser of this account is signed out.
+         */
+        post: operations["change_password_api_v1_session_password_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/setup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Setup
+         * @description Tell whether the first account is still to be made.
+         */
+        get: operations["read_setup_api_v1_setup_get"];
+        put?: never;
+        /**
+         * Set Up
+         * @description Make the first account, an administrator, and sign it in.
+         */
+        post: operations["set_up_api_v1_setup_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Users
+         * @description Return accounts by name, with their API tokens.
+         */
+        get: operations["list_users_api_v1_users_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read User
+         * @description Return one account.
+         */
+        get: operations["read_user_api_v1_users__name__get"];
+        /**
+         * Put User
+         * @description Add an account, or change its role or password; a new password signs its browsers out.
+         */
+        put: operations["put_user_api_v1_users__name__put"];
+        post?: never;
+        /**
+         * Delete User
+         * @description Delete an account with its API tokens, and sign its browsers out.
+         */
+        delete: operations["delete_user_api_v1_users__name__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{name}/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End User Sessions
+         * @description Sign all browsers of an account out, one's own present one excepted.
+         */
+        delete: operations["end_user_sessions_api_v1_users__name__sessions_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{name}/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make User Token
+         * @description Make an API token; the answer shows it this once.
+         */
+        post: operations["make_user_token_api_v1_users__name__tokens_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{name}/tokens/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke User Token
+         * @description Revoke an API token.
+         */
+        delete: operations["revoke_user_token_api_v1_users__name__tokens__token__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -624,11 +798,66 @@ export interface components {
         };
         /**
          * Alarms
-         * @description Alarms, newest first.
+         * @description A page of alarms, newest first.
          */
         Alarms: {
             /** Items */
             items: components["schemas"]["AlarmOut"][];
+            /** Next Offset */
+            next_offset: number | null;
+        };
+        /**
+         * ApiTokenIn
+         * @description What an API token is for and how long it holds.
+         * @example {
+         *       "expires_at": "2027-01-01T00:00:00Z",
+         *       "label": "billing"
+         *     }
+         */
+        ApiTokenIn: {
+            /**
+             * Label
+             * @default
+             */
+            label: string;
+            /** Expires At */
+            expires_at?: string | null;
+        };
+        /**
+         * ApiTokenMade
+         * @description A new API token. It is shown this once.
+         * @example {
+         *       "id": "5f2b8c01d9ae",
+         *       "token": "wk_..."
+         *     }
+         */
+        ApiTokenMade: {
+            /** Id */
+            id: string;
+            /** Token */
+            token: string;
+        };
+        /**
+         * ApiTokenOut
+         * @description An API token without its secret.
+         * @example {
+         *       "created_at": "2026-03-01T12:00:00.000Z",
+         *       "id": "5f2b8c01d9ae",
+         *       "label": "billing",
+         *       "last_used_at": "2026-03-02T08:00:00.000Z"
+         *     }
+         */
+        ApiTokenOut: {
+            /** Id */
+            id: string;
+            /** Label */
+            label: string;
+            /** Created At */
+            created_at: string | null;
+            /** Expires At */
+            expires_at: string | null;
+            /** Last Used At */
+            last_used_at: string | null;
         };
         /**
          * Audit
@@ -910,6 +1139,50 @@ export interface components {
             points: components["schemas"]["Point"][];
         };
         /**
+         * HistoryTable
+         * @description The means of several fields on one time axis; null: not known.
+         * @example {
+         *       "at": [
+         *         "2026-03-02T08:00:00.000Z"
+         *       ],
+         *       "fields": [
+         *         "building_l1",
+         *         "committed_l1"
+         *       ],
+         *       "measurement": "circuit",
+         *       "series": {
+         *         "building_l1": [
+         *           41.2
+         *         ],
+         *         "committed_l1": [
+         *           48
+         *         ]
+         *       },
+         *       "step_s": 60,
+         *       "tags": {
+         *         "circuit": "main"
+         *       }
+         *     }
+         */
+        HistoryTable: {
+            /** Measurement */
+            measurement: string;
+            /** Fields */
+            fields: string[];
+            /** Tags */
+            tags: {
+                [key: string]: string;
+            };
+            /** Step S */
+            step_s: number;
+            /** At */
+            at: string[];
+            /** Series */
+            series: {
+                [key: string]: (number | null)[];
+            };
+        };
+        /**
          * LastCycle
          * @description The latest decision.
          */
@@ -922,6 +1195,26 @@ export interface components {
             age_s: number;
             /** At */
             at: string;
+        };
+        /**
+         * PasswordChange
+         * @description One's own password.
+         * @example {
+         *       "new": "a long sentence is best",
+         *       "old": "the one until now"
+         *     }
+         */
+        PasswordChange: {
+            /**
+             * Old
+             * Format: password
+             */
+            old: string;
+            /**
+             * New
+             * Format: password
+             */
+            new: string;
         };
         /**
          * PhaseLimits
@@ -979,6 +1272,40 @@ export interface components {
             bound_by: string | null;
         };
         /**
+         * ReasonSpan
+         * @description A reason and how long it held.
+         */
+        ReasonSpan: {
+            /** At */
+            at: string;
+            /**
+             * Until
+             * @description null: it still holds.
+             */
+            until: string | null;
+            /** Code */
+            code: string;
+            /** Text */
+            text: string;
+            /** Bound By */
+            bound_by: string | null;
+            /**
+             * Setpoint A
+             * @description At its begin. [A]
+             */
+            setpoint_a: number;
+        };
+        /**
+         * ReasonSpans
+         * @description A page of reasons, oldest first.
+         */
+        ReasonSpans: {
+            /** Items */
+            items: components["schemas"]["ReasonSpan"][];
+            /** Next Offset */
+            next_offset: number | null;
+        };
+        /**
          * ResetKind
          * @description How a station restarts.
          * @enum {string}
@@ -991,6 +1318,84 @@ export interface components {
         ResetRequest: {
             /** @default soft */
             kind: components["schemas"]["ResetKind"];
+        };
+        /**
+         * Role
+         * @description What a user may do, in rising order.
+         * @enum {string}
+         */
+        Role: "viewer" | "operator" | "admin";
+        /**
+         * SessionCurve
+         * @description What was drawn and granted over a session, one value per step; null: not known.
+         */
+        SessionCurve: {
+            /** Step S */
+            step_s: number;
+            /** At */
+            at: string[];
+            /**
+             * Drawn L1
+             * @description Terminal currents by grid phase. [A]
+             */
+            drawn_l1: (number | null)[];
+            /** Drawn L2 */
+            drawn_l2: (number | null)[];
+            /** Drawn L3 */
+            drawn_l3: (number | null)[];
+            /** Limit A */
+            limit_a: (number | null)[];
+            /** Power W */
+            power_w: (number | null)[];
+            /** Energy Wh */
+            energy_wh: (number | null)[];
+        };
+        /**
+         * SessionDetail
+         * @description A session with its curve and what limited it when.
+         * @example {
+         *       "end_reason": "Local",
+         *       "ended_at": "2026-03-01T14:01:00.000Z",
+         *       "energy_wh": 7500,
+         *       "evse": "CP001/1",
+         *       "id": "CP001/17",
+         *       "id_token": "04A1B2C3D4",
+         *       "last_wh": 8500,
+         *       "start_wh": 1000,
+         *       "started_at": "2026-03-01T12:01:00.000Z",
+         *       "station": "CP001",
+         *       "transaction_id": "17"
+         *     }
+         */
+        SessionDetail: {
+            /** Id */
+            id: string;
+            /** Transaction Id */
+            transaction_id: string;
+            /** Station */
+            station: string;
+            /** Evse */
+            evse: string;
+            /**
+             * Id Token
+             * @description Shortened for viewers.
+             */
+            id_token: string | null;
+            /** Started At */
+            started_at: string;
+            /** Ended At */
+            ended_at: string | null;
+            /** End Reason */
+            end_reason: string | null;
+            /** Energy Wh */
+            energy_wh: number | null;
+            /** Start Wh */
+            start_wh: number | null;
+            /** Last Wh */
+            last_wh: number | null;
+            curve: components["schemas"]["SessionCurve"];
+            /** Limited By */
+            limited_by: components["schemas"]["ReasonSpan"][];
         };
         /**
          * SessionOut
@@ -1048,6 +1453,51 @@ export interface components {
              * @description Where the next page begins; null: no more.
              */
             next_offset: number | null;
+            /**
+             * Total
+             * @description How many there are on all pages.
+             */
+            total: number;
+        };
+        /**
+         * SetupIn
+         * @description The first account; it becomes an administrator.
+         * @example {
+         *       "code": "ABCDE-FGHJK",
+         *       "name": "ada",
+         *       "password": "a long sentence is best"
+         *     }
+         */
+        SetupIn: {
+            /**
+             * Name
+             * @example ada
+             */
+            name: string;
+            /**
+             * Password
+             * Format: password
+             */
+            password: string;
+            /** Code */
+            code?: string | null;
+        };
+        /**
+         * SetupOut
+         * @description Whether the first account is still to be made.
+         * @example {
+         *       "code_required": true,
+         *       "needed": true
+         *     }
+         */
+        SetupOut: {
+            /** Needed */
+            needed: boolean;
+            /**
+             * Code Required
+             * @description True: the code is needed that the controller printed when it started.
+             */
+            code_required: boolean;
         };
         /**
          * SignIn
@@ -1251,6 +1701,59 @@ export interface components {
             what: components["schemas"]["TriggerKind"];
             /** Evse */
             evse?: number | null;
+        };
+        /**
+         * UserIn
+         * @description An account's role; a password only when it shall be set or changed.
+         * @example {
+         *       "role": "operator"
+         *     }
+         */
+        UserIn: {
+            role: components["schemas"]["Role"];
+            /** Password */
+            password?: string | null;
+        };
+        /**
+         * UserOut
+         * @description An account.
+         * @example {
+         *       "created_at": "2026-03-01T12:00:00.000Z",
+         *       "has_password": true,
+         *       "last_seen_at": "2026-03-02T08:00:00.000Z",
+         *       "name": "ada",
+         *       "role": "admin",
+         *       "sessions": 1,
+         *       "tokens": []
+         *     }
+         */
+        UserOut: {
+            /** Name */
+            name: string;
+            role: components["schemas"]["Role"];
+            /** Has Password */
+            has_password: boolean;
+            /** Created At */
+            created_at: string | null;
+            /** Last Seen At */
+            last_seen_at: string | null;
+            /**
+             * Sessions
+             * @description Browsers signed in now.
+             */
+            sessions: number;
+            /** Tokens */
+            tokens: components["schemas"]["ApiTokenOut"][];
+        };
+        /**
+         * Users
+         * @description A page of accounts by name.
+         */
+        Users: {
+            /** Items */
+            items: components["schemas"]["UserOut"][];
+            /** Next Offset */
+            next_offset: number | null;
         };
         /**
          * WhyOut
@@ -1581,6 +2084,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WhyOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_reasons_api_v1_evses__station___evse__why_changes_get: {
+        parameters: {
+            query?: {
+                from?: string | null;
+                to?: string | null;
+                limit?: number;
+                offset?: number;
+            };
+            header?: never;
+            path: {
+                station: string;
+                evse: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReasonSpans"];
                 };
             };
             /** @description Problem details */
@@ -1979,7 +2519,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SessionOut"];
+                    "application/json": components["schemas"]["SessionDetail"];
                 };
             };
             /** @description Problem details */
@@ -2124,7 +2664,8 @@ export interface operations {
         parameters: {
             query: {
                 measurement: string;
-                field: string;
+                /** @description Repeat for a table of several. */
+                field: string[];
                 /** @description `name:value`; repeat for more. */
                 tag?: string[] | null;
                 from?: string | null;
@@ -2143,7 +2684,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["History"];
+                    "application/json": components["schemas"]["History"] | components["schemas"]["HistoryTable"];
                 };
             };
             /** @description Problem details */
@@ -2164,6 +2705,7 @@ export interface operations {
                 in_force?: boolean;
                 from?: string | null;
                 limit?: number;
+                offset?: number;
             };
             header?: never;
             path?: never;
@@ -2321,6 +2863,326 @@ export interface operations {
             query?: never;
             header?: never;
             path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_password_api_v1_session_password_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_setup_api_v1_setup_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SetupOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_up_api_v1_setup_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetupIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_users_api_v1_users_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                offset?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Users"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_user_api_v1_users__name__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_user_api_v1_users__name__put: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was read: the change is refused (412) when somebody else came first. */
+                "If-Match"?: string | null;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_user_api_v1_users__name__delete: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was read: the change is refused (412) when somebody else came first. */
+                "If-Match"?: string | null;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    end_user_sessions_api_v1_users__name__sessions_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    make_user_token_api_v1_users__name__tokens_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApiTokenIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiTokenMade"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke_user_token_api_v1_users__name__tokens__token__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                token: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
