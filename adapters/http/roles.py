@@ -26,7 +26,7 @@ _PAGE = re.compile(r"/assets/[^/]+$")
 _OWN = re.compile(r"/api/v1/session(/|$)")
 """Everybody's own sign-in and password."""
 _ADMIN = re.compile(r"/api/v1/(audit|users|config|notifications)(/|$)")
-_OPERATOR = re.compile(r"/api/v1/tokens(/|$)")
+_OPERATOR = re.compile(r"/api/v1/(tokens|uploads)(/|\.csv$|$)")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
