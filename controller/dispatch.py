@@ -21,7 +21,6 @@ from controller.ledger import Account, Grant, GrantState
 from controller.memory import Memory
 from controller.phases import ZERO, PhaseCurrents
 from controller.policy import Policy
-from controller.pose import newcomers_reserve
 from controller.site import CircuitId, EvseId
 from controller.snapshot import Snapshot
 from controller.station import LeaseMode
@@ -68,8 +67,9 @@ def dispatch(
     assessment: Assessment,
     memory: Memory,
     policy: Policy,
+    reserve: Mapping[CircuitId, PhaseCurrents],
 ) -> tuple[Wave, dict[EvseId, Account]]:
-    """Choose this cycle's commands.
+    """Choose this cycle's commands; `reserve` is kept free for newcomers. [A]
 
     Returns:
         The commands, and the ledger pages with these commands booked.
@@ -90,7 +90,7 @@ def dispatch(
     rising = [
         c for c in ready if c.target.evse not in done and _may_rise(c, assessment, now_s, policy)
     ]
-    increases = _paid_increases(rising, snapshot, draws, assessment, memory, policy)
+    increases = _paid_increases(rising, snapshot, assessment, policy, reserve)
     done |= {c.evse for c in increases}
     renewals = [
         _command(c, min(c.held_a, _renewal_cap_a(c)), policy)
@@ -255,13 +255,16 @@ def _lease_end(memory: Memory, command: SetLimit) -> float:
 def _paid_increases(
     rising: list[_Case],
     snapshot: Snapshot,
-    draws: Mapping[EvseId, Draw],
     assessment: Assessment,
-    memory: Memory,
     policy: Policy,
+    reserve: Mapping[CircuitId, PhaseCurrents],
 ) -> list[SetLimit]:
     """Grant rises out of what nobody is committed to, the lowest EVSE first."""
-    free = _free(snapshot, draws, assessment, memory, policy)
+    if not rising:
+        return []
+    free = {
+        c: state.usable - state.committed - reserve[c] for c, state in assessment.circuits.items()
+    }
     commands = []
     for case in sorted(rising, key=lambda c: (c.held_a, c.target.evse)):
         limit_a = _affordable_a(case, free, snapshot, assessment, policy)
@@ -273,20 +276,6 @@ def _paid_increases(
             free[circuit] = free[circuit] - cost
         commands.append(_command(case, limit_a, policy))
     return commands
-
-
-def _free(
-    snapshot: Snapshot,
-    draws: Mapping[EvseId, Draw],
-    assessment: Assessment,
-    memory: Memory,
-    policy: Policy,
-) -> dict[CircuitId, PhaseCurrents]:
-    """Return what is committed to nobody, per circuit and phase, newcomers' reserve set aside. [A]."""
-    reserve = newcomers_reserve(snapshot, draws, memory, policy)
-    return {
-        c: state.usable - state.committed - reserve[c] for c, state in assessment.circuits.items()
-    }
 
 
 def _affordable_a(

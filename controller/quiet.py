@@ -32,6 +32,7 @@ from controller.site import Circuit, EvseId, MeterId
 from controller.snapshot import MeterView, Snapshot
 from controller.station import EvseView
 from controller.thermal import TIME_CONSTANT_S, final_heat, heat_at
+from controller.turns import BOOK_S
 
 
 class Steady(Protocol):
@@ -67,6 +68,8 @@ def _is_settled(before: Memory, after: Memory) -> bool:
         earlier = before.evses.get(evse)
         if earlier is not memory and (earlier is None or not _same_but_account(earlier, memory)):
             return False
+    if before.turns != after.turns:
+        return False
     return all(
         c in before.circuits and _same_but_heat(before.circuits[c], memory)
         for c, memory in after.circuits.items()
@@ -85,6 +88,7 @@ def _same_but_account(one: EvseMemory, other: EvseMemory) -> bool:
         and one.disobeys == other.disobeys
         and one.running_since_s == other.running_since_s
         and one.waiting_since_s == other.waiting_since_s
+        and one.ran_before == other.ran_before
         and one.asked_s == other.asked_s
         and one.setpoint_a == other.setpoint_a
     )
@@ -106,6 +110,7 @@ def _same_but_heat(one: CircuitMemory, other: CircuitMemory) -> bool:
 def _instants_s(
     snapshot: Snapshot, memory: Memory, policy: Policy, steady: Steady
 ) -> Iterator[float]:
+    yield from _of_turns(snapshot, memory, policy)
     for station in snapshot.stations.values():
         if not station.connected and station.lost_since_s is not None:
             yield station.lost_since_s + OFFLINE_AFTER_S + AFTER_S
@@ -121,6 +126,18 @@ def _instants_s(
         yield from _of_circuit(circuit, memory.circuit(circuit.id), policy, snapshot.now_s)
         if circuit.meter is not None and not steady.is_read(circuit.meter):
             yield from _of_meter(meter, memory, policy)
+
+
+def _of_turns(snapshot: Snapshot, memory: Memory, policy: Policy) -> Iterator[float]:
+    """Yield when the account is booked, a wait becomes too long, or a departure comes near. [s]"""
+    if memory.turns and memory.booked_s is not None:
+        yield memory.booked_s + BOOK_S
+    for turn in memory.turns.values():
+        if turn.in_line_s is not None:
+            yield turn.in_line_s + policy.max_wait_s
+    for override in snapshot.overrides.evses.values():
+        if override.departure_at is not None and override.departure_at > snapshot.at:
+            yield snapshot.now_s + policy.interval_s  # its slack changes with every second
 
 
 def _of_evse(

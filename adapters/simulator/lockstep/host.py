@@ -345,7 +345,8 @@ class Host:
 
     def is_read(self, meter: MeterId) -> bool:
         """Tell whether a meter is read every second and lives."""
-        return self._by_meter[meter].is_regular
+        known = self._by_meter.get(meter)
+        return known is not None and known.is_regular
 
 
 def _station_of(evse: EvseId) -> StationId:
