@@ -86,7 +86,11 @@ class SimMeter:
 
     def refresh(self) -> None:
         """Deliver the latest sample that was due, unless it was delivered."""
-        if self._value is None or self.fault not in (MeterFault.NONE, MeterFault.FROZEN):
+        if (
+            self._is_mended
+            or self._value is None
+            or self.fault not in (MeterFault.NONE, MeterFault.FROZEN)
+        ):
             return
         at_s = self._instant_s(self._agenda.now_s)
         if at_s > self._taken_s:
