@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.assess import Assessment
 from controller.decision import SiteMode
@@ -12,12 +12,14 @@ from controller.memory import EvseMemory, Memory
 from controller.operator import EvseOverride
 from controller.phases import ZERO, PhaseCurrents
 from controller.policy import Policy
-from controller.site import CircuitId, Evse, EvseId
+from controller.site import CircuitId, Evse, EvseId, StationId
 from controller.snapshot import Snapshot
-from controller.station import EvseState, LeaseMode
+from controller.station import EvseState, EvseView, LeaseMode
 from optimizer.problem import Load, Node, Problem
 
 _NO_OVERRIDE = EvseOverride()
+_HOT = frozenset({"HighTemperature", "TemperatureSensor.Problem"})
+HOT_RATIO = 0.5
 _OUT_OF_ORDER = frozenset({EvseState.FAULTED, EvseState.UNAVAILABLE})
 
 
@@ -31,14 +33,42 @@ class Question:
 
 
 def override_of(snapshot: Snapshot, evse: EvseId) -> EvseOverride:
-    """Return the operator's wishes for an EVSE."""
-    return snapshot.overrides.evses.get(evse, _NO_OVERRIDE)
+    """Return the wishes for an EVSE: the operator's, and the vehicle's own where he has none."""
+    override = snapshot.overrides.evses.get(evse, _NO_OVERRIDE)
+    view = view_of(snapshot, evse)
+    if view is None or view.needs is None:
+        return override
+    needs = view.needs
+    departure_at, energy_wh = override.departure_at, override.energy_need_wh
+    return replace(
+        override,
+        departure_at=departure_at if departure_at is not None else needs.departure_at,
+        energy_need_wh=energy_wh if energy_wh is not None else needs.energy_wh,
+    )
+
+
+def view_of(snapshot: Snapshot, evse: EvseId) -> EvseView | None:
+    """Return the latest about an EVSE; None: its station is unknown."""
+    station = snapshot.stations.get(StationId(evse.rpartition("/")[0]))
+    return station.evses.get(evse) if station is not None else None
 
 
 def wanted_a(snapshot: Snapshot, evse: Evse) -> float:
-    """Return the most an EVSE may be given: its rating, or an operator's lower maximum. [A]."""
-    limit_a = override_of(snapshot, evse.id).max_a
-    return evse.max_a if limit_a is None else min(evse.max_a, limit_a)
+    """Return the most an EVSE may be given: its rating, or what somebody lowered it to. [A].
+
+    An operator may lower it, and so may a limit that the station reports to have from elsewhere. A
+    hot station gets half of its rating (error code HighTemperature).
+    """
+    limits = [evse.max_a]
+    override_a = override_of(snapshot, evse.id).max_a
+    if override_a is not None:
+        limits.append(override_a)
+    view = view_of(snapshot, evse.id)
+    if view is not None and view.external_limit_a is not None:
+        limits.append(view.external_limit_a)
+    if view is not None and view.error_code in _HOT:
+        limits.append(max(evse.min_a, evse.max_a * HOT_RATIO))
+    return min(limits)
 
 
 def is_shut(snapshot: Snapshot, evse: Evse) -> bool:
