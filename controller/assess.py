@@ -15,6 +15,8 @@ from controller.policy import Policy
 from controller.site import Circuit, CircuitId, EvseId, Site
 from controller.snapshot import MeterView, Snapshot
 
+RAMP_INTERVALS = 4
+"""Rises stay small for so many increase intervals after a recovery."""
 _ORDER = (SiteMode.NORMAL, SiteMode.HOLD, SiteMode.BLIND, SiteMode.FALLBACK)
 
 
@@ -40,16 +42,10 @@ class CircuitState:
     memory: CircuitMemory
     is_ramping: bool
     """Whether it recovered only lately, so that rises are small."""
-
-    @property
-    def headroom(self) -> PhaseCurrents:
-        """What is left below the limit, margin not counted. [A]"""
-        return self.limit - self.building - self.committed
-
-    @property
-    def usable(self) -> PhaseCurrents:
-        """What stations below may share. [A]"""
-        return self.limit - PhaseCurrents.balanced(self.circuit.margin_a) - self.building
+    headroom: PhaseCurrents
+    """What is left below the limit, margin not counted. [A]"""
+    usable: PhaseCurrents
+    """What stations below may share. [A]"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,22 +68,32 @@ class Assessment:
 
 
 def assess(
-    snapshot: Snapshot, draws: Mapping[EvseId, Draw], memory: Memory, policy: Policy
+    snapshot: Snapshot,
+    draws: Mapping[EvseId, Draw],
+    memory: Memory,
+    policy: Policy,
+    *,
+    peaks: Mapping[CircuitId, PhaseCurrents],
 ) -> Assessment:
-    """Assess every circuit of the site."""
+    """Assess every circuit of the site; `peaks` is each one's `building_worst_case`. [A]"""
     site = snapshot.site
     below = _draws_below(site, draws)
     circuits: dict[CircuitId, CircuitState] = {}
     conditions: list[Condition] = []
     for circuit in site.circuits.values():
         state, found = _assess_circuit(
-            circuit, below[circuit.id], snapshot=snapshot, memory=memory, policy=policy
+            circuit,
+            below[circuit.id],
+            peak=peaks[circuit.id],
+            snapshot=snapshot,
+            memory=memory,
+            policy=policy,
         )
         circuits[circuit.id] = state
         conditions.extend(found)
     return Assessment(
         circuits=circuits,
-        modes={e.id: _mode_on_path(site, circuits, e.circuit) for e in site.evses()},
+        modes=_modes(site, circuits),
         conditions=tuple(conditions),
     )
 
@@ -112,14 +118,22 @@ def _draws_below(site: Site, draws: Mapping[EvseId, Draw]) -> dict[CircuitId, li
     return below
 
 
-def _mode_on_path(
-    site: Site, circuits: Mapping[CircuitId, CircuitState], circuit: CircuitId
-) -> SiteMode:
-    return max((circuits[c].mode for c in site.path_to_root(circuit)), key=_ORDER.index)
+def _modes(site: Site, circuits: Mapping[CircuitId, CircuitState]) -> dict[EvseId, SiteMode]:
+    on_path = {
+        circuit: max((circuits[c].mode for c in site.path_to_root(circuit)), key=_ORDER.index)
+        for circuit in circuits
+    }
+    return {e.id: on_path[e.circuit] for e in site.evses()}
 
 
 def _assess_circuit(
-    circuit: Circuit, draws: list[Draw], *, snapshot: Snapshot, memory: Memory, policy: Policy
+    circuit: Circuit,
+    draws: list[Draw],
+    *,
+    peak: PhaseCurrents,
+    snapshot: Snapshot,
+    memory: Memory,
+    policy: Policy,
 ) -> tuple[CircuitState, list[Condition]]:
     now_s = snapshot.now_s
     before = memory.circuit(circuit.id)
@@ -130,22 +144,25 @@ def _assess_circuit(
     after = before if is_starting else _climbed(before, rung, now_s=now_s, policy=policy)
     mode = _mode(after, rung)
     measured = _measured(meter, policy, now_s)
-    limit, after = _limit(circuit, after, measured, draws, snapshot, memory, policy)
+    limit, after = _limit(circuit, after, measured, draws, snapshot, policy)
     after = _with_base(after, meter, draws, limit=limit, policy=policy, now_s=now_s)
     if _is_learning(after, draws, now_s, policy):
         mode = worse(mode, SiteMode.HOLD)
-    peak = building_worst_case(snapshot.site, circuit.id)
+    committed = _sum(d.committed for d in draws)
+    building = _building(circuit, after, mode, peak)
     state = CircuitState(
         circuit=circuit,
         mode=mode,
         limit=limit,
         measured=measured,
         measured_age_s=meter.reading.age_s(now_s) if meter and meter.reading else None,
-        building=_building(circuit, after, mode, peak),
-        committed=_sum(d.committed for d in draws),
+        building=building,
+        committed=committed,
         memory=after,
         is_ramping=after.recovered_s is not None
-        and now_s - after.recovered_s < 4 * policy.increase_interval_s,
+        and now_s - after.recovered_s < RAMP_INTERVALS * policy.increase_interval_s,
+        headroom=limit - building - committed,
+        usable=limit - PhaseCurrents.balanced(circuit.margin_a) - building,
     )
     return state, _conditions(state, meter, 0.0 if is_starting else age_s, policy)
 
@@ -178,10 +195,12 @@ def _effective_age_s(
 
 def _frozen_s(meter: MeterView, draws: list[Draw], now_s: float, policy: Policy) -> float:
     """Return for how long the registers stood still while vehicles drew; 0 while that is harmless. [s]."""
-    if meter.changed_s is None or not any((d.measured_max_a or 0.0) > 1.0 for d in draws):
+    if meter.changed_s is None:
         return 0.0
     still_s = now_s - meter.changed_s
-    return still_s if still_s >= policy.meter_frozen_s else 0.0
+    if still_s < policy.meter_frozen_s:
+        return 0.0
+    return still_s if any((d.measured_max_a or 0.0) > 1.0 for d in draws) else 0.0
 
 
 def _rung(age_s: float, policy: Policy) -> SiteMode:
@@ -245,18 +264,17 @@ def _limit(
     measured: PhaseCurrents | None,
     draws: list[Draw],
     snapshot: Snapshot,
-    memory: Memory,
     policy: Policy,
 ) -> tuple[PhaseCurrents, CircuitMemory]:
     """Return the limit in force and the memory with the device's heat advanced."""
-    elapsed_s = snapshot.now_s - memory.decided_s if memory.decided_s is not None else 0.0
     current = measured if measured is not None else _sum(d.committed for d in draws)
-    heat = thermal.heated(
+    heat, heating = thermal.advanced(
         before.heat,
+        before.heating,
         current=current,
         rating=circuit.limit_a,
         device=circuit.device,
-        elapsed_s=elapsed_s,
+        now_s=snapshot.now_s,
     )
     hot = thermal.overheat_ratio(heat, device=circuit.device)
     release = policy.thermal_shed_ratio / 2 if before.is_shedding else policy.thermal_shed_ratio
@@ -266,7 +284,7 @@ def _limit(
     )
     if is_shedding:
         limit = limit.lowest(circuit.limit_a.scaled(policy.thermal_shed_to_ratio))
-    return limit, replace(before, heat=heat, is_shedding=is_shedding)
+    return limit, replace(before, heat=heat, heating=heating, is_shedding=is_shedding)
 
 
 def _with_base(
@@ -312,10 +330,12 @@ def _building(
 
 
 def _sum(currents: Iterable[PhaseCurrents]) -> PhaseCurrents:
-    total = ZERO
+    l1_a = l2_a = l3_a = 0.0
     for current in currents:
-        total = total + current
-    return total
+        l1_a += current.l1_a
+        l2_a += current.l2_a
+        l3_a += current.l3_a
+    return PhaseCurrents(l1_a=l1_a, l2_a=l2_a, l3_a=l3_a)
 
 
 # --- conditions -----------------------------------------------------------------------------------

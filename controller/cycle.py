@@ -15,14 +15,14 @@ from controller import persist, series
 from controller.alarms import AlarmBook
 from controller.commands import (
     ActionRequest,
-    CommandOutcome,
     CommandResult,
     SetLimit,
     StationAction,
     TimedOut,
 )
-from controller.decide import Allocate, Decision, decide
-from controller.decision import Alarm, Condition, Plan, Severity
+from controller.core import Core
+from controller.decide import Allocate, Decision
+from controller.decision import Alarm, Condition, Plan
 from controller.errors import StoreUnavailableError
 from controller.image import ProcessImage
 from controller.memory import Memory
@@ -38,9 +38,6 @@ DEBOUNCE_S = 0.1
 """A wake waits so long for company before the next decision. [s]"""
 CHARGER_SERIES_S = 5.0
 MEMORY_SAVE_TIMEOUT_S = 0.5
-MEMORY_SAVE_S = 5.0
-"""What was decided is on disk after so long, also without an increase. [s]"""
-OVERRUN_CONDITION = "CYCLE_FAILED"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,20 +81,27 @@ class Cycle:
         self._alarms = alarms
         self._clock = clock
         self._policy = policy
-        self._allocate = allocate
-        self._memory = memory
+        self._core = Core(
+            image=image, alarms=alarms, policy=policy, allocate=allocate, memory=memory
+        )
         self._on_plan = on_plan
         self._wake = asyncio.Event()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide")
         self._sending: set[asyncio.Task[None]] = set()
         self._next_series_s = 0.0
         self._next_charger_series_s = 0.0
-        self._saved_s = float("-inf")
         self._is_saved = True
-        self._is_dirty = False
         self.stats = CycleStats()
-        self.plan: Plan | None = None
-        self.snapshot: Snapshot | None = None
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan of the latest decision."""
+        return self._core.plan
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """What the latest decision was made from."""
+        return self._core.snapshot
 
     def wake(self, reason: str) -> None:
         """Ask for a decision as soon as possible."""
@@ -125,10 +129,10 @@ class Cycle:
         except Exception:
             self.stats.failures += 1
             log.exception("cycle.failed")
-            self._alarms.begin(_FAILED)
+            self._core.fail()
             self._publish_failure()
         else:
-            self._alarms.end(_FAILED.code, _FAILED.subject)
+            self._core.succeed()
             self.stats.cycles += 1
             self.stats.completed_s = self._clock.monotonic_s()
         took_ms = (perf_counter() - started) * 1000
@@ -144,14 +148,10 @@ class Cycle:
                 self._worker, self._decide, snapshot
             )
         except Exception:
-            for outcome in snapshot.outcomes:  # handed over once; the next decision must learn
-                self._image.put_outcome(outcome)
+            self._core.give_back(snapshot)
             raise
         self.stats.decide_ms = (perf_counter() - started) * 1000
-        self._memory = decision.memory
-        self.plan, self.snapshot = decision.plan, snapshot
-        for circuit, status in decision.plan.circuits.items():
-            self._image.watch_limit(circuit, status.limit_a)
+        self._core.adopt(snapshot, decision)
         self._send((*decision.wave.decreases, *decision.wave.renewals))
         for evse in decision.wave.questions:
             self._start(self._ask(evse))
@@ -166,15 +166,14 @@ class Cycle:
             log.exception("alarms.unpublished")
 
     def _decide(self, snapshot: Snapshot) -> Decision:
-        return decide(snapshot, self._memory, self._policy, allocate=self._allocate)
+        return self._core.decide(snapshot)
 
     # --- sending ----------------------------------------------------------------------------------
 
     def _send(self, commands: Iterable[SetLimit]) -> None:
         for command in commands:
             self.stats.commands += 1
-            sent_s = self._memory.evse(command.evse).account.commanded_s
-            self._start(self._apply(command, sent_s or 0.0))
+            self._start(self._apply(command, self._core.sent_s(command)))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -191,11 +190,7 @@ class Cycle:
             log.warning("command.timeout", evse=command.evse)
         except Exception:
             log.exception("command.failed", evse=command.evse)
-        self._image.put_outcome(
-            CommandOutcome(
-                command=command, result=result, sent_s=sent_s, done_s=self._clock.monotonic_s()
-            )
-        )
+        self._core.finish(command, result, sent_s=sent_s, done_s=self._clock.monotonic_s())
 
     async def _ask(self, evse: EvseId) -> None:
         """Ask for meter values; the answer comes as a sample, or not at all."""
@@ -218,24 +213,22 @@ class Cycle:
         After a crash the ledger must not know less than the stations. If the store cannot save,
         the condition is shown and the increases go out all the same: the leases bound the risk.
         """
-        self._is_dirty = self._is_dirty or len(decision.wave) > 0
-        due = self._clock.monotonic_s() - self._saved_s >= MEMORY_SAVE_S
-        if decision.wave.increases or (self._is_dirty and due):
+        if self._core.must_save(decision, self._clock.monotonic_s()):
             await self._save_memory()
         self._send(decision.wave.increases)
 
     async def _save_memory(self) -> None:
         now_s = self._clock.monotonic_s()
-        text = persist.memory_to_text(self._memory, now_s=now_s, at=self._clock.now())
+        text = persist.memory_to_text(self._core.memory, now_s=now_s, at=self._clock.now())
         try:
             async with asyncio.timeout(MEMORY_SAVE_TIMEOUT_S):
                 await self._store.save_memory(text)
-            self._is_saved, self._is_dirty = True, False
+            self._is_saved = True
         except (TimeoutError, StoreUnavailableError) as error:
             if self._is_saved:
                 log.warning("memory.unsaved", error=str(error))
             self._is_saved = False
-        self._saved_s = now_s
+        self._core.saved(now_s, is_stored=self._is_saved)
 
     # --- recording --------------------------------------------------------------------------------
 
@@ -273,15 +266,6 @@ class Cycle:
             await self._store.save_alarm(alarm)
         except StoreUnavailableError as error:
             log.warning("alarm.unsaved", code=alarm.condition.code, error=str(error))
-
-
-_FAILED = Condition(
-    code=OVERRUN_CONDITION,
-    subject="site",
-    text="A control cycle failed. Chargers keep their leased limits and then fall back by "
-    "themselves. Please report this with the log.",
-    severity=Severity.CRITICAL,
-)
 
 
 def _log_alarm(alarm: Alarm) -> None:

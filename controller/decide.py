@@ -5,27 +5,32 @@ Snapshot, memory and policy in; plan, commands and the next memory out. No clock
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 from controller import assess as assessing
 from controller import ledger
 from controller.assess import Assessment
 from controller.commands import CommandOutcome
-from controller.decision import CircuitStatus, EvseStatus, Plan, Wave
-from controller.dispatch import Target, dispatch, overdue, replace_account, targets_outside
+from controller.decision import CircuitStatus, Condition, EvseStatus, Plan, SiteMode, Wave
+from controller.dispatch import Target, dispatch, overdue, targets_outside
 from controller.draw import Draw, drawn, observed
+from controller.due import first_due_s, step_instants_s
 from controller.explain import Outcome, bindings, reason_for, where_text
 from controller.faults import conditions_of
+from controller.ledger import Account
 from controller.memory import EvseMemory, Memory
+from controller.phases import PhaseCurrents
 from controller.policy import Policy
 from controller.pose import Question, is_shut, pose, wanted_a
 from controller.readings import EvseSample
-from controller.site import EvseId
+from controller.site import CircuitId, Evse, EvseId
 from controller.snapshot import Snapshot
 from controller.station import EvseView, StationView
 from controller.transaction import Transaction
+from controller.workspace import Step, Workspace
 from optimizer.problem import Allocation, Problem
 
 LIVE_AHEAD_WH = 50_000.0
@@ -39,22 +44,51 @@ class Allocate(Protocol):
         """Answer a problem within its limits, whatever happens."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Decision:
     """What to show, what to send, what to remember."""
 
-    plan: Plan
     wave: Wave
     memory: Memory
+    mode: SiteMode
+    limits: Mapping[CircuitId, PhaseCurrents]
+    """In force now, per circuit. [A]"""
+    conditions: tuple[Condition, ...]
+    show: Callable[[], Plan]
+    """Builds the plan from the same values."""
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The explained state of the site; built when it is first looked at."""
+        return self.show()
 
 
-def decide(snapshot: Snapshot, memory: Memory, policy: Policy, *, allocate: Allocate) -> Decision:
-    """Decide one cycle."""
-    memory = _remembered(snapshot, memory, policy)
-    draws = _draws(snapshot, memory, policy)
-    assessment = assessing.assess(snapshot, draws, memory, policy)
+def decide(
+    snapshot: Snapshot,
+    memory: Memory,
+    policy: Policy,
+    *,
+    allocate: Allocate,
+    workspace: Workspace | None = None,
+) -> Decision:
+    """Decide one cycle.
+
+    Args:
+        snapshot: What is known.
+        memory: What the decision before left.
+        policy: Thresholds and times.
+        allocate: The optimizer.
+        workspace: Saves work when the same one is given to every decision; never changes a result.
+    """
+    workspace = workspace if workspace is not None else Workspace()
+    workspace.open(snapshot.site, policy)
+    memory, draws = _remembered(snapshot, memory, policy, workspace)
+    assessment = assessing.assess(snapshot, draws, memory, policy, peaks=workspace.peaks)
     question = pose(snapshot, assessment=assessment, draws=draws, memory=memory, policy=policy)
-    allocation = allocate(question.problem, deadline_s=policy.solver_deadline_s)
+    allocation = workspace.answer(question.problem)
+    if allocation is None:
+        allocation = allocate(question.problem, deadline_s=policy.solver_deadline_s)
+        workspace.keep(question.problem, allocation)
     targets = _targets(snapshot, question, allocation, draws, assessment, memory)
     wave, accounts = dispatch(
         snapshot,
@@ -65,48 +99,99 @@ def decide(snapshot: Snapshot, memory: Memory, policy: Policy, *, allocate: Allo
         policy=policy,
     )
     questions = overdue(snapshot, draws, memory, policy)
-    wave = replace(wave, questions=questions)
-    after = replace_account(memory, accounts)
-    after = _asked(after, questions, snapshot.now_s)
-    after = _advanced(after, snapshot, targets, assessment)
-    plan = _plan(snapshot, assessment, draws, targets, allocation, after)
-    return Decision(plan=plan, wave=wave, memory=after)
+    if questions:
+        wave = replace(wave, questions=questions)
+    after = _advanced(memory, snapshot, targets, assessment, accounts, questions)
+    conditions = (*assessment.conditions, *conditions_of(snapshot, draws, after))
+    return Decision(
+        wave=wave,
+        memory=after,
+        mode=assessment.mode,
+        limits={c: state.limit for c, state in assessment.circuits.items()},
+        conditions=conditions,
+        show=lambda: _plan(snapshot, assessment, draws, targets, allocation, after, conditions),
+    )
 
 
 # --- what is remembered -----------------------------------------------------------------------------
 
 
-def _remembered(snapshot: Snapshot, memory: Memory, policy: Policy) -> Memory:
+def _remembered(
+    snapshot: Snapshot, memory: Memory, policy: Policy, workspace: Workspace
+) -> tuple[Memory, dict[EvseId, Draw]]:
     """Book what happened since the last decision and learn from the samples."""
-    evses: dict[EvseId, EvseMemory] = {}
     outcomes: dict[EvseId, list[CommandOutcome]] = {}
     for outcome in snapshot.outcomes:
         outcomes.setdefault(outcome.command.evse, []).append(outcome)
+    evses: dict[EvseId, EvseMemory] = {}
+    draws: dict[EvseId, Draw] = {}
+    now_s = snapshot.now_s
     for evse in snapshot.site.evses():
         station, view = views_of(snapshot, evse.id)
         before = memory.evse(evse.id)
-        transaction = view.transaction.id if view.transaction is not None else None
-        account = before.account
-        for outcome in outcomes.get(evse.id, []):
-            account = ledger.booked(account, outcome)
-        if transaction != before.transaction:
-            arrived_s = snapshot.now_s if transaction is not None else None
-            before = EvseMemory(transaction=transaction, arrived_s=arrived_s)
-            account = ledger.closed(account, transaction)
-        account = ledger.tidied(account, now_s=snapshot.now_s, settle_s=policy.settle_s)
+        most_a = wanted_a(snapshot, evse)
+        step = workspace.steps.get(evse.id)
+        is_covered = (
+            step is not None
+            and evse.id not in outcomes
+            and step.covers(
+                view=view,
+                before=before,
+                connected=station.connected,
+                lease_mode=station.lease_mode,
+                wanted_a=most_a,
+                now_s=now_s,
+            )
+        )
+        if step is None or not is_covered:
+            after, draw = _stepped(
+                evse, station, view, before, outcomes.get(evse.id, []), policy, now_s, most_a
+            )
+            instants_s = step_instants_s(after, view, policy)
+            step = Step(
+                view=view,
+                before=before,
+                connected=station.connected,
+                lease_mode=station.lease_mode,
+                wanted_a=most_a,
+                from_s=now_s,
+                due_s=first_due_s(instants_s, now_s),
+                after=after,
+                draw=draw,
+            )
+            workspace.steps[evse.id] = step
+        evses[evse.id], draws[evse.id] = step.after, step.draw
+    started_s = memory.started_s if memory.started_s is not None else now_s
+    return replace(memory, started_s=started_s, evses=evses), draws
+
+
+def _stepped(
+    evse: Evse,
+    station: StationView,
+    view: EvseView,
+    before: EvseMemory,
+    outcomes: list[CommandOutcome],
+    policy: Policy,
+    now_s: float,
+    most_a: float,
+) -> tuple[EvseMemory, Draw]:
+    """Book one EVSE's outcomes, tidy its ledger page and learn from its sample."""
+    transaction = view.transaction.id if view.transaction is not None else None
+    account = before.account
+    for outcome in outcomes:
+        account = ledger.booked(account, outcome)
+    if transaction != before.transaction:
+        arrived_s = now_s if transaction is not None else None
+        before = EvseMemory(transaction=transaction, arrived_s=arrived_s)
+        account = ledger.closed(account, transaction)
+    account = ledger.tidied(account, now_s=now_s, settle_s=policy.settle_s)
+    if account is not before.account:
         before = replace(before, account=account)
-        draw = drawn(
-            evse, station=station, view=view, memory=before, policy=policy, now_s=snapshot.now_s
-        )
-        evses[evse.id] = observed(
-            before,
-            draw=draw,
-            wanted_a=wanted_a(snapshot, evse),
-            policy=policy,
-            now_s=snapshot.now_s,
-        )
-    started_s = memory.started_s if memory.started_s is not None else snapshot.now_s
-    return replace(memory, started_s=started_s, evses=evses)
+    draw = drawn(evse, station=station, view=view, memory=before, policy=policy, now_s=now_s)
+    after = observed(before, draw=draw, wanted_a=most_a, policy=policy, now_s=now_s)
+    if after.vehicle_phases != before.vehicle_phases:
+        draw = drawn(evse, station=station, view=view, memory=after, policy=policy, now_s=now_s)
+    return after, draw
 
 
 def views_of(snapshot: Snapshot, evse: EvseId) -> tuple[StationView, EvseView]:
@@ -114,23 +199,11 @@ def views_of(snapshot: Snapshot, evse: EvseId) -> tuple[StationView, EvseView]:
     configured = snapshot.site.evse(evse)
     if configured is None:
         raise KeyError(evse)
-    station = snapshot.stations.get(configured.station, StationView(id=configured.station))
-    return station, station.evses.get(evse, EvseView(id=evse))
-
-
-def _draws(snapshot: Snapshot, memory: Memory, policy: Policy) -> dict[EvseId, Draw]:
-    draws = {}
-    for evse in snapshot.site.evses():
-        station, view = views_of(snapshot, evse.id)
-        draws[evse.id] = drawn(
-            evse,
-            station=station,
-            view=view,
-            memory=memory.evse(evse.id),
-            policy=policy,
-            now_s=snapshot.now_s,
-        )
-    return draws
+    station = snapshot.stations.get(configured.station)
+    if station is None:
+        return StationView(id=configured.station), EvseView(id=evse)
+    view = station.evses.get(evse)
+    return station, view if view is not None else EvseView(id=evse)
 
 
 def _advanced(
@@ -138,28 +211,41 @@ def _advanced(
     snapshot: Snapshot,
     targets: Mapping[EvseId, Target],
     assessment: Assessment,
+    accounts: Mapping[EvseId, Account],
+    questions: tuple[EvseId, ...],
 ) -> Memory:
-    """Remember setpoints, who runs and who waits, and the circuits' state."""
+    """Remember commands, questions, setpoints, who runs and who waits, and the circuits' state.
+
+    What has not changed stays the same object: the next decision can tell.
+    """
     now_s = snapshot.now_s
     evses = {}
     for evse, before in memory.evses.items():
+        if evse in accounts:
+            before = replace(before, account=accounts[evse])
+        if evse in questions:
+            before = replace(before, asked_s=now_s)
         target = targets.get(evse)
-        setpoint_a = target.limit_a if target is not None else 0.0
-        is_running = setpoint_a > 0 and before.transaction is not None
-        is_waiting = before.transaction is not None and not is_running
-        evses[evse] = replace(
-            before,
-            setpoint_a=setpoint_a,
-            running_since_s=_since(before.running_since_s, is_running, now_s),
-            waiting_since_s=_since(before.waiting_since_s, is_waiting, now_s),
-        )
+        evses[evse] = _with_turn(before, target.limit_a if target is not None else 0.0, now_s)
     circuits = {c: state.memory for c, state in assessment.circuits.items()}
     return replace(memory, evses=evses, circuits=circuits, decided_s=now_s)
 
 
-def _asked(memory: Memory, questions: tuple[EvseId, ...], now_s: float) -> Memory:
-    asked = {e: replace(memory.evse(e), asked_s=now_s) for e in questions}
-    return replace(memory, evses={**memory.evses, **asked})
+def _with_turn(before: EvseMemory, setpoint_a: float, now_s: float) -> EvseMemory:
+    is_running = setpoint_a > 0 and before.transaction is not None
+    is_waiting = before.transaction is not None and not is_running
+    running_s = _since(before.running_since_s, is_running, now_s)
+    waiting_s = _since(before.waiting_since_s, is_waiting, now_s)
+    is_same = (
+        setpoint_a == before.setpoint_a
+        and running_s == before.running_since_s
+        and waiting_s == before.waiting_since_s
+    )
+    if is_same:
+        return before
+    return replace(
+        before, setpoint_a=setpoint_a, running_since_s=running_s, waiting_since_s=waiting_s
+    )
 
 
 def _since(since_s: float | None, is_so: bool, now_s: float) -> float | None:
@@ -208,6 +294,7 @@ def _plan(
     targets: Mapping[EvseId, Target],
     allocation: Allocation,
     memory: Memory,
+    conditions: tuple[Condition, ...],
 ) -> Plan:
     evses = {
         evse: _evse_status(draw, snapshot, assessment, targets.get(evse), allocation, memory)
@@ -220,7 +307,7 @@ def _plan(
         method=allocation.method.value,
         circuits={c: _circuit_status(state) for c, state in assessment.circuits.items()},
         evses=evses,
-        conditions=(*assessment.conditions, *conditions_of(snapshot, draws, memory)),
+        conditions=conditions,
         binding={EvseId(k): v for k, v in bindings(allocation).items()},
     )
 

@@ -8,7 +8,7 @@ of it: confirmed by the station, with time to act (invariant I2).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import floor
 from zlib import crc32
 
@@ -385,11 +385,3 @@ def overdue(
             waiting.append((heard_s, evse))
     most = max(1, floor(policy.calls_per_s * policy.interval_s / 2))
     return tuple(evse for _, evse in sorted(waiting)[:most])
-
-
-def replace_account(memory: Memory, accounts: Mapping[EvseId, Account]) -> Memory:
-    """Return the memory with new ledger pages."""
-    evses = dict(memory.evses)
-    for evse, account in accounts.items():
-        evses[evse] = replace(memory.evse(evse), account=account)
-    return replace(memory, evses=evses)

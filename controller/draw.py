@@ -37,11 +37,8 @@ class Draw:
     committed: PhaseCurrents
     """What it may draw per grid phase; a measured excess counts where it was measured. [A]"""
     bounds: DrawBounds
-
-    @property
-    def measured_max_a(self) -> float | None:
-        """Highest phase of the fresh sample. [A]"""
-        return max(self.measured) if self.measured is not None else None
+    measured_max_a: float | None
+    """Highest phase of the fresh sample. [A]"""
 
     @property
     def is_charging(self) -> bool:
@@ -78,6 +75,7 @@ def drawn(
         connected=station.connected,
         phases=phases,
         measured=measured,
+        measured_max_a=max(measured) if measured is not None else None,
         committed_a=max(most),
         committed=most,
         bounds=_bounds(
@@ -164,10 +162,17 @@ def observed(
     policy: Policy,
     now_s: float,
 ) -> EvseMemory:
-    """Learn from the latest sample: the vehicle's phases, what it takes, whether it obeys."""
+    """Learn from the latest sample: the vehicle's phases, what it takes, whether it obeys.
+
+    What has learned nothing is returned as the same object: the next decision can tell.
+    """
     if not draw.is_charging or draw.measured is None:
+        if memory.under_since_s is None and memory.over_since_s is None:
+            return memory
         return replace(memory, under_since_s=None, over_since_s=None)
-    memory = replace(memory, vehicle_phases=_vehicle_phases(draw, memory))
+    phases = _vehicle_phases(draw, memory)
+    if phases != memory.vehicle_phases:
+        memory = replace(memory, vehicle_phases=phases)
     memory = _learn_demand(memory, draw, wanted_a=wanted_a, policy=policy, now_s=now_s)
     return _learn_obedience(memory, draw, policy=policy, now_s=now_s)
 
@@ -191,18 +196,26 @@ def _learn_demand(
     granted = memory.account.confirmed
     taken_a = draw.measured_max_a or 0.0
     if granted is None or granted.limit_a <= 0:
-        return replace(memory, under_since_s=None)
+        return _with_demand(memory, memory.demand_a, under_since_s=None)
     demand_a = memory.demand_a
     if demand_a is not None and granted.limit_a >= demand_a - 0.5 and taken_a >= demand_a - 1.0:
-        return replace(memory, demand_a=None, under_since_s=None)
+        return _with_demand(memory, None, under_since_s=None)
     reference_a = min(granted.limit_a, memory.demand_a or granted.limit_a)
     if taken_a >= reference_a - policy.reclaim_gap_a:
-        return replace(memory, under_since_s=None)
+        return _with_demand(memory, demand_a, under_since_s=None)
     since_s = memory.under_since_s if memory.under_since_s is not None else now_s
     if now_s - since_s < policy.reclaim_after_s:
-        return replace(memory, under_since_s=since_s)
+        return _with_demand(memory, demand_a, under_since_s=since_s)
     room_a = max(draw.evse.min_a, taken_a + policy.reclaim_room_a)
-    return replace(memory, under_since_s=since_s, demand_a=min(room_a, wanted_a))
+    return _with_demand(memory, min(room_a, wanted_a), under_since_s=since_s)
+
+
+def _with_demand(
+    memory: EvseMemory, demand_a: float | None, *, under_since_s: float | None
+) -> EvseMemory:
+    if demand_a == memory.demand_a and under_since_s == memory.under_since_s:
+        return memory
+    return replace(memory, demand_a=demand_a, under_since_s=under_since_s)
 
 
 def _learn_obedience(memory: EvseMemory, draw: Draw, *, policy: Policy, now_s: float) -> EvseMemory:
@@ -217,9 +230,28 @@ def _learn_obedience(memory: EvseMemory, draw: Draw, *, policy: Policy, now_s: f
     if taken_a <= allowed_a:
         since_s = memory.obeyed_since_s if memory.obeyed_since_s is not None else now_s
         disobeys = memory.disobeys and now_s - since_s < policy.obey_for_s
-        return replace(memory, over_since_s=None, obeyed_since_s=since_s, disobeys=disobeys)
+        return _with_obedience(memory, None, obeyed_since_s=since_s, disobeys=disobeys)
     if sample.taken_s < moved_s + policy.settle_s:
         return memory
     since_s = memory.over_since_s if memory.over_since_s is not None else sample.taken_s
     disobeys = memory.disobeys or sample.taken_s - since_s >= policy.disobey_after_s
-    return replace(memory, over_since_s=since_s, obeyed_since_s=None, disobeys=disobeys)
+    return _with_obedience(memory, since_s, obeyed_since_s=None, disobeys=disobeys)
+
+
+def _with_obedience(
+    memory: EvseMemory,
+    over_since_s: float | None,
+    *,
+    obeyed_since_s: float | None,
+    disobeys: bool,
+) -> EvseMemory:
+    is_same = (
+        over_since_s == memory.over_since_s
+        and obeyed_since_s == memory.obeyed_since_s
+        and disobeys == memory.disobeys
+    )
+    if is_same:
+        return memory
+    return replace(
+        memory, over_since_s=over_since_s, obeyed_since_s=obeyed_since_s, disobeys=disobeys
+    )

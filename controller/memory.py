@@ -10,6 +10,7 @@ from controller.decision import SiteMode
 from controller.ledger import Account
 from controller.phases import ZERO, PhaseCurrents, PhaseSet
 from controller.site import CircuitId, EvseId
+from controller.thermal import Heating
 from controller.transaction import TransactionId
 
 
@@ -20,6 +21,8 @@ class CircuitMemory:
     base: BaseLoad | None = None
     heat: PhaseCurrents = ZERO
     """Thermal state of the protective device per pole; 1 trips. Dimensionless."""
+    heating: Heating | None = None
+    """The stretch of constant current that led to it; None: not known."""
     is_shedding: bool = False
     """Its limit is lowered until the device has cooled."""
     worst: SiteMode = SiteMode.NORMAL

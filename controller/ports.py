@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from controller.access import StationAccess
 from controller.commands import ActionRequest, Command, CommandResult
 from controller.decision import Alarm, Condition, Plan
 from controller.operator import EvseOverride, Overrides
@@ -23,6 +24,7 @@ from controller.records import (
     SeriesPoint,
     SpooledSample,
     StationRecord,
+    TokenImport,
     TokenRecord,
     TransactionClosed,
     TransactionNoted,
@@ -58,7 +60,7 @@ class Fleet(Protocol):
         """Carry out an operator's action."""
 
 
-class Store(Protocol):
+class Store(StationAccess, Protocol):
     """The embedded store. Durable means: survives a power cut once the call returned."""
 
     # Transactions. All durable.
@@ -93,6 +95,9 @@ class Store(Protocol):
 
     async def delete_token(self, token: IdToken) -> bool:
         """Delete; False when it did not exist."""
+
+    async def import_tokens(self, records: Sequence[TokenRecord], *, replace: bool) -> TokenImport:
+        """Insert or replace all, in one step; with `replace`, delete those that are not among them."""
 
     # Stations.
     async def station_secret_matches(self, station: StationId, candidate: bytes) -> bool:

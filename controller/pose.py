@@ -56,19 +56,28 @@ def view_of(snapshot: Snapshot, evse: EvseId) -> EvseView | None:
 def wanted_a(snapshot: Snapshot, evse: Evse) -> float:
     """Return the most an EVSE may be given: its rating, or what somebody lowered it to. [A].
 
-    An operator may lower it, and so may a limit that the station reports to have from elsewhere. A
-    hot station gets half of its rating (error code HighTemperature).
+    An operator may lower it, and so may its token, or a limit that the station reports to have from
+    elsewhere. A hot station gets half of its rating (error code HighTemperature).
     """
-    limits = [evse.max_a]
-    override_a = override_of(snapshot, evse.id).max_a
-    if override_a is not None:
-        limits.append(override_a)
     view = view_of(snapshot, evse.id)
-    if view is not None and view.external_limit_a is not None:
-        limits.append(view.external_limit_a)
-    if view is not None and view.error_code in _HOT:
-        limits.append(max(evse.min_a, evse.max_a * HOT_RATIO))
-    return min(limits)
+    running = view.transaction if view is not None else None
+    limits_a = (
+        override_of(snapshot, evse.id).max_a,
+        running.max_a if running is not None else None,
+        view.external_limit_a if view is not None else None,
+        max(evse.min_a, evse.max_a * HOT_RATIO) if view and view.error_code in _HOT else None,
+    )
+    return min([evse.max_a, *(limit_a for limit_a in limits_a if limit_a is not None)])
+
+
+def priority_of(snapshot: Snapshot, evse: Evse) -> int:
+    """Return who is served first: an operator's word, else the token's, else the configured one."""
+    override = override_of(snapshot, evse.id).priority
+    if override is not None:
+        return override
+    view = view_of(snapshot, evse.id)
+    running = view.transaction if view is not None else None
+    return running.priority if running is not None and running.priority else evse.priority
 
 
 def is_shut(snapshot: Snapshot, evse: Evse) -> bool:
@@ -250,8 +259,7 @@ def _ranks(
 def _turn(
     draw: Draw, memory: EvseMemory, *, snapshot: Snapshot, policy: Policy
 ) -> tuple[int, int, float]:
-    override = override_of(snapshot, draw.evse.id)
-    priority = draw.evse.priority if override.priority is None else override.priority
+    priority = priority_of(snapshot, draw.evse)
     now_s = snapshot.now_s
     if draw.view.state is EvseState.SUSPENDED_EV and memory.demand_a is not None:
         return (-priority, 3, 0.0)

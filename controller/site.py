@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NewType
 
@@ -33,6 +33,14 @@ class ProtectiveDevice(Enum):
         return {"mcb": 1.13, "mccb": 1.05, "gg": 1.25}[self.value]
 
 
+class MeterRole(Enum):
+    """What a meter measures. The sign is the same for all: + flows towards the loads."""
+
+    LOAD = "load"
+    PRODUCTION = "production"
+    BATTERY = "battery"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meter:
     """A meter on Modbus."""
@@ -44,6 +52,27 @@ class Meter:
     """`tcp://HOST:PORT`, `rtu+tcp://HOST:PORT` or `rtu:///dev/ttyUSB0?baud=9600&parity=N`."""
     unit: int
     interval_s: float = 1.0
+    word_order: str | None = None
+    """`big` or `little`, where the device differs from its map."""
+    register_offset: int = 0
+    """How far its registers lie from those of its map."""
+    role: MeterRole = MeterRole.LOAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualMeter:
+    """A meter that is calculated: a sum of meters, less others, plus what stations report."""
+
+    id: MeterId
+    plus: tuple[MeterId, ...] = ()
+    minus: tuple[MeterId, ...] = ()
+    stations: tuple[StationId, ...] = ()
+    role: MeterRole = MeterRole.LOAD
+
+    @property
+    def parts(self) -> tuple[MeterId, ...]:
+        """The meters that it is calculated from."""
+        return (*self.plus, *self.minus)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,25 +145,39 @@ class Site:
     circuits: Mapping[CircuitId, Circuit]
     stations: Mapping[StationId, Station]
     meters: Mapping[MeterId, Meter]
+    virtual_meters: Mapping[MeterId, VirtualMeter] = field(default_factory=dict)
+    """Calculated meters; each comes after those that it is calculated from."""
+
+    _evses: dict[EvseId, Evse] = field(init=False, repr=False, compare=False)
+    _paths: dict[CircuitId, tuple[CircuitId, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        """Index the EVSEs: they are asked for in every decision."""
+        evses = {e.id: e for station in self.stations.values() for e in station.evses}
+        object.__setattr__(self, "_evses", evses)
 
     def evses(self) -> Iterator[Evse]:
         """Iterate all EVSEs, ordered by station id and number."""
-        for station in self.stations.values():
-            yield from station.evses
+        return iter(self._evses.values())
 
     def evse(self, evse: EvseId) -> Evse | None:
         """Find an EVSE."""
-        station = self.stations.get(StationId(evse.rpartition("/")[0]))
-        return next((e for e in station.evses if e.id == evse), None) if station else None
+        return self._evses.get(evse)
 
     def path_to_root(self, circuit: CircuitId) -> tuple[CircuitId, ...]:
         """Return the circuit and all its parents, the root last."""
+        known = self._paths.get(circuit)
+        if known is not None:
+            return known
         path: list[CircuitId] = []
         at: CircuitId | None = circuit
         while at is not None:
             path.append(at)
             at = self.circuits[at].parent
-        return tuple(path)
+        self._paths[circuit] = tuple(path)
+        return self._paths[circuit]
 
     def evses_below(self, circuit: CircuitId) -> tuple[Evse, ...]:
         """Return the EVSEs on this circuit and on every circuit below it."""

@@ -6,6 +6,7 @@ after a step from I0 to I is tau * ln((I² - I0²) / (I² - I_hold²)).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import exp
 
 from controller.phases import PhaseCurrents
@@ -13,6 +14,50 @@ from controller.site import ProtectiveDevice
 
 TIME_CONSTANT_S = 60.0
 """Typical for the devices named; their standards allow 5 s to 270 s. [s]"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heating:
+    """A stretch of constant current: the heat at its beginning and what has flowed since."""
+
+    heat: PhaseCurrents
+    current: PhaseCurrents
+    since_s: float
+
+
+def advanced(
+    heat: PhaseCurrents,
+    heating: Heating | None,
+    *,
+    current: PhaseCurrents,
+    rating: PhaseCurrents,
+    device: ProtectiveDevice,
+    now_s: float,
+) -> tuple[PhaseCurrents, Heating]:
+    """Return the heat now, and the stretch that begins or goes on.
+
+    The heat follows from the beginning of the stretch, so that it is the same however often it is
+    asked for.
+
+    Args:
+        heat: Of the decision before; counts where no stretch is known. Dimensionless.
+        heating: The stretch so far; None: unknown, as after a restart.
+        current: Flows now. [A]
+        rating: Of the device. [A]
+        device: What protects.
+        now_s: Monotonic now. [s]
+    """
+    if heating is not None:
+        heat = heated(
+            heating.heat,
+            current=heating.current,
+            rating=rating,
+            device=device,
+            elapsed_s=now_s - heating.since_s,
+        )
+        if heating.current == current:
+            return heat, heating
+    return heat, Heating(heat=heat, current=current, since_s=now_s)
 
 
 def heated(

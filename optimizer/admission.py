@@ -5,69 +5,123 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy
+
+from optimizer.arrays import Bools, Floats, Ints
 from optimizer.problem import Binding, BindingCause
-from optimizer.steps import amperes, highest_count, lowest_count
+from optimizer.steps import highest_counts, lowest_counts
 from optimizer.tree import Tree
 
 FIT_TOLERANCE_A = 5e-7
 """What the sum of the minimums may exceed a row by; half of what the check forgives. [A]"""
 
+_OWN_MAXIMUM = Binding(node=None, phase=None, cause=BindingCause.OWN_MAXIMUM)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Admission:
-    """Which loads share what is left above their minimums: a weighted packing problem."""
+    """Which loads share what is left above their minimums: a weighted packing problem.
+
+    Arrays have shape (n_loads,), in the order of the tree, unless said otherwise.
+    """
 
     tree: Tree
-    admitted: tuple[bool, ...]
-    """Per load of the tree. Shape (n_loads,)."""
+    admitted: Bools
     refused: Mapping[str, Binding]
     """Why a load that was not admitted stays at 0, by load id."""
-    base_a: tuple[float, ...]
-    """The smallest value the load can be given; 0 unless admitted. Shape (n_loads,). [A]"""
-    room_a: tuple[float, ...]
-    """What the load can take above `base_a`; 0 unless admitted. Shape (n_loads,). [A]"""
-    left_a: tuple[float, ...]
+    low: Ints
+    """The smallest whole number of steps; 0 unless admitted. [steps]"""
+    high: Ints
+    """The largest whole number of steps; 0 unless admitted. [steps]"""
+    base_a: Floats
+    """The smallest value the load can be given; 0 unless admitted. [A]"""
+    room_a: Floats
+    """What the load can take above `base_a`; 0 unless admitted. [A]"""
+    left_a: Floats
     """What the minimums leave of each row, never below 0. Shape (n_rows,). [A]"""
 
 
 def admit(tree: Tree) -> Admission:
-    """Admit loads by rank, then by id, as long as the minimum fits on the whole path.
+    """Admit loads by rank as long as the minimum fits on the whole path.
 
-    A load that does not fit does not stop the ones behind it. On a row that is already over,
-    nothing is admitted, not even a load whose minimum is 0.
+    Within one rank the loads that take least of the conductors come first, so that as many as
+    possible are served; then the id decides. A load that does not fit does not stop the ones
+    behind it. On a row that is already over, nothing is admitted, not even a load whose minimum
+    is 0.
     """
-    left_a = list(tree.available_a)
-    loads = tree.loads
-    base_a, room_a = [0.0] * len(loads), [0.0] * len(loads)
-    refused: dict[str, Binding] = {}
-    for i in sorted(range(len(loads)), key=lambda i: (loads[i].rank, loads[i].id)):
-        load = loads[i]
-        low, high = lowest_count(load), highest_count(load)
-        if high < low or high == 0:
-            refused[load.id] = Binding(node=None, phase=None, cause=BindingCause.OWN_MAXIMUM)
-            continue
-        need_a = amperes(load.step_a, low)
-        full = _first_full(tree.rows_of[i], left_a, need_a)
-        if full is not None:
-            row = tree.rows[full]
-            refused[load.id] = Binding(
-                node=row.node, phase=row.phase, cause=BindingCause.NOT_ADMITTED
-            )
-            continue
-        base_a[i], room_a[i] = need_a, amperes(load.step_a, high) - need_a
-        for row_index in tree.rows_of[i]:
-            left_a[row_index] -= need_a
+    low, high = lowest_counts(tree), highest_counts(tree)
+    able = (high >= low) & (high > 0)
+    need_a = low * tree.step_a
+    refused = {tree.loads[i].id: _OWN_MAXIMUM for i in numpy.flatnonzero(~able)}
+    admitted = able
+    if not _all_fit(tree, numpy.where(able, need_a, 0.0)):
+        admitted, full = _one_by_one(tree, able.tolist(), need_a.tolist())
+        refused.update(full)
+    base_a = numpy.where(admitted, need_a, 0.0)
+    left_a = tree.available_a - tree.layout.used_a(base_a)
     return Admission(
         tree=tree,
-        admitted=tuple(load.id not in refused for load in loads),
+        admitted=admitted,
         refused=refused,
-        base_a=tuple(base_a),
-        room_a=tuple(room_a),
-        left_a=tuple(max(0.0, x) for x in left_a),
+        low=numpy.where(admitted, low, 0),
+        high=numpy.where(admitted, high, 0),
+        base_a=base_a,
+        room_a=numpy.where(admitted, (high - low) * tree.step_a, 0.0),
+        left_a=numpy.maximum(left_a, 0.0),
     )
 
 
-def _first_full(rows: Sequence[int], left_a: Sequence[float], need_a: float) -> int | None:
-    """Return the row with the least left among those that cannot give `need_a`."""
-    full = [row for row in rows if left_a[row] < max(0.0, need_a) - FIT_TOLERANCE_A]
-    return min(full, key=lambda row: left_a[row]) if full else None
+def _all_fit(tree: Tree, need_a: Floats) -> bool:
+    """Tell whether nobody has to wait, which is so in most cycles."""
+    left_a = tree.available_a - tree.layout.used_a(need_a)
+    return bool(numpy.all(numpy.minimum(left_a, tree.available_a) >= -FIT_TOLERANCE_A))
+
+
+def _one_by_one(
+    tree: Tree, able: Sequence[bool], need_a: Sequence[float]
+) -> tuple[Bools, dict[str, Binding]]:
+    """Admit in order; say for everybody else which row has no room."""
+    left_a: list[float] = tree.available_a.tolist()
+    entries_of, fills_of = tree.layout.entries_of, tree.layout.fills_of
+    loads, over_a = tree.loads, -FIT_TOLERANCE_A
+    admitted = numpy.zeros(len(loads), bool)
+    waiting = [i for i, yes in enumerate(able) if yes]
+    waiting.sort(key=lambda i: (loads[i].rank, need_a[i] * len(loads[i].phases), i))
+    has_gained = True
+    while has_gained:
+        still = []
+        for i in waiting:
+            needs_a = need_a[i]
+            for row, factor in fills_of[i]:  # written out: half of the time of a scarce cycle
+                if left_a[row] < factor * needs_a - FIT_TOLERANCE_A or left_a[row] < over_a:
+                    still.append(i)
+                    break
+            else:
+                admitted[i] = True
+                for row, factor in entries_of[i]:
+                    left_a[row] -= factor * needs_a
+        # Only where loads give room to one another can a second look find more.
+        has_gained = tree.layout.has_credits and len(still) < len(waiting)
+        waiting = still
+    refused = {}
+    for i in waiting:
+        full = _full_row(fills_of[i], left_a, need_a[i])
+        refused[loads[i].id] = _refusal(tree, full if full is not None else fills_of[i][0][0])
+    return admitted, refused
+
+
+def _refusal(tree: Tree, row: int) -> Binding:
+    at = tree.rows[row]
+    return Binding(node=at.node, phase=at.phase, cause=BindingCause.NOT_ADMITTED)
+
+
+def _full_row(
+    entries: Sequence[tuple[int, float]], left_a: Sequence[float], need_a: float
+) -> int | None:
+    """Return the row that lacks most for `need_a`; None when it fits everywhere."""
+    worst, worst_a = None, -FIT_TOLERANCE_A
+    for row, factor in entries:
+        spare_a = min(left_a[row] - factor * need_a, left_a[row])
+        if spare_a < worst_a:
+            worst, worst_a = row, spare_a
+    return worst

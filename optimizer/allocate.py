@@ -7,19 +7,24 @@ load gets 0: chargers then pause, which is safe, visible and an alarm.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy
 
 from optimizer.admission import Admission, admit
+from optimizer.arrays import Floats
 from optimizer.check import Violation, check
 from optimizer.filling import fill
 from optimizer.lp import FairShareLp, SolverError
-from optimizer.problem import Allocation, Binding, BindingCause, Load, Method, Problem
+from optimizer.problem import Allocation, Binding, BindingCause, Method, Problem
 from optimizer.rounding import quantise
-from optimizer.steps import amperes, highest_count
-from optimizer.tree import Tree, tree_of
+from optimizer.settling import settle
+from optimizer.tree import Layout, tree_of
 
 NOTHING_SAFE = "no method passed the check: all loads at 0"
 """Note of an allocation that gives nothing to anybody because no answer could be trusted."""
+
+_OWN_MAXIMUM = Binding(node=None, phase=None, cause=BindingCause.OWN_MAXIMUM)
 
 
 class Allocator:
@@ -27,6 +32,7 @@ class Allocator:
 
     def __init__(self) -> None:
         self._lp = FairShareLp()
+        self._layout: Layout | None = None
 
     def allocate(self, problem: Problem, *, deadline_s: float) -> Allocation:
         """Share the available current between the loads.
@@ -39,14 +45,19 @@ class Allocator:
             A checked answer for every load. `method` is FILLING, with the reason in `note`, when
             the solver's answer could not be used; the note is `NOTHING_SAFE` when all are at 0.
         """
-        admission = admit(tree_of(problem))
+        tree = tree_of(problem, self._layout)
+        self._layout = tree.layout
+        admission = admit(tree)
+
+        def solved() -> Floats:
+            return self._lp.share(admission, deadline_s=deadline_s)
+
         try:
-            share_a = self._lp.share(admission, deadline_s=deadline_s)
-            return _answer(problem, admission, share_a, Method.LP, note="")
+            return _answer(problem, admission, solved, Method.LP, note="")
         except (SolverError, ValueError, _BrokenRuleError) as failure:
             note = f"{type(failure).__name__.lstrip('_')}: {failure}"
         try:
-            return _answer(problem, admission, fill(admission), Method.FILLING, note=note)
+            return _answer(problem, admission, lambda: fill(admission), Method.FILLING, note=note)
         except (ValueError, _BrokenRuleError) as failure:
             return _nothing(admission, note=f"{NOTHING_SAFE}; {note}; {failure}")
 
@@ -64,57 +75,76 @@ class _BrokenRuleError(RuntimeError):
 
 
 def _answer(
-    problem: Problem, admission: Admission, share_a: Sequence[float], method: Method, *, note: str
+    problem: Problem,
+    admission: Admission,
+    share: Callable[[], Floats],
+    method: Method,
+    *,
+    note: str,
 ) -> Allocation:
-    """Round and check a share.
+    """Share, round, settle and check.
 
     Raises:
-        _BrokenRuleError: If the rounded values break a rule.
+        SolverError: If the solver gave no share.
+        ValueError: If the share cannot be rounded.
+        _BrokenRuleError: If the final values break a rule.
     """
-    loads = admission.tree.loads
+    share_a = share()
     rounded_a = quantise(admission, share_a)
-    current_a = {load.id: value for load, value in zip(loads, rounded_a, strict=True)}
+    final_a = rounded_a
+    if problem.settle_a > 0:
+        final_a = settle(admission, rounded_a, tolerance_a=problem.settle_a)
+    current_a = _by_load(admission, final_a)
     violations = check(problem, current_a)
     if violations:
         raise _BrokenRuleError(violations)
+    held_a = admission.tree.current_a
     return Allocation(
         current_a=current_a,
-        binding=_bindings(admission, rounded_a),
+        binding=_bindings(admission, final_a),
         method=method,
         note=note,
-        stages={"admitted": float(sum(admission.admitted)), "share_a": sum(share_a)},
+        stages={
+            "admitted": float(admission.admitted.sum()),
+            "share_a": float(share_a.sum()),
+            "rounded_a": float(rounded_a.sum()),
+            "changed_a": float(numpy.abs(final_a - held_a).sum()),
+        },
     )
+
+
+def _by_load(admission: Admission, current_a: Floats) -> dict[str, float]:
+    values = zip(admission.tree.loads, current_a.tolist(), strict=True)
+    return {load.id: value_a for load, value_a in values}
 
 
 def _nothing(admission: Admission, *, note: str) -> Allocation:
     """Give 0 to everybody."""
-    nobody_a = [0.0] * len(admission.tree.loads)
+    nobody_a = numpy.zeros(len(admission.tree.loads))
     return Allocation(
-        current_a={load.id: 0.0 for load in admission.tree.loads},
+        current_a=_by_load(admission, nobody_a),
         binding=_bindings(admission, nobody_a),
         method=Method.FILLING,
         note=note,
     )
 
 
-def _bindings(admission: Admission, current_a: Sequence[float]) -> Mapping[str, Binding]:
+def _bindings(admission: Admission, current_a: Floats) -> Mapping[str, Binding]:
     """Say for every load what holds it: its own maximum, or the tightest row on its path."""
     tree = admission.tree
-    slack_a = list(tree.available_a)
-    for rows, value_a in zip(tree.rows_of, current_a, strict=True):
-        for row in rows:
-            slack_a[row] -= value_a
-    return {
-        load.id: admission.refused.get(load.id) or _binding(tree, i, load, current_a[i], slack_a)
-        for i, load in enumerate(tree.loads)
+    layout = tree.layout
+    if not tree.loads:
+        return {}
+    slack_a = numpy.round(tree.available_a - layout.used_a(current_a), 6)
+    seen_a = numpy.where(layout.entry_factor > 0, slack_a[layout.entry_row], numpy.inf)
+    tightest_a = numpy.minimum.reduceat(seen_a, layout.load_start)
+    is_tightest = seen_a == tightest_a[layout.entry_load]
+    place = numpy.where(is_tightest, numpy.arange(len(seen_a)), len(seen_a))
+    row = layout.entry_row[numpy.minimum.reduceat(place, layout.load_start)].tolist()
+    at_maximum = (current_a >= admission.high * tree.step_a - 1e-9).tolist()
+    found = {
+        load.id: _OWN_MAXIMUM if done else layout.bindings[at]
+        for load, done, at in zip(tree.loads, at_maximum, row, strict=True)
     }
-
-
-def _binding(
-    tree: Tree, index: int, load: Load, value_a: float, slack_a: Sequence[float]
-) -> Binding:
-    if value_a >= amperes(load.step_a, highest_count(load)):
-        return Binding(node=None, phase=None, cause=BindingCause.OWN_MAXIMUM)
-    tightest = min(tree.rows_of[index], key=lambda row: round(slack_a[row], 6))
-    row = tree.rows[tightest]
-    return Binding(node=row.node, phase=row.phase, cause=BindingCause.NODE)
+    found.update(admission.refused)
+    return found

@@ -3,6 +3,9 @@
 All loads rise together, each in proportion to its weight, until a row is full or a load reaches
 its maximum; those loads stop there, the others go on. For limits of the form "the sum of what is
 below must fit" this gives the lexicographic max-min optimum, and every intermediate state fits.
+Where a load would give room to another (unbalance), that room is not used: safe, but not the most.
+
+It shares no code with the primary method, which it stands in for.
 
 Source: Bertsekas, Gallager, Data Networks, 6.5.2 (max-min flow control).
 """
@@ -11,10 +14,13 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 
+import numpy
+
 from optimizer.admission import Admission
+from optimizer.arrays import Floats
 
 
-def fill(admission: Admission) -> tuple[float, ...]:
+def fill(admission: Admission) -> Floats:
     """Share what the minimums leave.
 
     Args:
@@ -23,28 +29,32 @@ def fill(admission: Admission) -> tuple[float, ...]:
     Returns:
         Current per load, minimum included; 0 if not admitted. Shape (n_loads,). [A]
     """
-    above_a = _Filling(admission).run()
-    return tuple(base + above for base, above in zip(admission.base_a, above_a, strict=True))
+    share_a: Floats = admission.base_a + numpy.array(_Filling(admission).run(), float)
+    return share_a
 
 
 class _Filling:
     """The state of one run: who still rises, and what each row has left for them."""
 
     def __init__(self, admission: Admission) -> None:
-        tree = admission.tree
-        self._rows_of = tree.rows_of
-        self._weight = tuple(load.weight for load in tree.loads)
-        self._room_a = admission.room_a
-        self._left_a = list(admission.left_a)
-        self._above_a = [0.0] * len(tree.loads)
-        self._rising = list(admission.admitted)
-        self._loads_of: list[list[int]] = [[] for _ in tree.rows]
-        for load, rows in enumerate(tree.rows_of):
+        layout = admission.tree.layout
+        self._entries_of = [
+            [(row, factor) for row, factor in entries if factor > 0]
+            for entries in layout.entries_of
+        ]
+        self._weight: list[float] = admission.tree.weight.tolist()
+        self._room_a: list[float] = admission.room_a.tolist()
+        self._left_a: list[float] = admission.left_a.tolist()
+        self._above_a = [0.0] * layout.n_loads
+        self._rising: list[bool] = admission.admitted.tolist()
+        self._loads_of: list[list[int]] = [[] for _ in layout.rows]
+        self._rising_weight = [0.0] * len(layout.rows)
+        for load, entries in enumerate(self._entries_of):
             if self._rising[load]:
-                for row in rows:
+                for row, factor in entries:
                     self._loads_of[row].append(load)
+                    self._rising_weight[row] += factor * self._weight[load]
         self._rising_count = [len(loads) for loads in self._loads_of]
-        self._rising_weight = [sum(self._weight[i] for i in loads) for loads in self._loads_of]
 
     def run(self) -> list[float]:
         """Raise the common level from event to event. [A]"""
@@ -86,7 +96,7 @@ class _Filling:
     def _stop(self, load: int, above_a: float) -> None:
         self._rising[load] = False
         self._above_a[load] = above_a
-        for row in self._rows_of[load]:
-            self._left_a[row] -= above_a
-            self._rising_weight[row] -= self._weight[load]
+        for row, factor in self._entries_of[load]:
+            self._left_a[row] -= factor * above_a
+            self._rising_weight[row] -= factor * self._weight[load]
             self._rising_count[row] -= 1

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from math import isfinite
+from itertools import permutations
+from math import inf, isfinite
 
-from optimizer.phases import Phase, PhaseCurrents, PhaseSet
+from optimizer.phases import PHASES, ZERO, Phase, PhaseCurrents, PhaseSet
+
+_PHASE_SETS = frozenset(p for count in (1, 2, 3) for p in permutations(PHASES, count))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +24,24 @@ class Node:
     parent: str | None
     available: PhaseCurrents
     """What all loads below may draw together, per phase. Below 0 means: already over. [A]"""
+    unbalance_a: float | None = None
+    """By how much any phase may exceed any other, all that flows counted; None: no limit. [A]"""
+    flowing: PhaseCurrents = ZERO
+    """What else flows through the node; counts for the unbalance only. [A]"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """A limit on what some loads take on all their phases together, wherever they hang.
+
+    For example the surplus of a PV plant that only these loads may use.
+    """
+
+    id: str
+    available_a: float
+    """Sum over loads and phases. Below 0 means: nothing may be taken. [A]"""
+    loads: frozenset[str]
+    """Ids of the loads that count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +69,9 @@ class Problem:
 
     nodes: tuple[Node, ...]
     loads: tuple[Load, ...]
+    budgets: tuple[Budget, ...] = ()
+    settle_a: float = 0.0
+    """Changes up to this size are avoided at the cost of fairness, never of a limit. [A]"""
 
     def __post_init__(self) -> None:
         """Check the whole problem.
@@ -55,7 +79,7 @@ class Problem:
         Raises:
             ProblemError: With every defect found, not only the first.
         """
-        defects = [*_node_defects(self.nodes), *_load_defects(self)]
+        defects = [*_node_defects(self.nodes), *_load_defects(self), *_budget_defects(self)]
         if defects:
             raise ProblemError(defects)
 
@@ -82,7 +106,9 @@ class Binding:
     """Why a load has no more: a node's phase is full, or one of the load's own bounds."""
 
     node: str | None
+    """Id of the node or budget that is full."""
     phase: Phase | None
+    """None for a budget, which counts all phases together."""
     cause: BindingCause
 
 
@@ -91,6 +117,8 @@ class BindingCause(Enum):
 
     NODE = "node"
     OWN_MAXIMUM = "own_maximum"
+    UNBALANCE = "unbalance"
+    """The phase may not exceed another by more than the node's unbalance limit."""
     NOT_ADMITTED = "not_admitted"
     """Its minimum did not fit; node and phase say where."""
 
@@ -115,22 +143,27 @@ def _node_defects(nodes: tuple[Node, ...]) -> list[str]:
     if len(by_id) != len(nodes):
         defects.append("two nodes have the same id")
     for node in nodes:
-        if not node.available.is_finite():
+        if not (node.available.is_finite() and node.flowing.is_finite()):
             defects.append(f"node {node.id}: available current is not a finite number")
+        if node.unbalance_a is not None and not 0 <= node.unbalance_a < inf:
+            defects.append(f"node {node.id}: unbalance_a must be 0 or more")
         if node.parent is not None and node.parent not in by_id:
             defects.append(f"node {node.id}: parent {node.parent} does not exist")
     return defects or _cycle_defects(by_id)
 
 
 def _cycle_defects(by_id: dict[str, Node]) -> list[str]:
+    """Walk up from every node once; what leads to a known good node is good."""
+    good: set[str] = set()
     for node in by_id.values():
-        seen = {node.id}
-        parent = node.parent
-        while parent is not None:
-            if parent in seen:
+        seen: set[str] = set()
+        at: str | None = node.id
+        while at is not None and at not in good:
+            if at in seen:
                 return [f"node {node.id}: its parents form a circle"]
-            seen.add(parent)
-            parent = by_id[parent].parent
+            seen.add(at)
+            at = by_id[at].parent
+        good |= seen
     return []
 
 
@@ -140,16 +173,49 @@ def _load_defects(problem: Problem) -> list[str]:
     if len({load.id for load in problem.loads}) != len(problem.loads):
         defects.append("two loads have the same id")
     for load in problem.loads:
-        numbers = (load.min_a, load.max_a, load.step_a, load.weight, load.current_a)
-        if not all(isfinite(x) for x in numbers):
-            defects.append(f"load {load.id}: a value is not a finite number")
+        # One comparison clears a good load; this runs in every cycle for every load.
+        if (
+            0 <= load.min_a <= load.max_a < inf
+            and 0 < load.step_a < inf
+            and 0 < load.weight < inf
+            and -inf < load.current_a < inf
+            and load.node in nodes
+            and load.phases in _PHASE_SETS
+        ):
             continue
-        if load.node not in nodes:
-            defects.append(f"load {load.id}: node {load.node} does not exist")
-        if not load.phases or len(set(load.phases)) != len(load.phases):
-            defects.append(f"load {load.id}: phases must be distinct and not empty")
-        if not 0 <= load.min_a <= load.max_a:
-            defects.append(f"load {load.id}: needs 0 <= min_a <= max_a")
-        if load.step_a <= 0 or load.weight <= 0:
-            defects.append(f"load {load.id}: step_a and weight must be above 0")
+        defects.extend(_defects_of(load, nodes))
+    return defects
+
+
+def _defects_of(load: Load, nodes: set[str]) -> list[str]:
+    """Name everything that is wrong with one load."""
+    numbers = (load.min_a, load.max_a, load.step_a, load.weight, load.current_a)
+    if not all(isfinite(x) for x in numbers):
+        return [f"load {load.id}: a value is not a finite number"]
+    defects: list[str] = []
+    if load.node not in nodes:
+        defects.append(f"load {load.id}: node {load.node} does not exist")
+    if not load.phases or len(set(load.phases)) != len(load.phases):
+        defects.append(f"load {load.id}: phases must be distinct and not empty")
+    if not 0 <= load.min_a <= load.max_a:
+        defects.append(f"load {load.id}: needs 0 <= min_a <= max_a")
+    if load.step_a <= 0 or load.weight <= 0:
+        defects.append(f"load {load.id}: step_a and weight must be above 0")
+    return defects
+
+
+def _budget_defects(problem: Problem) -> list[str]:
+    defects: list[str] = []
+    taken = {node.id for node in problem.nodes}
+    for budget in problem.budgets:
+        if budget.id in taken:
+            defects.append(f"budget {budget.id}: its id is taken")
+        taken.add(budget.id)
+        if not isfinite(budget.available_a):
+            defects.append(f"budget {budget.id}: available current is not a finite number")
+        unknown = budget.loads - {load.id for load in problem.loads}
+        if unknown:
+            defects.append(f"budget {budget.id}: load {min(unknown)} does not exist")
+    if not 0 <= problem.settle_a < inf:
+        defects.append("settle_a must be 0 or more")
     return defects

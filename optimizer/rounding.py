@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
-from math import ceil, fsum, isfinite
+from math import ceil
+
+import numpy
 
 from optimizer.admission import FIT_TOLERANCE_A, Admission
-from optimizer.steps import amperes, highest_count, lowest_count, whole_steps
+from optimizer.arrays import Bools, Floats, Ints
+from optimizer.steps import amperes, whole_steps
 
 LEVEL_TOLERANCE = 1e-9
 """Levels closer than this are equal. [A/weight]"""
@@ -16,7 +19,7 @@ OVERFILL_A = 0.001
 """What the tolerances of rounding may add up to on a row; more is a wrong share. [A]"""
 
 
-def quantise(admission: Admission, share_a: Sequence[float]) -> tuple[float, ...]:
+def quantise(admission: Admission, share_a: Floats) -> Floats:
     """Round every share down to a step, then give whole steps that fit to the worst-off.
 
     Args:
@@ -30,9 +33,11 @@ def quantise(admission: Admission, share_a: Sequence[float]) -> tuple[float, ...
         ValueError: If a share is not a finite number, the lengths differ, or the shares overfill
             a row by more than what rounding can explain.
     """
-    if not all(isfinite(x) for x in share_a):
+    if len(share_a) != len(admission.admitted):
+        raise ValueError(f"{len(share_a)} shares for {len(admission.admitted)} loads")
+    if not numpy.isfinite(share_a).all():
         raise ValueError("a share is not a finite number")
-    rounding = _Rounding(admission, share_a)
+    rounding = Rounding(admission, _rounded_down(admission, share_a))
     rounding.take_back()
     rounding.hand_out()
     for _ in range(len(share_a)):
@@ -42,146 +47,223 @@ def quantise(admission: Admission, share_a: Sequence[float]) -> tuple[float, ...
     return rounding.currents_a()
 
 
-class _Rounding:
+def _rounded_down(admission: Admission, share_a: Floats) -> list[int]:
+    """Return whole steps within the bounds.
+
+    Fine steps wait for coarse ones, or 0.1 A chargers take what a 1 A charger needs.
+    """
+    step_a = admission.tree.step_a
+    coarsest_a = numpy.where(admission.admitted, step_a, 0.0).max(initial=0.0)
+    start_a = share_a - numpy.maximum(coarsest_a - step_a, 0.0)
+    count = numpy.clip(whole_steps(start_a, step_a), admission.low, admission.high)
+    counts: list[int] = numpy.where(admission.admitted, count, 0).tolist()
+    return counts
+
+
+class Rounding:
     """Whole steps per load, and what each row has left."""
 
-    def __init__(self, admission: Admission, share_a: Sequence[float]) -> None:
+    def __init__(self, admission: Admission, count: Sequence[int]) -> None:
+        self._admission = admission
         self._tree = admission.tree
-        self._admitted = [i for i, yes in enumerate(admission.admitted) if yes]
-        loads = self._tree.loads
-        self._low = [lowest_count(load) for load in loads]
-        self._high = [highest_count(load) for load in loads]
-        self._base_a = admission.base_a
-        self._count = [0] * len(loads)
-        coarsest_a = max((loads[i].step_a for i in self._admitted), default=0.0)
-        pairs = dict(zip(range(len(loads)), share_a, strict=True))
-        for i in self._admitted:
-            # Fine steps wait for coarse ones, or 0.1 A chargers take what a 1 A charger needs.
-            start_a = pairs[i] - (coarsest_a - loads[i].step_a)
-            count = whole_steps(start_a, loads[i].step_a)
-            self._count[i] = min(self._high[i], max(self._low[i], count))
-        self._below: list[list[int]] = [[] for _ in self._tree.rows]
-        for i in self._admitted:
-            for row in self._tree.rows_of[i]:
-                self._below[row].append(i)
-        self._left_a = self._slack_a()
+        self._entries_of = admission.tree.layout.entries_of
+        self._fills_of = admission.tree.layout.fills_of
+        self._count = list(count)
+        self._low: list[int] = admission.low.tolist()
+        self._high: list[int] = admission.high.tolist()
+        self._step_a: list[float] = admission.tree.step_a.tolist()
+        self._weight: list[float] = admission.tree.weight.tolist()
+        taken_a = numpy.array(self._count) * admission.tree.step_a
+        self._left_a: list[float] = (
+            admission.tree.available_a - admission.tree.layout.used_a(taken_a)
+        ).tolist()
+
+    def currents_a(self) -> Floats:
+        """Return the rounded current per load, as clean decimals. Shape (n_loads,). [A]"""
+        return numpy.array(list(map(amperes, self._step_a, self._count)), float)
+
+    # --- repair -----------------------------------------------------------------------------------
 
     def take_back(self) -> None:
-        """Take steps back where the tolerances of rounding add up to more than a row has."""
-        for row, left_a in enumerate(self._left_a):
-            if left_a >= -FIT_TOLERANCE_A:
-                continue
-            below = self._below[row]
-            if not below:
-                continue  # over already without us; nobody was admitted
-            if left_a < -OVERFILL_A:
-                at = self._tree.rows[row]
-                raise ValueError(f"the shares overfill {at.node} {at.phase.name}")
-            self._relieve(row, below)
+        """Take steps back where the tolerances of rounding add up to more than a row has.
 
-    def _relieve(self, row: int, below: Sequence[int]) -> None:
-        """Lower the best-off loads of a row step by step until they fit."""
+        Where a load gave room to another, rounding it down took some of that room away again.
+        """
+        allowed_a = float("inf") if self._tree.layout.has_credits else OVERFILL_A
+        while (row := self._overfull()) is not None:
+            if self._left_a[row] < -allowed_a:
+                raise ValueError(f"the shares overfill {self._tree.rows[row].name}")
+            if not self._relieve(row):
+                return  # over already without us
+
+    def _overfull(self) -> int | None:
+        """Return a row that is over and has a load above its minimum."""
+        for row, left_a in enumerate(self._left_a):
+            if left_a < -FIT_TOLERANCE_A and any(
+                self._count[i] > self._low[i] for i in self._below(row)
+            ):
+                return row
+        return None
+
+    def _relieve(self, row: int) -> bool:
+        """Lower the best-off loads of a row step by step until they fit; tell whether any was."""
+        has_lowered = False
+        below = self._below(row)
         while self._left_a[row] < -FIT_TOLERANCE_A:
             able = [i for i in below if self._count[i] > self._low[i]]
             if not able:
-                return
-            self._move(max(able, key=lambda i: (self._level(i), i)), -1)
+                break
+            self.move(max(able, key=lambda i: (self._level(i), i)), -1)
+            has_lowered = True
+        return has_lowered
+
+    def _below(self, row: int) -> list[int]:
+        """Return the admitted loads that fill a row."""
+        layout = self._tree.layout
+        fills = (layout.entry_row == row) & (layout.entry_factor > 0)
+        loads = layout.entry_load[fills]
+        below: list[int] = loads[self._admission.admitted[loads]].tolist()
+        return below
+
+    # --- what is left over ------------------------------------------------------------------------
 
     def hand_out(self) -> None:
         """Give one step after the other to the load with the lowest level that can take it."""
-        queue = [self._priority(i) for i in self._admitted]
+        while queue := self._queue():
+            while queue:
+                load = heappop(queue)[-1]
+                if self.fits(load):
+                    self.move(load, +1)
+                    if self.fits(load):
+                        heappush(queue, self._priority(load))
+            if not self._tree.layout.has_credits:
+                return  # what did not fit once never fits again
+
+    def _queue(self) -> list[tuple[float, bool, float, int]]:
+        """Return the loads that could take one more step now, as a heap; see `_priority`."""
+        tree = self._tree
+        able = self._able()
+        count = numpy.array(self._count)[able]
+        step_a = tree.step_a[able]
+        level = numpy.round((count - self._admission.low[able]) * step_a / tree.weight[able], 9)
+        gains = tree.current_a[able] < (count + 1) * step_a - FIT_TOLERANCE_A
+        order = zip(
+            level.tolist(), gains.tolist(), tree.rank[able].tolist(), able.tolist(), strict=True
+        )
+        queue = list(order)
         heapify(queue)
-        while queue:
-            load = heappop(queue)[-1]
-            if self._fits(load):
-                self._move(load, +1)
-                heappush(queue, self._priority(load))
+        return queue
+
+    def _able(self) -> Ints:
+        """Return the loads that could take one more step now."""
+        layout, admission = self._tree.layout, self._admission
+        needs_a = layout.entry_factor * self._tree.step_a[layout.entry_load]
+        short = numpy.array(self._left_a)[layout.entry_row] < needs_a - FIT_TOLERANCE_A
+        blocked = numpy.bincount(layout.entry_load, short & (needs_a > 0), layout.n_loads)
+        return numpy.flatnonzero(
+            admission.admitted & (blocked == 0) & (numpy.array(self._count) < admission.high)
+        )
+
+    def fits(self, load: int, steps: int = 1) -> bool:
+        """Tell whether a load can take so many more steps."""
+        if self._count[load] + steps > self._high[load]:
+            return False
+        need_a, left_a = steps * self._step_a[load], self._left_a
+        for row, factor in self._fills_of[load]:  # a loop: `all` of a generator takes twice as long
+            if left_a[row] < factor * need_a - FIT_TOLERANCE_A:
+                return False
+        return True
+
+    def move(self, load: int, steps: int) -> None:
+        """Give a load steps, or take them."""
+        self._count[load] += steps
+        change_a = steps * self._step_a[load]
+        left_a = self._left_a
+        for row, factor in self._entries_of[load]:
+            left_a[row] -= factor * change_a
+
+    def _level(self, load: int, steps: int = 0) -> float:
+        """Return what the load has above its minimum, `steps` from now. [A/weight]"""
+        above = self._count[load] + steps - self._low[load]
+        return above * self._step_a[load] / self._weight[load]
+
+    def _priority(self, load: int) -> tuple[float, bool, float, int]:
+        """Order the queue: worst-off, then who would only keep what it holds, rank, id."""
+        x = self._tree.loads[load]
+        gains = x.current_a < (self._count[load] + 1) * self._step_a[load] - FIT_TOLERANCE_A
+        return round(self._level(load), 9), gains, x.rank, load
+
+    # --- a step that lies with the wrong one --------------------------------------------------------
 
     def exchange(self) -> bool:
         """Let one load gain a step from another that stays better off than the first was.
 
         Rounding can leave a step with the wrong one, most of all where steps or weights differ.
+        Loads that give room to one another keep what they have.
 
         Returns:
             Whether somebody gained. The worst-off then have more, so this comes to an end.
         """
-        best = self._best_level()
-        for poor in sorted(self._admitted, key=lambda i: (self._level(i), i)):
-            full = self._full_rows(poor)
-            if self._count[poor] >= self._high[poor] or not full:
-                continue
-            if min(best[row] for row in full) <= self._level(poor) + LEVEL_TOLERANCE:
-                continue
-            rich = self._giver(poor, full)
+        if self._tree.layout.has_credits:
+            return False
+        for poor in self._poor():
+            rich = self._giver(poor, full := self._full_entries(poor))
             if rich is not None:
-                self._move(rich, -self._steps_given(rich, poor, full))
-                self._move(poor, +1)
+                self.move(rich, -self._steps_given(rich, poor, full))
+                self.move(poor, +1)
                 return True
         return False
 
-    def _best_level(self) -> list[float]:
-        """Return where the best-off load of each row is after giving a step. [A/weight]"""
-        best = [0.0] * len(self._left_a)
-        for row, below in enumerate(self._below):
-            best[row] = max((self._level(i, -1) for i in below), default=0.0)
-        return best
+    def _poor(self) -> list[int]:
+        """Return who might gain, worst-off first: somebody on each of its full rows is better off.
 
-    def _full_rows(self, load: int) -> list[int]:
-        """Return the rows that cannot give the load one more step."""
-        need_a = self._tree.loads[load].step_a - FIT_TOLERANCE_A
-        return [row for row in self._tree.rows_of[load] if self._left_a[row] < need_a]
+        In most cycles there is nobody, and this is all that an exchange takes.
+        """
+        layout, admission, tree = self._tree.layout, self._admission, self._tree
+        load, row = layout.entry_load, layout.entry_row
+        count = numpy.array(self._count)
+        level = (count - admission.low) * tree.step_a / tree.weight
+        after = numpy.where(count > admission.low, level - tree.step_a / tree.weight, -1.0)
+        best = numpy.full(len(layout.rows), -1.0)
+        numpy.maximum.at(best, row, after[load])
+        needs_a = layout.entry_factor * tree.step_a[load] - FIT_TOLERANCE_A
+        full: Bools = numpy.array(self._left_a)[row] < needs_a
+        hopeless = numpy.bincount(load, full & (best[row] <= level[load] + LEVEL_TOLERANCE))
+        blocked = numpy.bincount(load, full)
+        poor = numpy.flatnonzero(
+            admission.admitted & (count < admission.high) & (blocked > 0) & (hopeless == 0)
+        )
+        return sorted(poor.tolist(), key=lambda i: (self._level(i), i))
 
-    def _giver(self, poor: int, full: Sequence[int]) -> int | None:
+    def _full_entries(self, load: int) -> list[tuple[int, float]]:
+        """Return the rows that cannot give the load one more step, with its factors."""
+        step_a = self._step_a[load]
+        return [
+            (row, factor)
+            for row, factor in self._entries_of[load]
+            if self._left_a[row] < factor * step_a - FIT_TOLERANCE_A
+        ]
+
+    def _giver(self, poor: int, full: Sequence[tuple[int, float]]) -> int | None:
         """Return who stays best off after giving up what `poor` needs on its full rows."""
+        needed = {row for row, _ in full}
         after = {
             rich: self._level(rich, -self._steps_given(rich, poor, full))
-            for rich in min((self._below[row] for row in full), key=len)
-            if rich != poor and all(row in self._tree.rows_of[rich] for row in full)
+            for rich in min((self._below(row) for row in needed), key=len)
+            if rich != poor and needed <= {row for row, _ in self._entries_of[rich]}
         }
         rich = max(after, key=lambda i: (after[i], i), default=None)
         if rich is None or after[rich] <= self._level(poor) + LEVEL_TOLERANCE:
             return None
         return rich
 
-    def _steps_given(self, rich: int, poor: int, full: Sequence[int]) -> int:
-        loads = self._tree.loads
-        need_a = loads[poor].step_a - min(self._left_a[row] for row in full)
-        return ceil((need_a - FIT_TOLERANCE_A) / loads[rich].step_a)
-
-    def currents_a(self) -> tuple[float, ...]:
-        """Return the rounded current per load. [A]"""
-        return tuple(
-            amperes(load.step_a, count)
-            for load, count in zip(self._tree.loads, self._count, strict=True)
+    def _steps_given(self, rich: int, poor: int, full: Sequence[tuple[int, float]]) -> int:
+        """Return how many steps of `rich` make room for one step of `poor` on all its full rows."""
+        factor_of = dict(self._entries_of[rich])
+        return max(
+            ceil(
+                (factor * self._step_a[poor] - self._left_a[row] - FIT_TOLERANCE_A)
+                / (factor_of[row] * self._step_a[rich])
+            )
+            for row, factor in full
         )
-
-    def _level(self, load: int, steps: int = 0) -> float:
-        """Return what the load has above its minimum, `steps` from now. [A/weight]"""
-        x = self._tree.loads[load]
-        return (amperes(x.step_a, self._count[load] + steps) - self._base_a[load]) / x.weight
-
-    def _priority(self, load: int) -> tuple[float, bool, int, int]:
-        """Order the queue: worst-off, then who would only keep what it holds, rank, id."""
-        x = self._tree.loads[load]
-        gains = x.current_a < amperes(x.step_a, self._count[load] + 1) - FIT_TOLERANCE_A
-        return round(self._level(load), 9), gains, x.rank, load
-
-    def _fits(self, load: int) -> bool:
-        if self._count[load] >= self._high[load]:
-            return False
-        need_a = self._tree.loads[load].step_a - FIT_TOLERANCE_A
-        return all(self._left_a[row] >= need_a for row in self._tree.rows_of[load])
-
-    def _move(self, load: int, steps: int) -> None:
-        self._count[load] += steps
-        change_a = steps * self._tree.loads[load].step_a
-        for row in self._tree.rows_of[load]:
-            self._left_a[row] -= change_a
-
-    def _slack_a(self) -> list[float]:
-        """Return what is left of each row. Shape (n_rows,). [A]"""
-        loads = self._tree.loads
-        return [
-            available - fsum(amperes(loads[i].step_a, self._count[i]) for i in below)
-            for available, below in zip(self._tree.available_a, self._below, strict=True)
-        ]

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 from functools import lru_cache
-from math import ceil, floor
 
-from optimizer.problem import Load
+import numpy
+
+from optimizer.arrays import Floats, Ints
+from optimizer.tree import Tree
 
 STEP_TOLERANCE = 1e-6
 """A value this close below a whole step counts as that step. [steps]"""
@@ -22,16 +24,16 @@ def amperes(step_a: float, count: int) -> float:
     return float(Decimal(repr(step_a)) * count)
 
 
-def whole_steps(current_a: float, step_a: float) -> int:
-    """Return how many whole steps fit into a current."""
-    return floor(current_a / step_a + STEP_TOLERANCE)
+def whole_steps(current_a: Floats, step_a: Floats) -> Ints:
+    """Return how many whole steps fit into each current. Shape as given."""
+    return numpy.floor(current_a / step_a + STEP_TOLERANCE).astype(numpy.int64)
 
 
-def lowest_count(load: Load) -> int:
-    """Return the smallest number of steps that is not below the load's minimum."""
-    return ceil(load.min_a / load.step_a - STEP_TOLERANCE)
+def lowest_counts(tree: Tree) -> Ints:
+    """Return per load the smallest number of steps that is not below its minimum."""
+    return numpy.ceil(tree.min_a / tree.step_a - STEP_TOLERANCE).astype(numpy.int64)
 
 
-def highest_count(load: Load) -> int:
-    """Return the largest number of steps that is not above the load's maximum."""
-    return whole_steps(load.max_a, load.step_a)
+def highest_counts(tree: Tree) -> Ints:
+    """Return per load the largest number of steps that is not above its maximum."""
+    return whole_steps(tree.max_a, tree.step_a)

@@ -17,9 +17,11 @@ from adapters.http.routes import (
     page,
     session,
     sessions,
+    setup,
     site,
     stations,
     tokens,
+    users,
 )
 from adapters.http.services import Services
 from adapters.http.shield import Shield
@@ -31,9 +33,12 @@ _ROUTERS = (
     maintenance.router,
     sessions.router,
     tokens.router,
+    tokens.table,
     history.router,
     events.router,
     session.router,
+    setup.router,
+    users.router,
     health.router,
     page.router,
 )

@@ -18,11 +18,15 @@ _OPEN = frozenset(
         ("GET", "/api/docs"),
         ("GET", "/api/openapi.json"),
         ("POST", "/api/v1/session"),
+        ("GET", "/api/v1/setup"),
+        ("POST", "/api/v1/setup"),
     }
 )
-_OWN_SESSION = "/api/v1/session"
-_ADMIN = re.compile(r"/api/v1/(audit|users|config)(/|$)")
-_OPERATOR = re.compile(r"/api/v1/tokens(/|$)")
+_PAGE = re.compile(r"/assets/[^/]+$")
+_OWN = re.compile(r"/api/v1/session(/|$)")
+"""Everybody's own sign-in and password."""
+_ADMIN = re.compile(r"/api/v1/(audit|users|config|notifications)(/|$)")
+_OPERATOR = re.compile(r"/api/v1/(tokens|uploads)(/|\.csv$|$)")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -53,11 +57,11 @@ def required_role(method: str, path: str) -> Role | None:
     to be read and an operator to be changed, routes that do not exist included.
     """
     reading = method in _READING
-    if ("GET" if reading else method, path) in _OPEN:
+    if ("GET" if reading else method, path) in _OPEN or (reading and _PAGE.match(path)):
         return None
     if _ADMIN.match(path):
         return Role.ADMIN
-    if path == _OWN_SESSION:
+    if _OWN.match(path):
         return Role.VIEWER
     if reading and not _OPERATOR.match(path):
         return Role.VIEWER

@@ -51,7 +51,7 @@ def encode(value: object) -> bytes:
 
 def _default(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
-        names = (f.name for f in fields(value))
+        names = (f.name for f in fields(value) if f.init)
         return {TYPE_KEY: type(value).__name__, **{n: getattr(value, n) for n in names}}
     if isinstance(value, Mapping):
         return dict(value)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from adapters.store import SqliteStore
+from controller.access import StationSecurity
 from controller.decision import Alarm, Condition, Severity
 from controller.records import (
     AuditEntry,
@@ -20,6 +21,8 @@ from controller.records import (
     Sample,
     SeriesPoint,
     StationRecord,
+    TokenImport,
+    TokenKind,
     TokenRecord,
     TokenStatus,
     User,
@@ -245,6 +248,58 @@ def test_token_is_found_whatever_its_case(run: Run) -> None:
     run(scenario)
 
 
+def test_a_station_may_send_its_password_in_every_form(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        await store.set_station_secret("CP001", "0123456789ABCDEF")
+        await store.set_station_secret("CP002", "correct horse")
+
+        assert await store.station_secret_matches("CP001", b"0123456789abcdef")
+        assert await store.station_secret_matches("CP001", bytes.fromhex("0123456789abcdef"))
+        assert await store.station_secret_matches("CP001", b"0123456789ABCDEF".hex().encode())
+        assert await store.station_secret_matches("CP002", b"correct horse".hex().upper().encode())
+
+    run(scenario)
+
+
+def test_a_new_password_replaces_the_old_one_when_it_is_used(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        await store.set_station_secret("CP001", "old old old old")
+        await store.propose_station_secret("CP001", "new new new new")
+
+        assert (await store.station_security("CP001")).has_new_secret
+        assert await store.station_secret_matches("CP001", b"old old old old")
+        assert await store.station_secret_matches("CP001", b"new new new new")
+        assert not await store.station_secret_matches("CP001", b"old old old old")
+        assert not (await store.station_security("CP001")).has_new_secret
+
+    run(scenario)
+
+
+def test_a_withdrawn_password_was_never_valid(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        await store.set_station_secret("CP001", "old old old old")
+        await store.propose_station_secret("CP001", "new new new new")
+        await store.withdraw_station_secret("CP001")
+
+        assert not await store.station_secret_matches("CP001", b"new new new new")
+        assert await store.station_secret_matches("CP001", b"old old old old")
+
+    run(scenario)
+
+
+def test_how_a_station_must_connect_is_kept(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        kept = StationSecurity(
+            least_profile=3, certificate_name="SN-1", certificates_from=NOON.replace(microsecond=0)
+        )
+        await store.save_station_security("CP001", kept)
+
+        assert await store.station_security("CP001") == kept
+        assert await store.station_security("CP002") == StationSecurity()
+
+    run(scenario)
+
+
 def test_station_secret_matches_only_its_own_station(run: Run) -> None:
     async def scenario(store: Any) -> None:
         await store.set_station_secret("CP001", "correct horse")
@@ -443,5 +498,49 @@ def test_a_document_that_is_put_once_stays(run: Run) -> None:
         assert await store.delete_document("tariff", "cdr")
         assert not await store.delete_document("tariff", "cdr")
         assert await store.document("tariff", "cdr") is None
+
+    run(scenario)
+
+
+def test_every_limit_of_a_token_is_kept(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        token = TokenRecord(
+            id=IdToken("04AA"),
+            kind=TokenKind.ISO15693,
+            max_a=13.5,
+            stations=("CP001", "CP002"),
+            concurrent=2,
+        )
+        await store.put_token(token)
+
+        assert await store.token(IdToken("04aa")) == token
+
+    run(scenario)
+
+
+def test_an_import_adds_changes_and_deletes_in_one_step(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        one, two, three = (TokenRecord(id=IdToken(n)) for n in ("01", "02", "03"))
+        await store.put_token(one)
+        await store.put_token(two)
+        changed = replace(two, label="new")
+
+        assert await store.import_tokens([changed, three], replace=False) == TokenImport(
+            added=1, changed=1, same=0, deleted=0
+        )
+        assert await store.import_tokens([changed], replace=True) == TokenImport(
+            added=0, changed=0, same=1, deleted=2
+        )
+        assert await store.tokens() == (changed,)
+
+    run(scenario)
+
+
+def test_a_transaction_keeps_what_its_token_allowed(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        limited = replace(a_transaction(), max_a=10.0, priority=3)
+        await store.open_transaction(limited, offline=False)
+
+        assert await store.open_transactions() == (limited,)
 
     run(scenario)

@@ -42,14 +42,14 @@ def test_an_answer_that_arrives_at_a_failing_cycle_is_booked_by_the_next() -> No
         scene = Scene()
         scene.charging()
         await scene.cycles(1)
-        scene.cycle._allocate = never
+        scene.cycle._core._allocate = never
         await scene.cycles(1)
-        scene.cycle._allocate = Allocator().allocate
+        scene.cycle._core._allocate = Allocator().allocate
         await scene.cycles(1)
         return scene
 
     scene = asyncio.run(scenario())
 
-    account = scene.cycle._memory.evse(EVSE).account
+    account = scene.cycle._core.memory.evse(EVSE).account
     assert scene.cycle.stats.failures == 1
     assert [g.state for g in account.grants] == [GrantState.CONFIRMED]

@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 
 from optimizer.problem import Binding, BindingCause, Problem
-from optimizer.steps import amperes, lowest_count
-from tests.optimizer.sites import L1, L2, MANY, a_car, a_node, a_site, posed, sites
+from optimizer.steps import amperes, lowest_counts
+from tests.optimizer.sites import L1, L2, L3, MANY, a_car, a_node, a_site, posed, sites
 
 
 def admitted(problem: Problem) -> list[str]:
@@ -25,6 +25,16 @@ def test_a_minimum_that_fits_exactly_survives_binary_fractions() -> None:
 def test_the_lower_rank_goes_first_and_ties_go_by_id() -> None:
     cars = (a_car("a", rank=1), a_car("b"), a_car("c"))
     assert admitted(a_site(a_node(a=17.9), *cars)) == ["b", "c"]
+
+
+def test_within_one_rank_as_many_as_possible_are_served() -> None:
+    cars = (
+        a_car("a"),
+        a_car("b", phases=(L1,)),
+        a_car("c", phases=(L2,)),
+        a_car("d", phases=(L3,)),
+    )
+    assert admitted(a_site(a_node(a=6), *cars)) == ["b", "c", "d"]
 
 
 def test_a_car_that_does_not_fit_does_not_stop_a_smaller_one_behind_it() -> None:
@@ -83,5 +93,5 @@ def test_nobody_is_refused_whose_minimum_fits_beside_all_others(problem: Problem
         binding = admission.refused.get(load.id)
         if binding is not None and binding.cause is BindingCause.NOT_ADMITTED:
             assert min(left_a[row] for row in tree.rows_of[i]) < amperes(
-                load.step_a, lowest_count(load)
+                load.step_a, int(lowest_counts(tree)[i])
             )

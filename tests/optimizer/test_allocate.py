@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,8 +9,10 @@ from optimizer import allocate as module
 from optimizer import lp
 from optimizer.admission import Admission
 from optimizer.allocate import NOTHING_SAFE, Allocator
+from optimizer.arrays import Floats
 from optimizer.check import check
 from optimizer.problem import Allocation, Binding, BindingCause, Method, Problem
+from optimizer.solver import KeptProgram
 from tests.optimizer.sites import L1, L2, MANY, a_car, a_node, a_site, posed, sites
 
 
@@ -72,8 +73,8 @@ class _Lp:
     def __init__(self, share_a: float) -> None:
         self._share_a = share_a
 
-    def share(self, admission: Admission, *, deadline_s: float) -> tuple[float, ...]:
-        return tuple(self._share_a for _ in admission.admitted)
+    def share(self, admission: Admission, *, deadline_s: float) -> Floats:
+        return numpy.full(len(admission.admitted), self._share_a)
 
 
 def test_without_time_filling_answers_and_says_why() -> None:
@@ -92,8 +93,8 @@ def test_a_wrong_share_never_leaves(share_a: float) -> None:
 
 
 def test_when_no_method_passes_everything_is_zero(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nearest(admission: Admission, share_a: Sequence[float]) -> tuple[float, ...]:
-        return tuple(round(x + 0.05, 1) for x in share_a)
+    def nearest(admission: Admission, share_a: Floats) -> Floats:
+        return numpy.round(share_a + 0.05, 1)
 
     monkeypatch.setattr(module, "quantise", nearest)
     answer = allocated(THREE)
@@ -105,7 +106,7 @@ def test_whatever_the_solver_raises_filling_answers(monkeypatch: pytest.MonkeyPa
     def broken(*_: object, **__: object) -> float:
         raise RuntimeError("lost licence")
 
-    monkeypatch.setattr(lp._Model, "raise_level", broken)
+    monkeypatch.setattr(KeptProgram, "solve", broken)
     answer = allocated(THREE)
     expected = (Method.FILLING, "SolverError: RuntimeError: lost licence")
     assert expected == (answer.method, answer.note)
@@ -115,14 +116,14 @@ def test_an_lp_that_forgets_a_phase_is_found_out(monkeypatch: pytest.MonkeyPatch
     """The planted defect that a fallback would hide: only L2 and L3 limit."""
     original = lp._Model.load_bounds
 
-    def without_l1(model: lp._Model, admission: Admission) -> None:
-        original(model, admission)
-        model.highs.changeRowBounds(int(model.limit[0]), -1e30, 1e30)
+    def without_l1(model: lp._Model, admission: Admission, fair_a: Floats) -> None:
+        original(model, admission, fair_a)
+        model.program.highs.changeRowBounds(int(model.limit[0]), -1e30, 1e30)
 
     monkeypatch.setattr(lp._Model, "load_bounds", without_l1)
     answer = allocated(THREE)
     assert Method.FILLING is answer.method
-    assert "overfills" in answer.note
+    assert "overfill main,L1" in answer.note
 
 
 @MANY

@@ -3,6 +3,7 @@ from __future__ import annotations
 from itertools import permutations
 from math import ceil
 
+import numpy
 import pytest
 from hypothesis import given
 
@@ -14,7 +15,7 @@ from tests.optimizer.sites import L1, L2, MANY, a_car, a_node, a_site, posed, si
 
 def rounded(problem: Problem) -> dict[str, float]:
     admission = posed(problem)
-    values = quantise(admission, fill(admission))
+    values = quantise(admission, fill(admission)).tolist()
     return dict(zip((x.id for x in admission.tree.loads), values, strict=True))
 
 
@@ -60,17 +61,17 @@ def test_a_step_on_one_phase_is_not_taken_from_another() -> None:
 
 def test_a_share_that_is_not_a_number_is_refused() -> None:
     with pytest.raises(ValueError, match="finite"):
-        quantise(posed(a_site(a_node(a=23), a_car("a"))), [float("nan")])
+        quantise(posed(a_site(a_node(a=23), a_car("a"))), numpy.array([float("nan")]))
 
 
 def test_shares_that_overfill_a_row_are_refused_not_repaired() -> None:
-    with pytest.raises(ValueError, match="overfill main L1"):
-        quantise(posed(a_site(a_node(a=23), a_car("a"), a_car("b"))), [12.0, 12.0])
+    with pytest.raises(ValueError, match="overfill main,L1"):
+        quantise(posed(a_site(a_node(a=23), a_car("a"), a_car("b"))), numpy.array([12.0, 12.0]))
 
 
 def test_a_share_too_few_is_refused() -> None:
-    with pytest.raises(ValueError, match="shorter"):
-        quantise(posed(a_site(a_node(a=23), a_car("a"))), [])
+    with pytest.raises(ValueError, match="0 shares for 1 loads"):
+        quantise(posed(a_site(a_node(a=23), a_car("a"))), numpy.array([]))
 
 
 @MANY

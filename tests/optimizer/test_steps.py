@@ -1,7 +1,10 @@
 from __future__ import annotations
 
-from optimizer.steps import amperes, highest_count, lowest_count, whole_steps
-from tests.optimizer.sites import a_car
+import numpy
+
+from optimizer.steps import amperes, highest_counts, lowest_counts, whole_steps
+from optimizer.tree import tree_of
+from tests.optimizer.sites import a_car, a_node, a_site
 
 
 def test_309_tenths_are_exactly_30_9_a() -> None:
@@ -13,13 +16,13 @@ def test_every_tenth_up_to_500_a_is_the_shortest_decimal() -> None:
 
 
 def test_a_value_a_hair_below_a_step_counts_as_the_step() -> None:
-    assert whole_steps(30.9 - 1e-9, 0.1) == 309
+    assert whole_steps(numpy.array([30.9 - 1e-9]), numpy.array([0.1])).tolist() == [309]
 
 
 def test_a_value_clearly_below_a_step_does_not() -> None:
-    assert whole_steps(30.899, 0.1) == 308
+    assert whole_steps(numpy.array([30.899]), numpy.array([0.1])).tolist() == [308]
 
 
 def test_bounds_between_steps_shrink_inwards() -> None:
-    car = a_car("cp1/1", min_a=6.05, max_a=15.97)
-    assert (lowest_count(car), highest_count(car)) == (61, 159)
+    tree = tree_of(a_site(a_node(a=63), a_car("cp1/1", min_a=6.05, max_a=15.97)))
+    assert (lowest_counts(tree).tolist(), highest_counts(tree).tolist()) == ([61], [159])

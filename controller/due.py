@@ -1,0 +1,52 @@
+"""When a decision would turn out differently although nothing new was heard.
+
+Every comparison with the clock in a decision has the form `now - since >= threshold`. Between two
+such instants the same inputs give the same decision, so it need not be taken again. An instant is
+told a little early: a decision too many costs time, one too few would be a defect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from math import inf
+
+from controller.draw import believe_after_s
+from controller.ledger import LEASE_GUARD_S, Account
+from controller.memory import EvseMemory
+from controller.policy import Policy
+from controller.station import EvseView
+
+EARLY_S = 1e-6
+"""More than rounding can shift an instant. [s]"""
+
+
+def first_due_s(instants_s: Iterable[float], now_s: float) -> float:
+    """Return the earliest instant that is not surely over. [s]"""
+    return min((t - EARLY_S for t in instants_s if t >= now_s - EARLY_S), default=inf)
+
+
+def step_instants_s(memory: EvseMemory, view: EvseView, policy: Policy) -> Iterator[float]:
+    """Yield the instants at which an EVSE's draw, demand or obedience may be judged differently. [s]"""
+    if view.sample is not None:
+        yield view.sample.taken_s + policy.sample_stale_s
+        yield view.sample.taken_s + believe_after_s(policy)
+    yield from learning_instants_s(memory, policy)
+    yield from ledger_instants_s(memory.account, policy)
+
+
+def learning_instants_s(memory: EvseMemory, policy: Policy) -> Iterator[float]:
+    """Yield when a vehicle's demand or its station's obedience is believed. [s]"""
+    if memory.under_since_s is not None:
+        yield memory.under_since_s + policy.reclaim_after_s
+    if memory.disobeys and memory.obeyed_since_s is not None:
+        yield memory.obeyed_since_s + policy.obey_for_s
+
+
+def ledger_instants_s(account: Account, policy: Policy) -> Iterator[float]:
+    """Yield when grants end, may have ended, or have surely taken effect. [s]"""
+    for grant in account.grants:
+        if grant.until_s is not None:
+            yield grant.until_s + LEASE_GUARD_S
+            yield grant.until_s - LEASE_GUARD_S
+        if grant.confirmed_s is not None:
+            yield grant.confirmed_s + policy.settle_s
