@@ -225,31 +225,8 @@ def test_pause_and_resume_keep_the_other_wishes(site: Site) -> None:
             StationAction.TRIGGER_METER_VALUES,
             "",
         ),
-        (
-            "stations/CP001/availability",
-            {"operative": False, "evse": 1},
-            EVSE,
-            StationAction.AVAILABILITY,
-            "",
-        ),
         ("stations/CP001/clear-cache", None, None, StationAction.CLEAR_CACHE, ""),
-        ("stations/CP001/report", {"kind": "full"}, None, StationAction.READ_REPORT, ""),
         ("stations/CP001/drill", None, None, StationAction.DRILL, ""),
-        (
-            "stations/CP001/firmware",
-            {"location": "https://fw.example/a"},
-            None,
-            StationAction.UPDATE_FIRMWARE,
-            "",
-        ),
-        (
-            "stations/CP001/configuration",
-            {"values": {"HeartbeatInterval": "300"}},
-            None,
-            StationAction.WRITE_CONFIGURATION,
-            "",
-        ),
-        ("stations/CP001/trigger", {"message": "Heartbeat"}, None, StationAction.TRIGGER, ""),
     ],
 )
 def test_actions(

@@ -1,0 +1,67 @@
+"""What operators, tokens, vehicles and stations want of an EVSE, over what is configured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from controller.operator import EvseOverride
+from controller.site import Evse, EvseId, StationId
+from controller.snapshot import Snapshot
+from controller.station import EvseView
+
+_NO_OVERRIDE = EvseOverride()
+_HOT = frozenset({"HighTemperature", "TemperatureSensor.Problem"})
+HOT_RATIO = 0.5
+"""Part of its rating that a station gets which is too hot (fault matrix)."""
+
+
+def override_of(snapshot: Snapshot, evse: EvseId) -> EvseOverride:
+    """Return the wishes for an EVSE: the operator's, and the vehicle's own where he has none."""
+    override = snapshot.overrides.evses.get(evse, _NO_OVERRIDE)
+    view = view_of(snapshot, evse)
+    if view is None or view.needs is None:
+        return override
+    departure_at, energy_wh = override.departure_at, override.energy_need_wh
+    return replace(
+        override,
+        departure_at=departure_at if departure_at is not None else view.needs.departure_at,
+        energy_need_wh=energy_wh if energy_wh is not None else view.needs.energy_wh,
+    )
+
+
+def view_of(snapshot: Snapshot, evse: EvseId) -> EvseView | None:
+    """Return the latest about an EVSE; None: its station is unknown."""
+    station = snapshot.stations.get(StationId(evse.rpartition("/")[0]))
+    return station.evses.get(evse) if station is not None else None
+
+
+def wanted_a(snapshot: Snapshot, evse: Evse) -> float:
+    """Return the most an EVSE may be given: its rating, or what somebody lowered it to. [A].
+
+    An operator may lower it, and so may its token, or a limit that the station reports to have from
+    elsewhere. A hot station gets half of its rating.
+    """
+    view = view_of(snapshot, evse.id)
+    running = view.transaction if view is not None else None
+    limits_a = (
+        override_of(snapshot, evse.id).max_a,
+        running.max_a if running is not None else None,
+        view.external_limit_a if view is not None else None,
+        max(evse.min_a, evse.max_a * HOT_RATIO) if view and view.error_code in _HOT else None,
+    )
+    return min([evse.max_a, *(limit_a for limit_a in limits_a if limit_a is not None)])
+
+
+def priority_of(snapshot: Snapshot, evse: Evse) -> int:
+    """Return who is served first: an operator's word, else the token's, else the configured one."""
+    override = override_of(snapshot, evse.id).priority
+    if override is not None:
+        return override
+    view = view_of(snapshot, evse.id)
+    running = view.transaction if view is not None else None
+    return running.priority if running is not None and running.priority else evse.priority
+
+
+def is_shut(snapshot: Snapshot, evse: Evse) -> bool:
+    """Tell whether an operator wants it to take nothing: paused, or a maximum below its minimum."""
+    return override_of(snapshot, evse.id).paused or wanted_a(snapshot, evse) < evse.min_a
