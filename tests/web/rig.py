@@ -102,7 +102,9 @@ def running_demo(folder: Path, *, chargers: int) -> Iterator[Demo]:
         address = re.search(r"page\s+(\S+?)/?\n", printed)
         account = re.search(r"sign in\s+(\S+) / (\S+)", printed)
         token = re.search(r"API token\s+(\S+)", printed)
-        assert address and account and token, printed
+        assert address
+        assert account
+        assert token
         wait_ready(address[1])
         yield Demo(address=address[1], name=account[1], password=account[2], token=token[1])
 
