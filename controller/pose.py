@@ -36,9 +36,10 @@ def override_of(snapshot: Snapshot, evse: EvseId) -> EvseOverride:
 
 
 def wanted_a(snapshot: Snapshot, evse: Evse) -> float:
-    """Return the most an EVSE may be given: its rating, or an operator's lower maximum. [A]."""
-    limit_a = override_of(snapshot, evse.id).max_a
-    return evse.max_a if limit_a is None else min(evse.max_a, limit_a)
+    """Return the most an EVSE may be given: its rating, or a lower maximum that somebody set. [A]."""
+    override = override_of(snapshot, evse.id)
+    limits_a = (override.max_a, override.partner_max_a)
+    return min((evse.max_a, *(limit_a for limit_a in limits_a if limit_a is not None)))
 
 
 def is_shut(snapshot: Snapshot, evse: Evse) -> bool:
