@@ -24,6 +24,7 @@ from controller.records import (
     TransactionOpened,
     TransactionReceipt,
 )
+from controller.roaming import RoamingDesk
 from controller.site import EvseId, Site, StationId
 from controller.station import FrameLogged, StationEvent, TransactionChanged
 from controller.transaction import IdToken, Transaction, TransactionId
@@ -49,6 +50,11 @@ class Desk:
         self._store = store
         self._clock = clock
         self._rules = rules
+        self._partners: RoamingDesk | None = None
+
+    def ask_partners(self, partners: RoamingDesk) -> None:
+        """Ask roaming partners about tokens that the site itself does not know."""
+        self._partners = partners
 
     def post(self, event: StationEvent) -> None:
         """Report an event to the image."""
@@ -75,8 +81,12 @@ class Desk:
     # --- tokens -----------------------------------------------------------------------------------
 
     async def authorize(self, station: StationId, token: IdToken) -> Authorization:
-        """Decide on a token: the store's record, else the rule for unknown ones."""
+        """Decide on a token: the store's record, else a partner's, else the rule for unknown ones."""
         record = await self._store.token(token)
+        if record is None and self._partners is not None:
+            verdict = await self._partners.authorize(station, token)
+            if verdict is not None:
+                return verdict
         if record is None:
             is_free = self._rules.accept_unknown_tokens
             status = TokenStatus.ACCEPTED if is_free else TokenStatus.INVALID

@@ -42,7 +42,8 @@ def _keys_of(model: type[BaseModel], above: KeyPath) -> Iterator[Key]:
 
 
 def _key(path: KeyPath, field: FieldInfo) -> Key:
-    default = None if field.is_required() else field.get_default(call_default_factory=False)
+    has_none = field.is_required() or field.default_factory is not None
+    default = None if has_none else field.default
     return Key(
         path=path,
         description=field.description or "",
