@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -42,6 +42,7 @@ log = structlog.get_logger(__name__)
 
 STOP_S = 5.0
 PULL_EVERY = timedelta(hours=6)
+PULL_AGAIN = timedelta(minutes=1)
 ANSWER_S = 4.5
 """A station waits for its answer: what takes longer is refused. [s]"""
 
@@ -76,6 +77,7 @@ class OcpiServer:
         self._server: uvicorn.Server | None = None
         self._parts: Parts | None = None
         self._pulled: dict[str, str] = {}
+        self._pull_after: dict[str, datetime] = {}
         self._is_stopping = False
         self._port = settings.port
 
@@ -292,12 +294,15 @@ class OcpiServer:
             slot = f"{partner.registered_at}/{int(now.timestamp() // PULL_EVERY.total_seconds())}"
             if self._pulled.get(partner.id) == slot:
                 continue
-            self._pulled[partner.id] = slot
+            if now < self._pull_after.get(partner.id, now):
+                continue
             try:
                 kept = await pull(partner, client=parts.client, book=parts.tokens, since=None)
             except PartnerError as error:
+                self._pull_after[partner.id] = now + PULL_AGAIN
                 await parts.partners.note_error(partner.id, f"tokens: {error}", now)
                 continue
+            self._pulled[partner.id] = slot
             log.info("ocpi.tokens_fetched", partner=partner.id, tokens=kept)
             heard = parts.partners.get(partner.id)
             if heard is not None:

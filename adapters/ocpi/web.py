@@ -28,7 +28,7 @@ ECHOED = ("X-Request-ID", "X-Correlation-ID")
 ROUTED_TO = ("OCPI-to-country-code", "OCPI-to-party-id")
 ROUTED_FROM = ("OCPI-from-country-code", "OCPI-from-party-id")
 MOST_CLIENTS = 10_000
-LOAD_APART_S = 5.0
+LOAD_APART_S = 0.2
 """A token that nobody knows makes us read the partners again at most so often. [s]"""
 
 
