@@ -6,12 +6,15 @@ import os
 
 from adapters.bootstrap import RunSettings
 from adapters.config.loader import SiteFile
-from adapters.config.settings import UnknownTokens
+from adapters.config.settings import OcppTls, UnknownTokens
 from adapters.config.spelling import parse_listen
 from adapters.http.settings import HttpSettings
 from adapters.influx.settings import InfluxSettings
 from adapters.ocpi.settings import ConnectorSettings, OcpiSettings, PlaceSettings
-from adapters.ocpp.settings import OcppSettings
+from adapters.ocpp.settings import KeyPair, Listener, OcppSettings, TlsFiles
+from adapters.pki.authority import Authority
+
+CA_PASSPHRASE = "WATTKEEPER_CA_PASSPHRASE"  # noqa: S105 - the name of a variable
 
 
 def run_settings(file: SiteFile) -> RunSettings:
@@ -23,7 +26,17 @@ def run_settings(file: SiteFile) -> RunSettings:
             host=file.ocpp.listen.host,
             port=file.ocpp.listen.port,
             security_profile=file.ocpp.security_profile,
+            also=tuple(
+                Listener(
+                    host=entry.listen.host,
+                    port=entry.listen.port,
+                    security_profile=entry.security_profile,
+                )
+                for entry in file.ocpp.listeners
+            ),
+            tls=_tls(file.ocpp.tls),
         ),
+        authority=Authority(file.ocpp.tls.folder, passphrase=passphrase()),
         http=HttpSettings(
             host=file.http.listen.host,
             port=file.http.listen.port,
@@ -66,6 +79,31 @@ def ocpi_settings(file: SiteFile) -> OcpiSettings | None:
             standard=section.connector_standard, format=section.connector_format
         ),
         allow_private_partners=section.allow_private_partners,
+    )
+
+
+def passphrase() -> bytes | None:
+    """Return the passphrase of the own authority's keys; None: they have none."""
+    given = os.environ.get(CA_PASSPHRASE)
+    return given.encode() if given else None
+
+
+def _tls(tls: OcppTls) -> TlsFiles | None:
+    """Return the certificates of the file, else those of the own authority; None: there are none."""
+    authority = Authority(tls.folder)
+    pairs = tuple(KeyPair(certificate=c, key=k) for c, k in tls.certificates) or tuple(
+        KeyPair(certificate=issued.certificate, key=issued.key) for issued in authority.server()
+    )
+    if not pairs:
+        return None
+    own_ca = authority.bundle if authority.exists else None
+    trusts_own = tls.client_ca is None and own_ca is not None
+    organisation = tls.organisation or (authority.organisation() if trusts_own else None)
+    return TlsFiles(
+        pairs=pairs,
+        client_ca=tls.client_ca or own_ca,
+        organisation=organisation,
+        rsa_key_exchange=tls.rsa_key_exchange,
     )
 
 

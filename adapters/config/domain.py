@@ -9,6 +9,7 @@ from adapters.config.keys import (
     CircuitEntry,
     EvseEntry,
     InfluxSection,
+    OcppTlsSection,
     PhaseLoads,
     PhaseRatings,
     PolicySection,
@@ -19,7 +20,9 @@ from adapters.config.settings import (
     HttpSettings,
     InfluxApi,
     InfluxSettings,
+    OcppListener,
     OcppSettings,
+    OcppTls,
     StoreSettings,
     UnknownTokens,
 )
@@ -32,10 +35,12 @@ from controller.site import (
     Evse,
     Meter,
     MeterId,
+    MeterRole,
     ProtectiveDevice,
     Site,
     Station,
     StationId,
+    VirtualMeter,
     evse_id,
 )
 
@@ -64,10 +69,38 @@ def to_site(document: SiteDocument) -> Site:
                 connection=entry.connection,
                 unit=entry.unit,
                 interval_s=entry.interval_s,
+                word_order=entry.word_order,
+                register_offset=entry.register_offset,
+                role=MeterRole(entry.role),
             )
             for name, entry in sorted(document.meters.items())
         },
+        virtual_meters=_virtual_meters(document),
     )
+
+
+def _virtual_meters(document: SiteDocument) -> dict[MeterId, VirtualMeter]:
+    """Build the calculated meters, each after those that it is calculated from."""
+    waiting = dict(sorted(document.virtual_meters.items()))
+    ordered: dict[MeterId, VirtualMeter] = {}
+    while waiting:
+        ready = [
+            name
+            for name, entry in waiting.items()
+            if not any(part in waiting for part in (*entry.sum, *entry.minus))
+        ]
+        for name in ready:
+            entry = waiting.pop(name)
+            ordered[MeterId(name)] = VirtualMeter(
+                id=MeterId(name),
+                plus=tuple(MeterId(part) for part in entry.sum),
+                minus=tuple(MeterId(part) for part in entry.minus),
+                stations=tuple(StationId(station) for station in entry.stations),
+                role=MeterRole(entry.role),
+            )
+        if not ready:  # a ring, which the rules have refused before
+            break
+    return ordered
 
 
 def to_circuit(name: str, entry: CircuitEntry) -> Circuit:
@@ -106,12 +139,29 @@ def to_policy(section: PolicySection) -> Policy:
     return Policy(**section.model_dump())
 
 
-def to_ocpp(document: SiteDocument) -> OcppSettings:
-    """Build the settings of the OCPP server."""
+def to_ocpp(document: SiteDocument, folder: Path) -> OcppSettings:
+    """Build the settings of the OCPP server; its paths are relative to `folder`."""
     return OcppSettings(
         listen=parse_listen(document.ocpp.listen),
         security_profile=document.ocpp.security_profile,
         unknown_tokens=UnknownTokens(document.ocpp.unknown_tokens),
+        listeners=tuple(
+            OcppListener(listen=parse_listen(entry.listen), security_profile=entry.security_profile)
+            for entry in document.ocpp.listeners.values()
+        ),
+        tls=_to_tls(document.ocpp.tls, folder.absolute()),
+    )
+
+
+def _to_tls(section: OcppTlsSection, folder: Path) -> OcppTls:
+    return OcppTls(
+        folder=folder / section.folder,
+        certificates=tuple(
+            (folder / pair.certificate, folder / pair.key) for pair in section.certificates.values()
+        ),
+        client_ca=folder / section.client_ca if section.client_ca is not None else None,
+        organisation=section.organisation,
+        rsa_key_exchange=section.rsa_key_exchange,
     )
 
 

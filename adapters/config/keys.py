@@ -105,11 +105,30 @@ class MeterEntry(Keys):
     connection: Annotated[str, AfterValidator(spelling.check_connection)] = Field(
         examples=["tcp://192.168.1.10:502"]
     )
-    """`tcp://HOST:PORT`, `rtu+tcp://HOST:PORT` or `rtu:///dev/ttyUSB0?baud=9600&parity=N`."""
+    """`tcp://HOST:PORT`, `udp://HOST:PORT`, `rtu+tcp://HOST:PORT` or `rtu:///dev/ttyUSB0?baud=9600&parity=N`."""
     unit: int = Field(1, ge=0, le=255)
     """Modbus unit (slave address) of the meter."""
     interval_s: float = Field(1.0, ge=0.1, le=60)
     """How often it is read. [s]"""
+    word_order: Literal["big", "little"] | None = Field(None, examples=["little"])
+    """Which word of a number comes first, where this device differs from its map."""
+    register_offset: int = Field(0, ge=-1, le=1)
+    """How far its registers lie from those of its map: 1 or -1 where firmware counts otherwise."""
+    role: Literal["load", "production", "battery"] = "load"
+    """What it measures: power flows towards the loads are positive, so production is negative."""
+
+
+class VirtualMeterEntry(Keys):
+    """A meter that is calculated from others, or from what stations report."""
+
+    sum: list[Name] = Field(default_factory=list, examples=["[garage-a, garage-b]"])
+    """Ids of the meters that are added."""
+    minus: list[Name] = Field(default_factory=list, examples=["[pv]"])
+    """Ids of the meters that are subtracted."""
+    stations: list[StationKey] = Field(default_factory=list, examples=["[CP001]"])
+    """Stations whose own meters are added: the last resort, as they report slowly."""
+    role: Literal["load", "production", "battery"] = "load"
+    """What it measures."""
 
 
 class CircuitEntry(Keys):
@@ -122,7 +141,7 @@ class CircuitEntry(Keys):
     device: Literal["mcb", "mccb", "gg"] = "mcb"
     """What protects it: `mcb` (miniature breaker), `mccb` (moulded case) or `gg` (fuse)."""
     meter: Name | None = Field(None, examples=["main"])
-    """Id of the meter that measures all of this circuit."""
+    """Id of the meter, real or calculated, that measures all of this circuit."""
     building_peak_a: LoadPerPhase | None = Field(None, examples=[140])
     """The most that everything below other than the stations can draw; needed with a meter. [A]"""
     margin_a: float = Field(1.0, ge=0, le=10_000)
@@ -232,17 +251,60 @@ class PolicySection(Keys):
     """How long the optimiser may think; then progressive filling decides. [s]"""
 
 
+class CertificateEntry(Keys):
+    """A server certificate and its key."""
+
+    certificate: Label = Field(examples=["tls/server.pem"])
+    """Certificate with its chain, PEM; relative to the site file's folder."""
+    key: Label = Field(examples=["tls/server.key"])
+    """Its key, PEM, without a passphrase, mode 0600."""
+
+
+class OcppTlsSection(Keys):
+    """Certificates for security profiles 2 and 3. Without any, those of the own authority are used."""
+
+    folder: Label = "var/pki"
+    """Folder of the own authority (`wattkeeper ca init`), relative to the site file's folder."""
+    certificates: dict[Name, CertificateEntry] = Field(
+        default_factory=dict, examples=["{rsa: {certificate: ..., key: ...}}"]
+    )
+    """Certificates from elsewhere by a name of your choice: an RSA and an ECDSA one side by side."""
+    client_ca: Label | None = Field(None, examples=["tls/stations-ca.pem"])
+    """Authorities of the stations' certificates (profile 3), PEM; default: the own authority."""
+    organisation: Label | None = Field(None, examples=["Depot Nord AB"])
+    """Organisation (O) that stations' certificates must name; default: the own authority's."""
+    rsa_key_exchange: bool = True
+    """Offer the two suites without forward secrecy that OCPP asks for, as the last choice."""
+
+
+class ListenerEntry(Keys):
+    """A further port for stations, with a security profile of its own."""
+
+    listen: Listen = Field(examples=["0.0.0.0:9443"])
+    """Address and port."""
+    security_profile: Annotated[int, AfterValidator(spelling.check_security_profile)] = Field(
+        json_schema_extra={"enum": [0, 1, 2, 3]}, examples=[3]
+    )
+    """OCPP security profile of this port."""
+
+
 class OcppSection(Keys):
     """The server that stations connect to."""
 
     listen: Listen = Field("127.0.0.1:9000", examples=["0.0.0.0:9000"])
     """Address and port: `0.0.0.0:9000` for every network, `127.0.0.1:9000` for this machine only."""
     security_profile: Annotated[int, AfterValidator(spelling.check_security_profile)] = Field(
-        1, json_schema_extra={"enum": [0, 1]}
+        1, json_schema_extra={"enum": [0, 1, 2, 3]}
     )
-    """OCPP security profile: 1 = each station has a password, 0 = none."""
+    """OCPP security profile: 0 none, 1 password, 2 TLS and password, 3 TLS with client certificates."""
     unknown_tokens: Literal["reject", "accept"] = "reject"
     """RFID tokens that are not in the list: `reject`, or `accept` (charging is free)."""
+    listeners: dict[Name, ListenerEntry] = Field(
+        default_factory=dict, examples=["{tls: {listen: ..., security_profile: 3}}"]
+    )
+    """Further ports by a name of your choice; one security profile each."""
+    tls: OcppTlsSection = OcppTlsSection()
+    """Certificates for security profiles 2 and 3."""
 
 
 class HttpSection(Keys):
@@ -295,6 +357,8 @@ class SiteDocument(Keys):
     """What the site is called and where it stands."""
     meters: dict[Name, MeterEntry] = Field(default_factory=dict)
     """Meters by id."""
+    virtual_meters: dict[Name, VirtualMeterEntry] = Field(default_factory=dict)
+    """Calculated meters by id; a circuit may name one like any other."""
     circuits: dict[Name, CircuitEntry] = Field(
         min_length=1, examples=["{main: {limit_a: 63, device: mccb}}"]
     )

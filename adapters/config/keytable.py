@@ -42,8 +42,7 @@ def _keys_of(model: type[BaseModel], above: KeyPath) -> Iterator[Key]:
 
 
 def _key(path: KeyPath, field: FieldInfo) -> Key:
-    has_none = field.is_required() or field.default_factory is not None
-    default = None if has_none else field.default
+    default = None if _has_no_value(field) else field.get_default()
     return Key(
         path=path,
         description=field.description or "",
@@ -51,6 +50,11 @@ def _key(path: KeyPath, field: FieldInfo) -> Key:
         default=default,
         example=str((field.examples or [default])[0]),
     )
+
+
+def _has_no_value(field: FieldInfo) -> bool:
+    """Tell whether a key must be written, or is a map that is empty unless it is written."""
+    return field.is_required() or field.default_factory is not None
 
 
 def _models_in(annotation: Any, path: KeyPath) -> Iterator[tuple[type[BaseModel], KeyPath]]:

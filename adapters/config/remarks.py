@@ -59,17 +59,23 @@ def _stations(document: SiteDocument, site: Site) -> Iterator[Note]:
 
 def _meters(document: SiteDocument) -> Iterator[Note]:
     used = {circuit.meter for circuit in document.circuits.values()}
-    for name in sorted(document.meters):
-        if name not in used:
+    for virtual in document.virtual_meters.values():
+        used |= {*virtual.sum, *virtual.minus}
+    for name, entry in sorted(document.meters.items()):
+        if name not in used and entry.role == "load":
             yield ("meters", name), "no circuit uses this meter"
 
 
 def _openness(document: SiteDocument) -> Iterator[Note]:
+    open_ports: list[tuple[str, ...]] = [
+        ("ocpp", "listeners", name, "security_profile")
+        for name, entry in document.ocpp.listeners.items()
+        if entry.security_profile == 0
+    ]
     if document.ocpp.security_profile == 0:
-        yield (
-            ("ocpp", "security_profile"),
-            "stations have no password: whoever reaches the port can pretend to be one",
-        )
+        open_ports.append(("ocpp", "security_profile"))
+    for path in open_ports:
+        yield path, "stations have no password: whoever reaches the port can pretend to be one"
     if document.ocpp.unknown_tokens == "accept":
         yield ("ocpp", "unknown_tokens"), "every RFID token is accepted: charging is free"
     host = parse_listen(document.ocpp.listen).host

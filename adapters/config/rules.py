@@ -204,6 +204,53 @@ def _buses(draft: Draft) -> Findings:
         by_place[bus.place].append(meter)
 
 
+def _virtual_meters(draft: Draft) -> Findings:
+    """A calculated meter needs parts that exist, and must not be one of its own."""
+    for name, entry in draft.virtual_meters.items():
+        path = ("virtual_meters", name)
+        if name in draft.meters:
+            yield Finding(
+                path=path,
+                text=f"{name} is a meter and a calculated meter",
+                mend="give one of them another id",
+            )
+        if not entry.sum and not entry.stations:
+            yield Finding(
+                path=path,
+                text="it adds nothing",
+                mend="add `sum: [METER, ...]`, or `stations: [STATION, ...]`",
+            )
+        for key, parts in (("sum", entry.sum), ("minus", entry.minus)):
+            for part in parts:
+                if part not in draft.meter_ids:
+                    yield _no_such("meter", part, draft.meter_ids, (*path, key))
+        for station in entry.stations:
+            if station not in draft.station_ids:
+                yield _no_such("station", station, draft.station_ids, (*path, "stations"))
+    yield from _virtual_rings(draft)
+
+
+def _virtual_rings(draft: Draft) -> Findings:
+    entries = draft.virtual_meters
+    safe: set[str] = set()
+    while True:
+        found = {
+            name
+            for name, entry in entries.items()
+            if name not in safe
+            and all(p in safe or p not in entries for p in (*entry.sum, *entry.minus))
+        }
+        if not found:
+            break
+        safe |= found
+    for name in sorted(entries.keys() - safe)[:1]:
+        yield Finding(
+            path=("virtual_meters", name),
+            text=f"the calculated meter {name} is calculated from itself",
+            mend="remove the part that leads back to it",
+        )
+
+
 def _models(draft: Draft, known_models: frozenset[str] | None) -> Findings:
     if known_models is None:
         return
@@ -263,20 +310,35 @@ def _default(name: str) -> float:
 def _listeners(draft: Draft) -> Findings:
     if draft.ocpp is None or draft.http is None:
         return
-    ocpp, http = parse_listen(draft.ocpp.listen), parse_listen(draft.http.listen)
+    taken = [("ocpp.listen", draft.ocpp.listen)]
+    for name, entry in draft.ocpp.listeners.items():
+        yield from _clashes(("ocpp", "listeners", name, "listen"), entry.listen, taken)
+        taken.append((f"ocpp.listeners.{name}.listen", entry.listen))
+    yield from _clashes(("http", "listen"), draft.http.listen, taken)
+
+
+def _clashes(path: KeyPath, listen: str, taken: Sequence[tuple[str, str]]) -> Findings:
+    """Two servers cannot share a port on one address; port 0 is a new one for each."""
     anywhere = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
-    same_host = ocpp.host == http.host or anywhere & {ocpp.host, http.host}
-    if ocpp.port == http.port and same_host:
-        yield Finding(
-            path=("http", "listen"),
-            text=f"port {http.port} is already taken by ocpp.listen",
-            mend="write another port, for example 8080 for the dashboard and 9000 for the stations",
-        )
+    mine = parse_listen(listen)
+    for owner, text in taken:
+        other = parse_listen(text)
+        same_host = mine.host == other.host or anywhere & {mine.host, other.host}
+        if mine.port == other.port and same_host and mine.port != 0:
+            yield Finding(
+                path=path,
+                text=f"port {mine.port} is already taken by {owner}",
+                mend="write another port, for example 8080 for the dashboard and 9000 for the stations",
+            )
+            return
 
 
 def _passwords(draft: Draft) -> Findings:
     """RFC 7617: a user name with a colon cannot be told from its password."""
-    if draft.ocpp is None or draft.ocpp.security_profile == 0:
+    if draft.ocpp is None:
+        return
+    further = [entry.security_profile for entry in draft.ocpp.listeners.values()]
+    if not {1, 2} & {draft.ocpp.security_profile, *further}:
         return
     for station in draft.station_ids:
         if ":" in station:
@@ -367,6 +429,7 @@ _RULES: Final[tuple[Callable[[Draft], Findings], ...]] = (
     _evse_rotations,
     _evse_ratings,
     _buses,
+    _virtual_meters,
     _meter_ages,
     _thresholds,
     _listeners,
