@@ -169,7 +169,7 @@ def test_registration_does_not_call_our_own_network(tmp_path: Path, cpo: Cpo) ->
             {
                 "role": "EMSP",
                 "business_details": {"name": "x"},
-                "party_id": "XXX",
+                "party_id": "PRB",
                 "country_code": "DE",
             }
         ],
