@@ -85,7 +85,7 @@ class Pusher:
         self, partner: Partner, location: Location | None, uids: tuple[str, ...], news: list[Change]
     ) -> None:
         # A new registration is a new line: it is told everything once.
-        line = self._lines.setdefault((partner.id, partner.registered_at), Line())
+        line = self._lines.setdefault((partner.id, partner.token_digest), Line())
         now = self._clock.now()
         if line.try_at is not None and now < line.try_at:
             line.is_current = False

@@ -223,7 +223,7 @@ class Registrar:
                 )
                 for r in theirs.roles
             ),
-            registered_at=self._clock.now().isoformat(),
+            registered_at=partner.registered_at or self._clock.now().isoformat(),
             last_error="",
             last_error_at="",
         )

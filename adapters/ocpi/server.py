@@ -291,7 +291,7 @@ class OcpiServer:
         for partner in parts.partners.all():
             if partner.state is not PartnerState.REGISTERED:
                 continue
-            slot = f"{partner.registered_at}/{int(now.timestamp() // PULL_EVERY.total_seconds())}"
+            slot = f"{partner.token_digest}/{int(now.timestamp() // PULL_EVERY.total_seconds())}"
             if self._pulled.get(partner.id) == slot:
                 continue
             if now < self._pull_after.get(partner.id, now):

@@ -276,5 +276,5 @@ def test_a_partner_that_was_away_gets_everything_once(registered: Both) -> None:
     emsp.is_down = False
     answer = emsp.ask("PUT", emsp.modules["credentials"], emsp.credentials())
     emsp.cpo_token = answer.json()["data"]["token"]
-    listed = emsp.ask("GET", emsp.modules["cdrs"]).json()["data"]
-    assert [c["total_energy"] for c in listed] == [1]
+    emsp.until(lambda: emsp.of("cdrs"))
+    assert [c["total_energy"] for c in emsp.of("cdrs")] == [1]
