@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -81,12 +82,15 @@ class PartnerBook:
         self._store = store
         self._partners: dict[str, Partner] = {}
         self._digests: dict[str, str] = {}
+        # Without it a read that began before a change would bring the old token back.
+        self._changing = asyncio.Lock()
 
     async def load(self) -> None:
         """Read all; also what another process wrote."""
-        found = await self._store.documents(DocumentQuery(kind=KIND, limit=MAX_PARTNERS))
-        self._partners = {d.key: partner_from(d.body) for d in found}
-        self._index()
+        async with self._changing:
+            found = await self._store.documents(DocumentQuery(kind=KIND, limit=MAX_PARTNERS))
+            self._partners = {d.key: partner_from(d.body) for d in found}
+            self._index()
 
     def all(self) -> tuple[Partner, ...]:
         """List by id."""
@@ -117,6 +121,10 @@ class PartnerBook:
 
     async def save(self, partner: Partner, at: datetime) -> None:
         """Keep a partner."""
+        async with self._changing:
+            await self._save(partner, at)
+
+    async def _save(self, partner: Partner, at: datetime) -> None:
         document = Document(
             kind=KIND, key=partner.id, body=json.dumps(asdict(partner)), updated_at=at
         )
@@ -127,7 +135,7 @@ class PartnerBook:
     async def note_error(self, partner: str, text: str, at: datetime) -> None:
         """Remember what went wrong last, for people."""
         known = self._partners.get(partner)
-        if known is not None and known.last_error != text:
+        if known is not None and known.last_error != text[:300]:
             await self.save(replace(known, last_error=text[:300], last_error_at=at.isoformat()), at)
 
     async def remove(self, partner: str) -> bool:

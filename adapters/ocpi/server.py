@@ -6,7 +6,6 @@ import asyncio
 import socket
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -304,9 +303,7 @@ class OcpiServer:
                 continue
             self._pulled[partner.id] = slot
             log.info("ocpi.tokens_fetched", partner=partner.id, tokens=kept)
-            heard = parts.partners.get(partner.id)
-            if heard is not None:
-                await parts.partners.save(replace(heard, last_heard_at=now.isoformat()), now)
+            await parts.partners.note_heard(partner.id, now)
 
     def stats(self) -> Mapping[str, float]:
         """Return how many partners are registered."""

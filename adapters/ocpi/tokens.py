@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
@@ -21,6 +21,7 @@ from controller.roaming import Document, DocumentQuery, DocumentStore
 from controller.transaction import IdToken
 
 KIND = "ocpi.token"
+FRESH = timedelta(seconds=60)
 ALLOWED = {
     AllowedType.ALLOWED: TokenStatus.ACCEPTED,
     AllowedType.BLOCKED: TokenStatus.BLOCKED,
@@ -98,13 +99,26 @@ class Authorizer:
         self._clock = clock
         self._location_id = location_id
         self._timeout_s = timeout_s
+        self._fresh: dict[str, tuple[datetime, Verdict]] = {}
 
     async def decide(self, token: IdToken, evse_uids: tuple[str, ...] = ()) -> Verdict | None:
-        """Decide on a token; None: nobody knows it."""
+        """Decide on a token; None: nobody knows it.
+
+        A station asks again when the transaction starts: what a partner said a moment ago counts.
+        """
+        now = self._clock.now()
+        self._fresh = {t: v for t, v in self._fresh.items() if now - v[0] < FRESH}
         for owned in await self._book.find(token):
             partner = self._partners.get(owned.partner)
-            if partner is not None and partner.state is PartnerState.REGISTERED:
-                return await self._verdict(owned, partner, evse_uids)
+            if partner is None or partner.state is not PartnerState.REGISTERED:
+                continue
+            fresh = self._fresh.get(token.casefold())
+            if fresh is not None and fresh[1].owned == owned:
+                return fresh[1]
+            verdict = await self._verdict(owned, partner, evse_uids)
+            if verdict.is_asked:
+                self._fresh[token.casefold()] = (now, verdict)
+            return verdict
         return None
 
     async def _verdict(
