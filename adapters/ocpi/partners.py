@@ -134,9 +134,18 @@ class PartnerBook:
 
     async def note_error(self, partner: str, text: str, at: datetime) -> None:
         """Remember what went wrong last, for people."""
-        known = self._partners.get(partner)
-        if known is not None and known.last_error != text[:300]:
-            await self.save(replace(known, last_error=text[:300], last_error_at=at.isoformat()), at)
+        async with self._changing:
+            known = self._partners.get(partner)
+            if known is not None and known.last_error != text[:300]:
+                changed = replace(known, last_error=text[:300], last_error_at=at.isoformat())
+                await self._save(changed, at)
+
+    async def note_heard(self, partner: str, at: datetime) -> None:
+        """Remember when a partner last answered."""
+        async with self._changing:
+            known = self._partners.get(partner)
+            if known is not None:
+                await self._save(replace(known, last_heard_at=at.isoformat()), at)
 
     async def remove(self, partner: str) -> bool:
         """Forget a partner and its tokens."""
