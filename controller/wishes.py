@@ -36,15 +36,17 @@ def view_of(snapshot: Snapshot, evse: EvseId) -> EvseView | None:
 
 
 def wanted_a(snapshot: Snapshot, evse: Evse) -> float:
-    """Return the most an EVSE may be given: its rating, or what somebody lowered it to. [A].
+    """Return the most an EVSE may be given: its rating, or a lower maximum that somebody set. [A].
 
-    An operator may lower it, and so may its token, or a limit that the station reports to have from
-    elsewhere. A hot station gets half of its rating.
+    An operator may have set one, a roaming partner or back office, the token that charges, or
+    something else at the station that limits it. A hot station gets half of its rating.
     """
     view = view_of(snapshot, evse.id)
     running = view.transaction if view is not None else None
+    override = override_of(snapshot, evse.id)
     limits_a = (
-        override_of(snapshot, evse.id).max_a,
+        override.max_a,
+        override.partner_max_a,
         running.max_a if running is not None else None,
         view.external_limit_a if view is not None else None,
         max(evse.min_a, evse.max_a * HOT_RATIO) if view and view.error_code in _HOT else None,
