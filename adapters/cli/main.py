@@ -16,6 +16,7 @@ from adapters.cli import accounts, certificates, run, sessions
 from adapters.cli import history as history_files
 from adapters.cli.demo import DemoSettings, demo_command
 from adapters.cli.logs import configure_logs
+from adapters.cli.tokens import tokens
 from adapters.config.report import check_command
 from adapters.modbus.catalogue import known_models
 from adapters.modbus.command import read_command
@@ -42,6 +43,7 @@ app.add_typer(history, name="history")
 app.add_typer(user, name="user")
 app.add_typer(station, name="station")
 app.add_typer(certificates.ca, name="ca")
+app.add_typer(tokens, name="tokens")
 station.command("certificate")(certificates.station_certificate)
 station.command("profile")(certificates.station_profile)
 

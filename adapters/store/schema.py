@@ -67,6 +67,8 @@ transactions = Table(
     Column("end_reason", Text),
     Column("seq_no", Integer),
     Column("offline", Integer, nullable=False, server_default="0"),
+    Column("max_a", Float),
+    Column("priority", Integer, nullable=False, server_default="0"),
     UniqueConstraint("station", "id", name="uq_transactions_station_id"),
     Index("ix_transactions_natural_key", "natural_key"),
     Index("ix_transactions_started_at", "started_at"),
