@@ -111,9 +111,7 @@ def _rows(
             yield time_of(at_ms), series[number], orjson.loads(vals)
 
 
-def _write(
-    rows: Iterator[tuple[datetime, _Series, list[Any]]], target: Path, series: Any
-) -> bool:
+def _write(rows: Iterator[tuple[datetime, _Series, list[Any]]], target: Path, series: Any) -> bool:
     """Write one file, whole or not at all; tell whether there was anything."""
     first = next(rows, None)
     if first is None:

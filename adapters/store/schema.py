@@ -309,5 +309,5 @@ PRECIOUS = (
 LARGE = (samples, cycles, rollups)
 """Tables too large to be read whole at every start."""
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest migration."""
