@@ -21,6 +21,8 @@ UNKNOWN_TRANSACTION_S = 10.0
 PHASE_IN_USE_A = 0.5
 PHASES_TOLD_APART_A = 3.0
 """Only with so much current on one phase do idle phases tell a single-phase vehicle. [A]"""
+ARRIVED_A = 1.0
+"""Measured so near to its limit, a vehicle has followed it. [A]"""
 OVER_A = 0.5
 """Measured above the grants by more than this counts instead of them. [A]"""
 
@@ -143,7 +145,7 @@ def _bounds(
     moved_s = max((g.confirmed_s or g.sent_s for g in memory.account.grants), default=None)
     latest = memory.account.latest
     has_settled = moved_s is None or taken_s >= moved_s + policy.settle_s
-    has_arrived = latest is not None and abs(max(measured) - latest.limit_a) <= 1.0
+    has_arrived = latest is not None and abs(max(measured) - latest.limit_a) <= ARRIVED_A
     if has_settled or has_arrived:
         return DrawBounds(
             least=measured, last_seen=measured, reported=measured, most=most.highest(measured)

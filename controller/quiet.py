@@ -8,7 +8,7 @@ sites that leaving decisions out changes neither a command nor a current.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import inf, log
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from controller.assess import RAMP_INTERVALS
 from controller.baseload import BaseLoad
 from controller.decide import Decision
 from controller.dispatch import OVERTAKE_S, QUIET_S, renewal_s, retry_wait_s
-from controller.draw import believe_after_s
+from controller.draw import ARRIVED_A, believe_after_s
 from controller.due import (
     AFTER_S,
     first_due_s,
@@ -26,7 +26,7 @@ from controller.due import (
 )
 from controller.faults import OFFLINE_AFTER_S
 from controller.ledger import Account
-from controller.memory import CircuitMemory, EvseMemory, Memory
+from controller.memory import CircuitMemory, EvseMemory, Memory, Turn
 from controller.policy import Policy
 from controller.site import Circuit, EvseId, MeterId
 from controller.snapshot import MeterView, Snapshot
@@ -68,12 +68,29 @@ def _is_settled(before: Memory, after: Memory) -> bool:
         earlier = before.evses.get(evse)
         if earlier is not memory and (earlier is None or not _same_but_account(earlier, memory)):
             return False
-    if before.turns != after.turns:
+    if not _same_line(before.turns, after.turns):
         return False
     return all(
         c in before.circuits and _same_but_heat(before.circuits[c], memory)
         for c, memory in after.circuits.items()
     )
+
+
+def _same_line(one: Mapping[EvseId, Turn], other: Mapping[EvseId, Turn]) -> bool:
+    """Tell whether the same stand in the same order; by how much the accounts differ orders nobody."""
+    if one == other:
+        return True
+    if one.keys() != other.keys():
+        return False
+    is_same = all(
+        one[e].transaction == other[e].transaction and one[e].in_line_s == other[e].in_line_s
+        for e in one
+    )
+    return is_same and _by_surplus(one) == _by_surplus(other)
+
+
+def _by_surplus(turns: Mapping[EvseId, Turn]) -> list[EvseId]:
+    return sorted(turns, key=lambda e: (turns[e].surplus_ah, e))
 
 
 def _same_but_account(one: EvseMemory, other: EvseMemory) -> bool:
@@ -168,13 +185,21 @@ def _of_evse(
 def _awaited_s(view: EvseView, memory: EvseMemory, policy: Policy) -> Iterator[float]:
     """Yield the instants that the age of a sample is compared with."""
     grants = memory.account.grants
-    if grants:
+    if grants and not _has_arrived(view, memory):
         moved_s = max(g.confirmed_s if g.confirmed_s is not None else g.sent_s for g in grants)
         yield moved_s + policy.settle_s
         truly_s = max(g.confirmed_s or g.sent_s for g in grants)
         yield truly_s + policy.settle_s
     if memory.over_since_s is not None:
         yield memory.over_since_s + policy.disobey_after_s
+
+
+def _has_arrived(view: EvseView, memory: EvseMemory) -> bool:
+    """Tell whether the vehicle draws its limit: then it does not matter when that was measured."""
+    latest, sample = memory.account.latest, view.sample
+    if latest is None or sample is None or sample.value.terminal_a is None:
+        return False
+    return abs(max(sample.value.terminal_a) - latest.limit_a) <= ARRIVED_A
 
 
 def _of_account(evse: EvseId, account: Account, policy: Policy) -> Iterator[float]:

@@ -219,6 +219,8 @@ class Inspector:
         if now_s - truth.good_again_s < self.policy.recovery_good_s + RAMPING_S - 10.0:
             evse = self._evse(command.evse)
             outlet = self.stations[evse.station].outlets[evse.id]
+            if outlet.transaction is None:
+                return  # the vehicle has just left
             most_a = max(evse.min_a, outlet.bay.limit_a + self.policy.recovery_ramp_a)
             if command.limit_a > most_a + 0.15:
                 text = f"to {command.limit_a:.1f} A from {outlet.bay.limit_a:.1f} A"

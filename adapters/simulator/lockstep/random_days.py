@@ -34,7 +34,7 @@ from controller.site import (
 )
 from controller.station import LeaseMode
 
-SIZES = ((5, 10, 0.72), (11, 25, 0.2), (26, 60, 0.06), (61, 100, 0.02))
+SIZES = ((5, 7, 0.7), (8, 12, 0.2), (13, 25, 0.07), (26, 60, 0.02), (61, 100, 0.01))
 """From, to and share of the sites."""
 GARAGE = (
     Vehicle(name="hatchback", max_a=16.0, battery_wh=58_000, soc_ratio=0.35),
