@@ -50,6 +50,11 @@ class Desk:
         self._clock = clock
         self._rules = rules
 
+    def rebuild(self, site: Site, rules: DeskRules) -> None:
+        """Serve another site from now on."""
+        self._site = site
+        self._rules = rules
+
     def post(self, event: StationEvent) -> None:
         """Report an event to the image."""
         self._image.post(event)

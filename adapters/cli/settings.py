@@ -18,6 +18,7 @@ CA_PASSPHRASE = "WATTKEEPER_CA_PASSPHRASE"  # noqa: S105 - the name of a variabl
 def run_settings(file: SiteFile) -> RunSettings:
     """Return what the controller is started with."""
     return RunSettings(
+        file=file,
         site=file.site,
         policy=file.policy,
         ocpp=OcppSettings(

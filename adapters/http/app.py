@@ -9,6 +9,7 @@ from adapters.http.documentation import describe
 from adapters.http.gate import Gate
 from adapters.http.problems import install_handlers
 from adapters.http.routes import (
+    config,
     events,
     evses,
     health,
@@ -36,6 +37,7 @@ _ROUTERS = (
     session.router,
     setup.router,
     users.router,
+    config.router,
     health.router,
     page.router,
 )

@@ -36,6 +36,8 @@ class HttpSettings:
     """Longest wait for the control loop or the store. [s]"""
     action_timeout_s: float = 30.0
     """Longest wait for a charging station to answer an action. [s]"""
+    change_timeout_s: float = 30.0
+    """Longest wait for a change of the configuration to be checked and put in force. [s]"""
     max_calls: int = 16
     """Calls to the control loop under way at once; more wait their turn."""
 
