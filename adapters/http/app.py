@@ -32,6 +32,7 @@ _ROUTERS = (
     stations.router,
     sessions.router,
     tokens.router,
+    tokens.table,
     history.router,
     events.router,
     session.router,
