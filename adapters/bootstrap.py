@@ -28,6 +28,8 @@ from adapters.modbus.catalogue import known_models, load_map
 from adapters.modbus.plausibility import MeterLimits
 from adapters.modbus.reader import MeterPoller
 from adapters.modbus.registermap import MeterMap
+from adapters.ocpi.server import OcpiServer
+from adapters.ocpi.settings import OcpiSettings
 from adapters.ocpp.server import OcppServer
 from adapters.ocpp.settings import OcppSettings
 from adapters.ocpp.translation import DialectSettings
@@ -75,6 +77,8 @@ class RunSettings:
     store_path: Path
     influx: InfluxSettings | None
     accept_unknown_tokens: bool
+    ocpi: OcpiSettings | None = None
+    """None: no roaming."""
     authority: Authority | None = None
     """The own authority, which may not exist yet."""
     file: SiteFile | None = None
@@ -104,6 +108,8 @@ class RunningController:
         self._wirings = wirings_of(settings.site)
         self._meters: asyncio.Task[None] | None = None
         self.uploader: InfluxUploader | None = None
+        self.ocpi: OcpiServer | None = None
+        self._desk: Desk
 
     async def __aenter__(self) -> RunningController:
         """Open the store, restore what was known, start every adapter, and control."""
@@ -131,6 +137,7 @@ class RunningController:
             clock=clock,
             rules=DeskRules(accept_unknown_tokens=settings.accept_unknown_tokens),
         )
+        self._desk = desk
         self.ocpp = self._ocpp_server(desk)
         self.cycle = Cycle(
             image=image,
@@ -176,6 +183,7 @@ class RunningController:
         )
         self.http.start()
         self._stack.push_async_callback(asyncio.to_thread, self.http.stop)
+        self._serve_partners()
         self._poll(settings.site, feed)
         self._stack.push_async_callback(self._stop_polling)
         work = [self._run(self.cycle.run(), "cycle")]
@@ -247,6 +255,23 @@ class RunningController:
     async def _stop_polling(self) -> None:
         if self._meters is not None:
             await _cancelled([self._meters])
+
+    def _serve_partners(self) -> None:
+        settings = self._settings
+        if settings.ocpi is None:
+            return
+        self.ocpi = OcpiServer(
+            settings=settings.ocpi,
+            site=settings.site,
+            control=self.operations,
+            store=self.store,
+            documents=self.store,
+            clock=self._clock,
+            key_file=settings.store_path.with_name(settings.store_path.name + ".partners.key"),
+        )
+        self.ocpi.start()
+        self._stack.push_async_callback(asyncio.to_thread, self.ocpi.stop)
+        self._desk.ask_partners(self.ocpi)
 
     # --- parts ------------------------------------------------------------------------------------
 
