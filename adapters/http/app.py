@@ -7,6 +7,7 @@ from starlette.types import ASGIApp
 
 from adapters.http.documentation import describe
 from adapters.http.gate import Gate
+from adapters.http.once import Once
 from adapters.http.problems import install_handlers
 from adapters.http.routes import (
     config,
@@ -65,7 +66,7 @@ def create_api(services: Services) -> FastAPI:
 def protect(api: FastAPI, services: Services) -> ASGIApp:
     """Put sign-in, roles and limits before the routes."""
     gate = Gate(
-        api,
+        Once(api, clock=services.clock),
         accounts=services.accounts,
         sessions=services.sessions,
         metrics_open_on_loopback=services.settings.metrics_open_on_loopback,

@@ -15,6 +15,7 @@ from adapters.http.browser_sessions import BrowserSessions
 from adapters.http.event_feed import EventFeed
 from adapters.http.first_run import FirstRun
 from adapters.http.gate import PRINCIPAL
+from adapters.http.labels import Labels
 from adapters.http.roles import Principal
 from adapters.http.settings import HttpSettings
 from adapters.http.shield import Peer
@@ -45,6 +46,7 @@ class Services:
     rate: RequestRate
     feed: EventFeed
     first_run: FirstRun
+    labels: Labels
     configuration: Configuration | None = None
     abort: Callable[[Peer], None] = _nothing_to_abort
     """Cuts a connection off without waiting for it to take what is buffered."""
@@ -81,6 +83,7 @@ def build_services(
         rate=RequestRate(clock=clock, per_s=settings.requests_per_s, burst=settings.request_burst),
         feed=EventFeed(control=control, clock=clock, settings=settings),
         first_run=FirstRun(setup_code),
+        labels=Labels(store=store, bridge=bridge, clock=clock, cache_s=settings.account_cache_s),
         configuration=configuration,
         abort=abort,
     )

@@ -46,6 +46,8 @@ class HttpSettings:
     """Events a slow client may lag behind before it is dropped."""
     event_ring: int = 1024
     event_ring_bytes: int = 4_000_000
+    event_full_every: int = 150
+    """Those who want changes only get a whole frame after so many cycles."""
     heartbeat_s: float = 15.0
     poll_s: float = 0.1
     """How often the feed looks for a new plan. [s]"""

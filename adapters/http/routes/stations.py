@@ -10,6 +10,7 @@ from adapters.http import models as m
 from adapters.http import views
 from adapters.http.actions import carry_out
 from adapters.http.live import Live, read_live
+from adapters.http.paging import MANY, Limit, Offset, page_of
 from adapters.http.problems import not_found
 from adapters.http.services import Services, Uses, Who
 from controller.commands import ActionRequest, StationAction
@@ -30,12 +31,15 @@ _TRIGGER = {
 
 
 @router.get("")
-async def list_stations(services: Uses) -> m.Stations:
+async def list_stations(services: Uses, limit: Limit = MANY, offset: Offset = 0) -> m.Stations:
     """Return all stations of the site file, and others that were heard of."""
     live = read_live(services.control)
     records = await _records(services)
     names = {*live.snapshot.site.stations, *live.snapshot.stations, *records}
-    return m.Stations(items=[views.station(live, n, records.get(n)) for n in sorted(names)])
+    page, next_offset = page_of(sorted(names), limit=limit, offset=offset)
+    return m.Stations(
+        items=[views.station(live, n, records.get(n)) for n in page], next_offset=next_offset
+    )
 
 
 @router.get("/{id}")

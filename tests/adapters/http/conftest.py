@@ -18,7 +18,7 @@ import pytest
 from adapters.http.server import HttpServer
 from adapters.http.settings import HttpSettings
 from adapters.store.sqlite_store import SqliteStore
-from controller.administration import TransactionQuery
+from controller.administration import PastPlan, TransactionQuery
 from controller.alarms import AlarmBook
 from controller.decision import Alarm
 from controller.reasons import ReasonChange
@@ -92,6 +92,10 @@ class FakeStore:
     async def count_transactions(self, query: TransactionQuery) -> int:
         await self._enter()
         return sum(_keeps(query, t) for t in self.sessions)
+
+    async def plan_at(self, at: datetime) -> PastPlan | None:
+        await self._enter()
+        return None
 
     async def reasons(self, *_: object, **__: object) -> tuple[ReasonChange, ...]:
         await self._enter()
