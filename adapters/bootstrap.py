@@ -30,6 +30,9 @@ from adapters.modbus.reader import MeterPoller
 from adapters.modbus.registermap import MeterMap
 from adapters.ocpi.server import OcpiServer
 from adapters.ocpi.settings import OcpiSettings
+from adapters.ocpp.book import StationBook
+from adapters.ocpp.faulttable import shipped_folder
+from adapters.ocpp.quirks import load_catalogue
 from adapters.ocpp.server import OcppServer
 from adapters.ocpp.settings import OcppSettings
 from adapters.ocpp.translation import DialectSettings
@@ -102,6 +105,7 @@ class RunningController:
         self.store: SqliteStore
         self.cycle: Cycle
         self.operations: Operations
+        self.book: StationBook
         self.ocpp: OcppServer
         self.http: HttpServer
         self.configuration: SiteConfiguration | None = None
@@ -297,6 +301,7 @@ class RunningController:
             log.warning("reasons.unsaved", error=str(error))
 
     async def _prune(self) -> None:
+        self.book.expire()
         await self.store.prune(self._clock.now())
 
     async def _renew_certificates(self) -> None:
@@ -330,6 +335,13 @@ class RunningController:
             wirings=self._wirings,
         )
         clock = self._clock
+        book = StationBook(
+            clock=clock,
+            documents=self.store,
+            sink=self.alarms,
+            catalogue=load_catalogue(shipped_folder("chargers")),
+        )
+        self.book = book
         return OcppServer(
             settings=self._settings.ocpp,
             desk=desk,
@@ -337,8 +349,12 @@ class RunningController:
             conditions=self.alarms,
             clock=clock,
             dialects={
-                "ocpp1.6": lambda c: V16Dialect(c, desk=desk, clock=clock, settings=dialect),
-                "ocpp2.0.1": lambda c: V201Dialect(c, desk=desk, clock=clock, settings=dialect),
+                "ocpp1.6": lambda c: V16Dialect(
+                    c, desk=desk, clock=clock, settings=dialect, book=book
+                ),
+                "ocpp2.0.1": lambda c: V201Dialect(
+                    c, desk=desk, clock=clock, settings=dialect, book=book
+                ),
             },
         )
 
