@@ -18,6 +18,7 @@ from adapters.http.routes import (
     sessions,
     setup,
     site,
+    station_care,
     stations,
     tokens,
     users,
@@ -28,6 +29,7 @@ from adapters.http.shield import Shield
 _ROUTERS = (
     site.router,
     evses.router,
+    station_care.router,
     stations.router,
     sessions.router,
     tokens.router,

@@ -26,6 +26,8 @@ _OWN = re.compile(r"/api/v1/session(/|$)")
 """Everybody's own sign-in and password."""
 _ADMIN = re.compile(r"/api/v1/(audit|users|config|notifications)(/|$)")
 _OPERATOR = re.compile(r"/api/v1/(tokens|uploads)(/|\.csv$|$)")
+_ADMIN_ACTION = re.compile(r"/api/v1/stations/[^/]+/(secret|certificates)(/|$)")
+"""What changes how stations prove themselves."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -58,7 +60,7 @@ def required_role(method: str, path: str) -> Role | None:
     reading = method in _READING
     if ("GET" if reading else method, path) in _OPEN:
         return None
-    if _ADMIN.match(path):
+    if _ADMIN.match(path) or _ADMIN_ACTION.match(path):
         return Role.ADMIN
     if _OWN.match(path):
         return Role.VIEWER

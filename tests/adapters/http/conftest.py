@@ -282,6 +282,7 @@ class Rig:
             store=store or kept,  # type: ignore[arg-type]
             clock=clock,
             setup_code=setup_code,
+            care=care,
         )
         self.main.call(server.start)
         site = Site(control, kept, clock, server, self.main.thread.ident or 0)
