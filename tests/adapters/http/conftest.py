@@ -20,6 +20,7 @@ from adapters.http.settings import HttpSettings
 from adapters.store.sqlite_store import SqliteStore
 from controller.administration import TransactionQuery
 from controller.alarms import AlarmBook
+from controller.care import StationCare
 from controller.decision import Alarm
 from controller.reasons import ReasonChange
 from controller.records import (
@@ -268,6 +269,7 @@ class Rig:
         control: FakeControl | None = None,
         setup_code: str = "",
         store: object = None,
+        care: StationCare | None = None,
         **settings: object,
     ) -> Site:
         clock = FakeClock()
