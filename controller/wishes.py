@@ -16,10 +16,15 @@ def override_of(snapshot: Snapshot, evse: EvseId) -> EvseOverride:
 
 
 def wanted_a(snapshot: Snapshot, evse: Evse) -> float:
-    """Return the most an EVSE may be given: its rating, an operator's or its token's maximum. [A]."""
+    """Return the most an EVSE may be given: its rating, or a lower maximum that somebody set. [A].
+
+    An operator may have set one, a roaming partner or back office, and the token that charges.
+    """
     running = _running(snapshot, evse)
+    override = override_of(snapshot, evse.id)
     limits_a = (
-        override_of(snapshot, evse.id).max_a,
+        override.max_a,
+        override.partner_max_a,
         running.max_a if running is not None else None,
     )
     return min([evse.max_a, *(limit_a for limit_a in limits_a if limit_a is not None)])
