@@ -26,9 +26,11 @@ _PAGE = re.compile(r"/assets/[^/]+$")
 _OWN = re.compile(r"/api/v1/session(/|$)")
 """Everybody's own sign-in and password."""
 _ADMIN = re.compile(r"/api/v1/(audit|users|config|notifications)(/|$)")
-_OPERATOR = re.compile(r"/api/v1/(tokens|uploads)(/|\.csv$|$)")
-_ADMIN_ACTION = re.compile(r"/api/v1/stations/[^/]+/(secret|certificates)(/|$)")
-"""What changes how stations prove themselves."""
+_OPERATOR = re.compile(
+    r"/api/v1/(tokens|uploads)(/|\.csv$|$)|/api/v1/stations/[^/]+/configuration$"
+)
+_ADMIN_ACTION = re.compile(r"/api/v1/stations/[^/]+/(call$|(secret|certificates)(/|$))")
+"""What may send anything, or changes how stations prove themselves."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
