@@ -16,6 +16,7 @@ from adapters.http.routes import (
     health,
     history,
     maintenance,
+    notifications,
     page,
     session,
     sessions,
@@ -42,6 +43,7 @@ _ROUTERS = (
     setup.router,
     users.router,
     config.router,
+    notifications.router,
     health.router,
     page.router,
 )

@@ -22,6 +22,7 @@ from adapters.http.shield import Peer
 from adapters.http.throttle import RequestRate, SignInGuard
 from controller.administration import SiteStore
 from controller.configuration import Configuration
+from controller.notices import Notifications
 from controller.ports import Clock, Control
 
 
@@ -48,6 +49,7 @@ class Services:
     first_run: FirstRun
     labels: Labels
     configuration: Configuration | None = None
+    notifications: Notifications | None = None
     abort: Callable[[Peer], None] = _nothing_to_abort
     """Cuts a connection off without waiting for it to take what is buffered."""
     patching: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -63,6 +65,7 @@ def build_services(
     bridge: Bridge,
     setup_code: str,
     configuration: Configuration | None = None,
+    notifications: Notifications | None = None,
     abort: Callable[[Peer], None] = _nothing_to_abort,
 ) -> Services:
     """Build what the routes need around the controller's ports."""
@@ -85,6 +88,7 @@ def build_services(
         first_run=FirstRun(setup_code),
         labels=Labels(store=store, bridge=bridge, clock=clock, cache_s=settings.account_cache_s),
         configuration=configuration,
+        notifications=notifications,
         abort=abort,
     )
 
