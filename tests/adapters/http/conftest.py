@@ -20,6 +20,7 @@ from adapters.http.settings import HttpSettings
 from adapters.store.sqlite_store import SqliteStore
 from controller.administration import PastPlan, TransactionQuery
 from controller.alarms import AlarmBook
+from controller.configuration import Configuration
 from controller.decision import Alarm
 from controller.reasons import ReasonChange
 from controller.records import (
@@ -273,6 +274,7 @@ class Rig:
         control: FakeControl | None = None,
         setup_code: str = "",
         store: object = None,
+        configuration: Configuration | None = None,
         **settings: object,
     ) -> Site:
         clock = FakeClock()
@@ -287,6 +289,7 @@ class Rig:
             store=store or kept,  # type: ignore[arg-type]
             clock=clock,
             setup_code=setup_code,
+            configuration=configuration,
         )
         self.main.call(server.start)
         site = Site(control, kept, clock, server, self.main.thread.ident or 0)
