@@ -28,6 +28,9 @@ from adapters.modbus.catalogue import known_models, load_map
 from adapters.modbus.plausibility import MeterLimits
 from adapters.modbus.reader import MeterPoller
 from adapters.modbus.registermap import MeterMap
+from adapters.notify.notifier import Notifier
+from adapters.notify.settings import NotifySettings
+from adapters.notifysettings import notify_settings
 from adapters.ocpi.server import OcpiServer
 from adapters.ocpi.settings import OcpiSettings
 from adapters.ocpp.book import StationBook
@@ -87,6 +90,8 @@ class RunSettings:
     """None: no roaming."""
     authority: Authority | None = None
     """The own authority, which may not exist yet."""
+    notify: NotifySettings | None = None
+    """Who is told of alarms; None: nobody."""
     file: SiteFile | None = None
     """What all this was read from; without it the configuration cannot be changed while running."""
 
@@ -113,6 +118,11 @@ class RunningController:
         self.ocpp: OcppServer
         self.http: HttpServer
         self.configuration: SiteConfiguration | None = None
+        self.notifier = Notifier(
+            settings.notify or NotifySettings(site=settings.site.id),
+            conditions=self.alarms,
+            clock=self._clock,
+        )
         self._wirings = wirings_of(settings.site)
         self._meters: asyncio.Task[None] | None = None
         self.uploader: InfluxUploader | None = None
@@ -198,13 +208,14 @@ class RunningController:
             setup_code=self.setup_code,
             configuration=self.configuration,
             care=self.stations.care,
+            notifications=self.notifier,
         )
         self.http.start()
         self._stack.push_async_callback(asyncio.to_thread, self.http.stop)
         self._serve_partners()
         self._poll(settings.site, feed)
         self._stack.push_async_callback(self._stop_polling)
-        work = [self._run(self.cycle.run(), "cycle")]
+        work = [self._run(self.cycle.run(), "cycle"), self._run(self.notifier.run(), "notify")]
         if settings.influx is not None:
             self.uploader = InfluxUploader(
                 settings=settings.influx, spool=self.store, conditions=self.alarms, clock=clock
@@ -248,6 +259,7 @@ class RunningController:
             clock=self._clock,
             poll=lambda site: self._poll(site, feed),
             tick=tick,
+            notify=lambda after: self.notifier.configure(notify_settings(after)),
         )
         models = known_models()
         self.configuration = SiteConfiguration(
@@ -305,6 +317,7 @@ class RunningController:
 
     def _planned(self, plan: Plan, changes: tuple[Alarm, ...]) -> None:
         self._reasons.see(plan)
+        self.notifier.post(changes)
         self.on_plan(plan, changes)
 
     async def _keep_reasons(self) -> None:

@@ -28,6 +28,7 @@ class HotSwap:
         clock: Clock,
         poll: Callable[[Site], None],
         tick: Callable[[float], None],
+        notify: Callable[[SiteFile], None],
     ) -> None:
         """Swap parts of a running controller.
 
@@ -40,6 +41,7 @@ class HotSwap:
             clock: Time.
             poll: Polls the meters of a site instead of those polled so far.
             tick: Sets the interval of the control loop. [s]
+            notify: Tells those of alarms whom a site file names.
         """
         self._site = site
         self._cycle = cycle
@@ -49,6 +51,7 @@ class HotSwap:
         self._clock = clock
         self._poll = poll
         self._tick = tick
+        self._notify = notify
 
     @property
     def stats(self) -> CycleStats:
@@ -68,6 +71,7 @@ class HotSwap:
         if (before.meters, _metered(before)) != (after.meters, _metered(after)):
             self._poll(after)
         self._tick(file.policy.interval_s)
+        self._notify(file)
         self._ocpp.renew(
             name
             for name, station in before.stations.items()

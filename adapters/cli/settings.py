@@ -10,6 +10,7 @@ from adapters.config.settings import InfluxApi, OcppTls, UnknownTokens
 from adapters.config.spelling import parse_listen
 from adapters.http.settings import HttpSettings
 from adapters.influx.settings import InfluxSettings
+from adapters.notifysettings import notify_settings
 from adapters.ocpi.settings import ConnectorSettings, OcpiSettings, PlaceSettings
 from adapters.ocpp.settings import KeyPair, Listener, OcppSettings, TlsFiles
 from adapters.pki.authority import Authority
@@ -42,8 +43,10 @@ def run_settings(file: SiteFile) -> RunSettings:
         http=HttpSettings(
             host=file.http.listen.host,
             port=file.http.listen.port,
+            tls=file.http.tls,
             interval_s=file.policy.interval_s,
         ),
+        notify=notify_settings(file),
         store_path=file.store.path,
         influx=_influx(file),
         accept_unknown_tokens=file.ocpp.unknown_tokens is UnknownTokens.ACCEPT,

@@ -22,10 +22,12 @@ HOT: Final = (
     "site.timezone",
     "site.voltage_v",
     "meters",
+    "virtual_meters",
     "circuits",
     "stations",
     "policy",
     "ocpp.unknown_tokens",
+    "notifications",
 )
 """Keys, and all below them, that count from the next cycle."""
 COLD: Final = ("policy.sample_interval_s", "policy.command_timeout_s")

@@ -16,6 +16,7 @@ from adapters.http.routes import (
     health,
     history,
     maintenance,
+    notifications,
     page,
     session,
     sessions,
@@ -44,6 +45,7 @@ _ROUTERS = (
     setup.router,
     users.router,
     config.router,
+    notifications.router,
     health.router,
     page.router,
 )
@@ -58,6 +60,7 @@ def create_api(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     api.state.services = services
     install_handlers(api)

@@ -23,6 +23,7 @@ from adapters.http.throttle import RequestRate, SignInGuard
 from controller.administration import SiteStore
 from controller.care import StationCare
 from controller.configuration import Configuration
+from controller.notices import Notifications
 from controller.ports import Clock, Control
 
 
@@ -51,6 +52,7 @@ class Services:
     configuration: Configuration | None = None
     care: StationCare | None = None
     """Adoption, secrets, certificates and logs of stations."""
+    notifications: Notifications | None = None
     abort: Callable[[Peer], None] = _nothing_to_abort
     """Cuts a connection off without waiting for it to take what is buffered."""
     patching: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -67,6 +69,7 @@ def build_services(
     setup_code: str,
     configuration: Configuration | None = None,
     care: StationCare | None = None,
+    notifications: Notifications | None = None,
     abort: Callable[[Peer], None] = _nothing_to_abort,
 ) -> Services:
     """Build what the routes need around the controller's ports."""
@@ -90,6 +93,7 @@ def build_services(
         labels=Labels(store=store, bridge=bridge, clock=clock, cache_s=settings.account_cache_s),
         configuration=configuration,
         care=care,
+        notifications=notifications,
         abort=abort,
     )
 

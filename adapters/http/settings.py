@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,6 +13,8 @@ class HttpSettings:
     host: str = "127.0.0.1"
     port: int = 8080
     """0 lets the system choose; `HttpServer.port` tells which."""
+    tls: tuple[Path, Path] | None = None
+    """Certificate with its chain and key, PEM; None: http."""
     interval_s: float = 2.0
     """The controller's cycle: three of them without a plan and `/readyz` says no. [s]"""
 

@@ -79,7 +79,7 @@ async def read_evse(
 
 
 @router.patch("/{station}/{evse}")
-async def wish(
+async def change_evse(
     station: str,
     evse: Number,
     patch: m.EvsePatch,
@@ -101,7 +101,7 @@ def _etag(override: EvseOverride) -> str:
 
 
 @router.get("/{station}/{evse}/why")
-async def explain(
+async def explain_evse(
     station: str, evse: Number, services: Uses, at: m.InstantIn | None = None
 ) -> m.WhyOut:
     """Explain an EVSE's setpoint: the reason, and the numbers of every circuit up to the grid.
@@ -116,7 +116,7 @@ async def explain(
 
 
 @router.get("/{station}/{evse}/why/changes")
-async def list_reasons(
+async def list_evse_reasons(
     station: str,
     evse: Number,
     services: Uses,
@@ -145,19 +145,19 @@ async def list_reasons(
 
 
 @router.post("/{station}/{evse}/pause")
-async def pause(station: str, evse: Number, services: Uses, who: Who) -> m.EvseOut:
+async def pause_evse(station: str, evse: Number, services: Uses, who: Who) -> m.EvseOut:
     """Hold an EVSE at no current until it is resumed."""
     return await _override(services, station, evse, {"paused": True}, who)
 
 
 @router.post("/{station}/{evse}/resume")
-async def resume(station: str, evse: Number, services: Uses, who: Who) -> m.EvseOut:
+async def resume_evse(station: str, evse: Number, services: Uses, who: Who) -> m.EvseOut:
     """End a pause."""
     return await _override(services, station, evse, {"paused": False}, who)
 
 
 @router.post("/{station}/{evse}/start")
-async def start(
+async def start_evse(
     station: str,
     evse: Number,
     services: Uses,
@@ -172,7 +172,7 @@ async def start(
 
 
 @router.post("/{station}/{evse}/stop")
-async def stop(station: str, evse: Number, services: Uses, who: Who) -> m.ActionOut:
+async def stop_evse(station: str, evse: Number, services: Uses, who: Who) -> m.ActionOut:
     """Ask the station to end the running transaction."""
     status = read_live(services.control).evse(station, evse)
     if status.transaction is None:
@@ -191,7 +191,7 @@ async def stop(station: str, evse: Number, services: Uses, who: Who) -> m.Action
 
 
 @router.post("/{station}/{evse}/unlock")
-async def unlock(station: str, evse: Number, services: Uses, who: Who) -> m.ActionOut:
+async def unlock_evse(station: str, evse: Number, services: Uses, who: Who) -> m.ActionOut:
     """Ask the station to unlock the connector."""
     read_live(services.control).evse(station, evse)
     return await carry_out(services, _request(station, evse, StationAction.UNLOCK, ""), who)

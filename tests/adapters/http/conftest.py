@@ -21,6 +21,7 @@ from adapters.store.sqlite_store import SqliteStore
 from controller.administration import PastPlan, TransactionQuery
 from controller.alarms import AlarmBook
 from controller.care import StationCare
+from controller.configuration import Configuration
 from controller.decision import Alarm
 from controller.reasons import ReasonChange
 from controller.records import (
@@ -275,6 +276,7 @@ class Rig:
         setup_code: str = "",
         store: object = None,
         care: StationCare | None = None,
+        configuration: Configuration | None = None,
         **settings: object,
     ) -> Site:
         clock = FakeClock()
@@ -290,6 +292,7 @@ class Rig:
             clock=clock,
             setup_code=setup_code,
             care=care,
+            configuration=configuration,
         )
         self.main.call(server.start)
         site = Site(control, kept, clock, server, self.main.thread.ident or 0)
