@@ -226,15 +226,23 @@ class WiringWatch:
                     _Level(view.reading.taken_s, view.reading.value.current),
                 )
         self._settle(snapshot)
-        for evse in snapshot.site.evses():
-            level = _level(snapshot, evse.id)
-            history = self._evses.setdefault(evse.id, deque())
-            if level is None or (history and history[-1].at_s >= level.at_s):
-                continue
-            if history and _is_start_or_stop(history[-1], level):
-                self._waiting.append((evse.id, history[-1], level))
-            _keep(history, level)
+        for evse, level in _levels(snapshot):
+            self._take(evse, level)
         return self._found
+
+    def _take(self, evse: EvseId, level: _Level) -> None:
+        history = self._evses.setdefault(evse, deque())
+        if not history:
+            history.append(level)
+            return
+        if history[-1].at_s >= level.at_s:
+            return
+        if level.current is ZERO and history[-1].current is ZERO:
+            history[-1] = level
+            return
+        if _is_start_or_stop(history[-1], level):
+            self._waiting.append((evse, history[-1], level))
+        _keep(history, level)
 
     def _settle(self, snapshot: Snapshot) -> None:
         """Compare the steps of which the meters have now seen the other side."""
@@ -277,18 +285,20 @@ class WiringWatch:
         return moved_a <= OTHERS_RATIO * max(abs(x) for x in after.current - before.current)
 
 
-def _level(snapshot: Snapshot, evse: EvseId) -> _Level | None:
-    """Return what an EVSE is known to draw, and since when; None: not known."""
-    entry = snapshot.site.evse(evse)
-    station = None if entry is None else snapshot.stations.get(entry.station)
-    if entry is None or station is None or not station.connected:
-        return None
-    view = station.evses[evse]
-    if view.transaction is None:
-        return _Level(snapshot.now_s, ZERO)
-    if view.sample is None or view.sample.value.terminal_a is None:
-        return None
-    return _Level(view.sample.taken_s, entry.rotation.to_grid(view.sample.value.terminal_a))
+def _levels(snapshot: Snapshot) -> Iterator[tuple[EvseId, _Level]]:
+    """Yield what the EVSEs are known to draw, and since when."""
+    idle = _Level(snapshot.now_s, ZERO)
+    for station in snapshot.site.stations.values():
+        seen = snapshot.stations.get(station.id)
+        if seen is None or not seen.connected:
+            continue
+        for evse in station.evses:
+            view = seen.evses[evse.id]
+            if view.transaction is None:
+                yield evse.id, idle
+            elif view.sample is not None and view.sample.value.terminal_a is not None:
+                current = evse.rotation.to_grid(view.sample.value.terminal_a)
+                yield evse.id, _Level(view.sample.taken_s, current)
 
 
 def _is_start_or_stop(before: _Level, after: _Level) -> bool:
