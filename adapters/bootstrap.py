@@ -26,16 +26,20 @@ from adapters.modbus.reader import MeterPoller
 from adapters.modbus.registermap import MeterMap
 from adapters.ocpi.server import OcpiServer
 from adapters.ocpi.settings import OcpiSettings
+from adapters.ocpp.book import StationBook
+from adapters.ocpp.faulttable import shipped_folder
+from adapters.ocpp.quirks import load_catalogue
 from adapters.ocpp.server import OcppServer
 from adapters.ocpp.settings import OcppSettings
 from adapters.ocpp.translation import DialectSettings, EvseWiring
 from adapters.ocpp.v16 import V16Dialect
 from adapters.ocpp.v201 import V201Dialect
 from adapters.pki.authority import Authority
-from adapters.pki.files import PkiError
+from adapters.station_services import StationServices
 from adapters.store.sqlite_store import SqliteStore
 from controller import persist
 from controller.alarms import AlarmBook
+from controller.care import OfflineTokens
 from controller.cycle import Cycle
 from controller.decision import Alarm, Plan
 from controller.desk import Desk, DeskRules
@@ -55,6 +59,7 @@ log = structlog.get_logger(__name__)
 PRUNE_EVERY_S = 600.0
 REASONS_EVERY_S = 5.0
 CERTIFICATES_EVERY_S = 6 * 3600.0
+LOCAL_LISTS_EVERY_S = 20.0
 
 
 class StartError(Exception):
@@ -72,6 +77,7 @@ class RunSettings:
     store_path: Path
     influx: InfluxSettings | None
     accept_unknown_tokens: bool
+    offline_tokens: OfflineTokens = OfflineTokens.LISTED
     ocpi: OcpiSettings | None = None
     """None: no roaming."""
     authority: Authority | None = None
@@ -95,6 +101,8 @@ class RunningController:
         self.store: SqliteStore
         self.cycle: Cycle
         self.operations: Operations
+        self.stations: StationServices
+        self.book: StationBook
         self.ocpp: OcppServer
         self.http: HttpServer
         self.uploader: InfluxUploader | None = None
@@ -127,6 +135,14 @@ class RunningController:
             clock=clock,
             rules=DeskRules(accept_unknown_tokens=settings.accept_unknown_tokens),
         )
+        self.stations = StationServices(
+            site=settings.site,
+            store=self.store,
+            conditions=self.alarms,
+            clock=clock,
+            authority=settings.authority,
+            offline_tokens=settings.offline_tokens,
+        )
         self._desk = desk
         self.ocpp = self._ocpp_server(desk)
         self.cycle = Cycle(
@@ -151,6 +167,7 @@ class RunningController:
         )
         await self.operations.restore()
         await desk.restore()
+        await self.stations.restore()
         feed = MeterFeed(image=image, store=self.store, clock=clock)
         await self._serve(feed)
 
@@ -166,6 +183,7 @@ class RunningController:
             store=self.store,
             clock=clock,
             setup_code=self.setup_code,
+            care=self.stations.care,
         )
         self.http.start()
         self._stack.push_async_callback(asyncio.to_thread, self.http.stop)
@@ -177,13 +195,15 @@ class RunningController:
                 settings=settings.influx, spool=self.store, conditions=self.alarms, clock=clock
             )
             work.append(self._run(self.uploader.run(), "influx"))
+        self.operations.figures = self._figures
         self._stack.push_async_callback(_cancelled, work)
         scheduler = scheduled(
             {
                 "tick": (settings.policy.interval_s, lambda: self.cycle.wake("tick")),
                 "prune": (PRUNE_EVERY_S, self._prune),
                 "reasons": (REASONS_EVERY_S, self._keep_reasons),
-                "certificates": (CERTIFICATES_EVERY_S, self._renew_certificates),
+                "certificates": (CERTIFICATES_EVERY_S, self.stations.renew_certificates),
+                "local lists": (LOCAL_LISTS_EVERY_S, self.stations.lists.refresh),
             }
         )
         scheduler.start()
@@ -230,19 +250,16 @@ class RunningController:
         except StoreUnavailableError as error:
             log.warning("reasons.unsaved", error=str(error))
 
-    async def _prune(self) -> None:
-        await self.store.prune(self._clock.now())
+    def _figures(self) -> dict[str, float]:
+        """Return the figures of the store and of the upload. Read from any thread."""
+        figures = dict(self.store.stats())
+        if self.uploader is not None:
+            figures |= {f"upload_{name}": value for name, value in self.uploader.stats().items()}
+        return figures
 
-    async def _renew_certificates(self) -> None:
-        """Renew the server's own certificates in time; the listeners then take them by themselves."""
-        authority = self._settings.authority
-        if authority is None:
-            return
-        try:
-            if await asyncio.to_thread(authority.renew_server, self._clock.now()):
-                log.info("pki.server_renewed")
-        except PkiError as error:
-            log.warning("pki.not_renewed", reason=str(error))
+    async def _prune(self) -> None:
+        self.book.expire()
+        await self.store.prune(self._clock.now())
 
     async def _memory(self) -> Memory:
         text = await self.store.load_memory()
@@ -264,15 +281,28 @@ class RunningController:
             wirings=_wirings(self._settings.site),
         )
         clock = self._clock
+        book = StationBook(
+            clock=clock,
+            documents=self.store,
+            sink=self.alarms,
+            catalogue=load_catalogue(shipped_folder("chargers")),
+        )
+        self.book = book
         return OcppServer(
             settings=self._settings.ocpp,
             desk=desk,
             store=self.store,
             conditions=self.alarms,
             clock=clock,
+            on_stranger=self.stations.adoption.note,
+            extensions=self.stations.extensions,
             dialects={
-                "ocpp1.6": lambda c: V16Dialect(c, desk=desk, clock=clock, settings=dialect),
-                "ocpp2.0.1": lambda c: V201Dialect(c, desk=desk, clock=clock, settings=dialect),
+                "ocpp1.6": lambda c: V16Dialect(
+                    c, desk=desk, clock=clock, settings=dialect, book=book
+                ),
+                "ocpp2.0.1": lambda c: V201Dialect(
+                    c, desk=desk, clock=clock, settings=dialect, book=book
+                ),
             },
         )
 

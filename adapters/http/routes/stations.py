@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 
 from adapters.http import models as m
 from adapters.http import views
 from adapters.http.actions import carry_out
+from adapters.http.care_models import AllStations
+from adapters.http.care_views import approved_stations, pending_stations
 from adapters.http.live import Live, read_live
 from adapters.http.problems import not_found
 from adapters.http.services import Services, Uses, Who
@@ -30,12 +33,25 @@ _TRIGGER = {
 
 
 @router.get("")
-async def list_stations(services: Uses) -> m.Stations:
-    """Return all stations of the site file, and others that were heard of."""
+async def list_stations(
+    services: Uses,
+    pending: Annotated[
+        str | None, Query(max_length=10, description="Only those that are not in the site file.")
+    ] = None,
+) -> AllStations:
+    """Return all stations of the site file, and others that knock or were heard of."""
     live = read_live(services.control)
     records = await _records(services)
-    names = {*live.snapshot.site.stations, *live.snapshot.stations, *records}
-    return m.Stations(items=[views.station(live, n, records.get(n)) for n in sorted(names)])
+    waiting = pending_stations(services)
+    configured = set(live.snapshot.site.stations)
+    names = {*live.snapshot.stations, *records, *(StationId(w.id) for w in waiting)} | configured
+    if pending not in (None, "false", "0"):
+        names -= configured
+    return AllStations(
+        items=[views.station(live, n, records.get(n)) for n in sorted(names)],
+        pending=waiting,
+        approved=await approved_stations(services),
+    )
 
 
 @router.get("/{id}")
@@ -67,16 +83,27 @@ async def trigger(
 ) -> m.ActionOut:
     """Ask a station to report its status or meter values at once."""
     asked = request if request is not None else m.TriggerRequest()
-    return await _act(services, StationId(station), asked.evse, _TRIGGER[asked.what], who)
+    if asked.message is None:
+        return await _act(services, StationId(station), asked.evse, _TRIGGER[asked.what], who)
+    parameters = {"message": asked.message}
+    return await _act(
+        services, StationId(station), asked.evse, StationAction.TRIGGER, who, parameters
+    )
 
 
 async def _act(
-    services: Services, station: StationId, number: int | None, action: StationAction, who: Who
+    services: Services,
+    station: StationId,
+    number: int | None,
+    action: StationAction,
+    who: Who,
+    parameters: Mapping[str, Any] | None = None,
 ) -> m.ActionOut:
     live = read_live(services.control)
     _require_known(live, station, {})
     evse = live.evse(station, number).id if number is not None else None
-    return await carry_out(services, ActionRequest(station=station, evse=evse, action=action), who)
+    request = ActionRequest(station=station, evse=evse, action=action, parameters=parameters or {})
+    return await carry_out(services, request, who)
 
 
 async def _records(services: Services) -> dict[StationId, StationRecord]:
