@@ -24,6 +24,8 @@ from adapters.modbus.catalogue import load_map
 from adapters.modbus.plausibility import MeterLimits
 from adapters.modbus.reader import MeterPoller
 from adapters.modbus.registermap import MeterMap
+from adapters.ocpi.server import OcpiServer
+from adapters.ocpi.settings import OcpiSettings
 from adapters.ocpp.server import OcppServer
 from adapters.ocpp.settings import OcppSettings
 from adapters.ocpp.translation import DialectSettings, EvseWiring
@@ -70,6 +72,8 @@ class RunSettings:
     store_path: Path
     influx: InfluxSettings | None
     accept_unknown_tokens: bool
+    ocpi: OcpiSettings | None = None
+    """None: no roaming."""
     authority: Authority | None = None
     """The own authority, which may not exist yet."""
 
@@ -94,6 +98,8 @@ class RunningController:
         self.ocpp: OcppServer
         self.http: HttpServer
         self.uploader: InfluxUploader | None = None
+        self.ocpi: OcpiServer | None = None
+        self._desk: Desk
 
     async def __aenter__(self) -> RunningController:
         """Open the store, restore what was known, start every adapter, and control."""
@@ -121,6 +127,7 @@ class RunningController:
             clock=clock,
             rules=DeskRules(accept_unknown_tokens=settings.accept_unknown_tokens),
         )
+        self._desk = desk
         self.ocpp = self._ocpp_server(desk)
         self.cycle = Cycle(
             image=image,
@@ -162,6 +169,7 @@ class RunningController:
         )
         self.http.start()
         self._stack.push_async_callback(asyncio.to_thread, self.http.stop)
+        self._serve_partners()
         poller = MeterPoller(meters=_meters(settings.site), sink=feed, clock=clock)
         work = [self._run(self.cycle.run(), "cycle"), self._run(poller.run(), "meters")]
         if settings.influx is not None:
@@ -181,6 +189,23 @@ class RunningController:
         scheduler.start()
         self._stack.callback(scheduler.shutdown, wait=False)
         self.cycle.wake("start")
+
+    def _serve_partners(self) -> None:
+        settings = self._settings
+        if settings.ocpi is None:
+            return
+        self.ocpi = OcpiServer(
+            settings=settings.ocpi,
+            site=settings.site,
+            control=self.operations,
+            store=self.store,
+            documents=self.store,
+            clock=self._clock,
+            key_file=settings.store_path.with_name(settings.store_path.name + ".partners.key"),
+        )
+        self.ocpi.start()
+        self._stack.push_async_callback(asyncio.to_thread, self.ocpi.stop)
+        self._desk.ask_partners(self.ocpi)
 
     # --- parts ------------------------------------------------------------------------------------
 

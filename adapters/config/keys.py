@@ -12,48 +12,30 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
 )
 
 from adapters.config import spelling
+from adapters.config.keybase import (
+    Current,
+    EvseNumber,
+    Keys,
+    Label,
+    Listen,
+    Name,
+    Rating,
+    StationKey,
+    Variable,
+)
+from adapters.config.roaming_keys import BillingSection, OcpiSection
 from controller.policy import Policy
 
 ONE_VALUE: Final = "(one value)"
 PER_PHASE: Final = "(per phase)"
 
 _P: Final = Policy()
-
-Name = Annotated[
-    str,
-    AfterValidator(spelling.check_name),
-    Field(json_schema_extra={"pattern": spelling.NAME_PATTERN}),
-]
-StationKey = Annotated[
-    str,
-    AfterValidator(spelling.check_station_id),
-    Field(json_schema_extra={"pattern": spelling.STATION_PATTERN}),
-]
-EvseNumber = Annotated[
-    str,
-    AfterValidator(spelling.check_evse_number),
-    Field(json_schema_extra={"pattern": spelling.EVSE_NUMBER_PATTERN}),
-]
-Variable = Annotated[
-    str,
-    AfterValidator(spelling.check_variable),
-    Field(json_schema_extra={"pattern": spelling.VARIABLE_PATTERN}),
-]
-Label = Annotated[
-    str,
-    Field(max_length=200, json_schema_extra={"minLength": 1}),
-    AfterValidator(spelling.check_filled),
-]
-Listen = Annotated[str, AfterValidator(spelling.check_listen)]
-Rating = Annotated[float, Field(gt=0, le=10_000)]
-Current = Annotated[float, Field(ge=0, le=10_000)]
 
 
 def _shape(value: object) -> str:
@@ -64,18 +46,6 @@ def _shape(value: object) -> str:
 def _refuse_truth(value: object) -> object:
     """Keep `true` from passing as 1, which Python takes for the same."""
     return str(value) if isinstance(value, bool) else value
-
-
-class Keys(BaseModel):
-    """A map of known keys: others are refused, nothing is converted silently."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-    )
 
 
 class PhaseRatings(Keys):
@@ -269,6 +239,8 @@ class PolicySection(Keys):
     """A vehicle that was started is not paused for fairness before that. [s]"""
     min_off_s: float = Field(_P.min_off_s, ge=0, le=86_400)
     """A vehicle that was paused is not started again before that. [s]"""
+    max_wait_s: float = Field(_P.max_wait_s, ge=0, le=604_800)
+    """A vehicle that has waited for so long goes before every priority. [s]"""
     newcomers: int = Field(_P.newcomers, ge=0, le=100)
     """Idle EVSEs per circuit whose fallback is kept free for a vehicle that plugs in."""
     rush_s: float = Field(_P.rush_s, ge=0, le=3600)
@@ -405,3 +377,7 @@ class SiteDocument(Keys):
     """The embedded database."""
     influx: InfluxSection | None = Field(None, examples=["{url: ..., org: ..., bucket: ...}"])
     """Upload to InfluxDB."""
+    billing: BillingSection | None = Field(None, examples=["{currency: EUR, tariffs: ...}"])
+    """What charging costs."""
+    ocpi: OcpiSection | None = Field(None, examples=["{url: ..., party_id: ...}"])
+    """Roaming with other companies."""
