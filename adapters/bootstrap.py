@@ -26,6 +26,9 @@ from adapters.modbus.reader import MeterPoller
 from adapters.modbus.registermap import MeterMap
 from adapters.ocpi.server import OcpiServer
 from adapters.ocpi.settings import OcpiSettings
+from adapters.ocpp.book import StationBook
+from adapters.ocpp.faulttable import shipped_folder
+from adapters.ocpp.quirks import load_catalogue
 from adapters.ocpp.server import OcppServer
 from adapters.ocpp.settings import OcppSettings
 from adapters.ocpp.translation import DialectSettings, EvseWiring
@@ -95,6 +98,7 @@ class RunningController:
         self.store: SqliteStore
         self.cycle: Cycle
         self.operations: Operations
+        self.book: StationBook
         self.ocpp: OcppServer
         self.http: HttpServer
         self.uploader: InfluxUploader | None = None
@@ -177,6 +181,7 @@ class RunningController:
                 settings=settings.influx, spool=self.store, conditions=self.alarms, clock=clock
             )
             work.append(self._run(self.uploader.run(), "influx"))
+        self.operations.figures = self._figures
         self._stack.push_async_callback(_cancelled, work)
         scheduler = scheduled(
             {
@@ -230,7 +235,15 @@ class RunningController:
         except StoreUnavailableError as error:
             log.warning("reasons.unsaved", error=str(error))
 
+    def _figures(self) -> dict[str, float]:
+        """Return the figures of the store and of the upload. Read from any thread."""
+        figures = dict(self.store.stats())
+        if self.uploader is not None:
+            figures |= {f"upload_{name}": value for name, value in self.uploader.stats().items()}
+        return figures
+
     async def _prune(self) -> None:
+        self.book.expire()
         await self.store.prune(self._clock.now())
 
     async def _renew_certificates(self) -> None:
@@ -264,6 +277,13 @@ class RunningController:
             wirings=_wirings(self._settings.site),
         )
         clock = self._clock
+        book = StationBook(
+            clock=clock,
+            documents=self.store,
+            sink=self.alarms,
+            catalogue=load_catalogue(shipped_folder("chargers")),
+        )
+        self.book = book
         return OcppServer(
             settings=self._settings.ocpp,
             desk=desk,
@@ -271,8 +291,12 @@ class RunningController:
             conditions=self.alarms,
             clock=clock,
             dialects={
-                "ocpp1.6": lambda c: V16Dialect(c, desk=desk, clock=clock, settings=dialect),
-                "ocpp2.0.1": lambda c: V201Dialect(c, desk=desk, clock=clock, settings=dialect),
+                "ocpp1.6": lambda c: V16Dialect(
+                    c, desk=desk, clock=clock, settings=dialect, book=book
+                ),
+                "ocpp2.0.1": lambda c: V201Dialect(
+                    c, desk=desk, clock=clock, settings=dialect, book=book
+                ),
             },
         )
 

@@ -6,7 +6,7 @@ Reads return published references and are safe from any thread; writes run on th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from math import isfinite
 
@@ -14,7 +14,7 @@ import structlog
 
 from controller import persist
 from controller.alarms import AlarmBook
-from controller.commands import ActionRequest, CommandResult
+from controller.commands import ActionRequest, CommandResult, StationAction
 from controller.cycle import Cycle
 from controller.decision import Alarm, Plan
 from controller.image import ProcessImage
@@ -49,6 +49,8 @@ class Operations:
         self._fleet = fleet
         self._store = store
         self._clock = clock
+        self.figures: Callable[[], Mapping[str, float]] = dict
+        """Figures of what runs beside the loop, for `stats`."""
 
     # --- reads ------------------------------------------------------------------------------------
 
@@ -73,7 +75,7 @@ class Operations:
         return self._image.frames(station)
 
     def stats(self) -> Mapping[str, float]:
-        """Return figures of the loop, units in their names."""
+        """Return figures of the loop and of what runs beside it, units in their names."""
         stats = self._cycle.stats
         age_s = (
             self._clock.monotonic_s() - stats.completed_s
@@ -89,6 +91,7 @@ class Operations:
             "decision_s": stats.decide_ms / 1000,
             "worst_ms": stats.worst_ms,
             "age_s": age_s,
+            **self.figures(),
         }
 
     # --- writes -----------------------------------------------------------------------------------
@@ -126,7 +129,10 @@ class Operations:
         """Carry out a station action."""
         result = await self._fleet.act(request)
         subject = request.evse if request.evse is not None else request.station
-        await self._audit(actor, request.action.value, subject, "", type(result).__name__)
+        action = request.action.value
+        if request.action is StationAction.CALL:
+            action = f"{action} {str(request.parameters.get('message', ''))[:50]}"
+        await self._audit(actor, action, subject, "", type(result).__name__)
         return result
 
     async def restore(self) -> None:

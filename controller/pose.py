@@ -75,7 +75,10 @@ def pose(
         else:
             loads.append(load)
     nodes = _nodes(snapshot, assessment, draws, outside, memory, policy)
-    return Question(problem=Problem(nodes=nodes, loads=tuple(loads)), outside=frozenset(outside))
+    return Question(
+        problem=Problem(nodes=nodes, loads=tuple(loads), settle_a=policy.steady_a),
+        outside=frozenset(outside),
+    )
 
 
 def _load(
@@ -135,6 +138,10 @@ def _nodes(
             available=assessment.circuits[circuit.id].usable
             - taken[circuit.id]
             - reserve[circuit.id],
+            unbalance_a=circuit.unbalance_a,
+            flowing=assessment.circuits[circuit.id].building + taken[circuit.id]
+            if circuit.unbalance_a is not None
+            else ZERO,
         )
         for circuit in site.circuits.values()
     )

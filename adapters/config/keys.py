@@ -146,6 +146,8 @@ class CircuitEntry(Keys):
     """The most that everything below other than the stations can draw; needed with a meter. [A]"""
     margin_a: float = Field(1.0, ge=0, le=10_000)
     """Kept free below the limit, so that meter noise needs no command. [A]"""
+    unbalance_a: float | None = Field(None, ge=0, le=10_000, examples=[20])
+    """By how much any phase may exceed any other, building included; absent: no limit. [A]"""
 
 
 class EvseEntry(Keys):
@@ -178,6 +180,8 @@ class StationEntry(Keys):
 
     circuit: Name = Field(examples=["garage-a"])
     """Id of the circuit that feeds the station."""
+    max_a: Rating | None = Field(None, examples=[32])
+    """What all its EVSEs may draw together per phase, where that is less than their sum. [A]"""
     evses: dict[EvseNumber, EvseEntry] = Field(min_length=1, examples=["{1: {max_a: 32}}"])
     """Its EVSEs (connectors in OCPP 1.6) by their number, from 1."""
 
@@ -239,6 +243,8 @@ class PolicySection(Keys):
     """A vehicle that was started is not paused for fairness before that. [s]"""
     min_off_s: float = Field(_P.min_off_s, ge=0, le=86_400)
     """A vehicle that was paused is not started again before that. [s]"""
+    steady_a: float = Field(_P.steady_a, ge=0, le=100)
+    """Setpoints are not moved by so little for fairness alone. [A]"""
     max_wait_s: float = Field(_P.max_wait_s, ge=0, le=604_800)
     """A vehicle that has waited for so long goes before every priority. [s]"""
     newcomers: int = Field(_P.newcomers, ge=0, le=100)
@@ -330,16 +336,16 @@ class InfluxSection(Keys):
         examples=["http://127.0.0.1:8086"]
     )
     """Address of the server, without user and password."""
-    api: Literal["v1", "v2"] = "v2"
-    """`v2` (organisation, bucket, token) or `v1` (database, retention policy, user)."""
+    api: Literal["v1", "v2", "v3"] = "v2"
+    """`v2` (organisation, bucket, token), `v3` (database, token) or `v1` (database, retention policy, user)."""
     org: Label | None = Field(None, examples=["depot"])
     """Organisation; v2 only."""
     bucket: Label | None = Field(None, examples=["wattkeeper"])
     """Bucket; v2 only."""
     token_env: Variable | None = Field(None, examples=["WATTKEEPER_INFLUX_TOKEN"])
-    """Name of the environment variable that holds the token; v2 only."""
+    """Name of the environment variable that holds the token; v2 and v3 only."""
     database: Label | None = Field(None, examples=["wattkeeper"])
-    """Database; v1 only."""
+    """Database; v1 and v3 only."""
     retention_policy: Label | None = Field(None, examples=["autogen"])
     """Retention policy; v1 only. Absent: the database's default."""
     user_env: Variable | None = Field(None, examples=["WATTKEEPER_INFLUX_USER"])
