@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -14,9 +13,12 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.web.rig import (
+    LONG_MS,
     PHONE,
     Demo,
     Seen,
+    a_charging_evse,
+    eventually,
     figure,
     free_port,
     open_page,
@@ -27,29 +29,6 @@ from tests.web.rig import (
 )
 
 pytestmark = [pytest.mark.timeout(180)]
-LONG_MS = 40_000
-
-
-def eventually(page: Page, holds: Callable[[], bool], what: str) -> None:
-    """Wait for something that follows from live figures."""
-    for _ in range(LONG_MS // 200):
-        if holds():
-            return
-        page.wait_for_timeout(200)
-    raise AssertionError(what)
-
-
-def a_charging_evse(demo: Demo, *, at_least_a: float = 5.0) -> str:
-    """Return an EVSE that draws current now; the demo plugs vehicles in by and by."""
-    with demo.api as api:
-        for _ in range(200):
-            for evse in api.get("/api/v1/evses").json()["items"]:
-                drawn = max((evse["drawn_a"] or {"l1": 0}).values())
-                if evse["state"] == "charging" and drawn >= at_least_a and not evse["paused"]:
-                    found: str = evse["id"]
-                    return found
-            time.sleep(0.3)
-    raise AssertionError("no vehicle charges")
 
 
 def drawn(page: Page) -> float:
@@ -276,56 +255,21 @@ def test_pages_work_by_keyboard_alone(page: Page) -> None:
     expect(page.get_by_role("dialog")).to_be_hidden()
 
 
-def versions(demo: Demo) -> list[tuple[int, str]]:
-    with demo.api as api:
-        items = api.get("/api/v1/config/versions").json()["items"]
-    return [(v["version"], v["state"]) for v in items]
+NAMELESS = """() => [...document.querySelectorAll('button, a[href], input, select, textarea, [role=img]')]
+  .filter(e => e.checkVisibility() && !e.closest('[aria-hidden=true]'))
+  .filter(e => !(e.getAttribute('aria-label') || e.innerText?.trim() || e.title ||
+    [...(e.labels ?? [])].some(l => l.innerText.trim())))
+  .map(e => e.outerHTML.slice(0, 120))"""
 
 
-def limit_of(demo: Demo, circuit: str) -> float:
-    with demo.api as api:
-        limit: float = api.get(f"/api/v1/circuits/{circuit}").json()["rating_a"]["l1"]
-    return limit
+def test_every_control_and_picture_has_a_name(page: Page, demo: Demo) -> None:
+    evse = a_charging_evse(demo)
+    nameless = []
+    places = ("", f"chargers/{evse}", "why", "sessions", "planning", "alarms", "stations/CP001")
+    for path in (*places, "tokens", "users", "audit", "account", "settings", "settings/text"):
+        page.goto(f"{demo.address}/#/{path}")
+        expect(page.locator("#main h1").first).to_be_attached()
+        page.wait_for_timeout(150)
+        nameless += [f"{path}: {found}" for found in page.evaluate(NAMELESS)]
 
-
-def test_a_change_is_shown_with_its_effect_applied_and_taken_back(page: Page, demo: Demo) -> None:
-    number = versions(demo)[0][0]
-    page.goto(f"{demo.address}/#/settings")
-    field = page.get_by_label("garage-a limit_a")
-    expect(field).to_have_value("40")
-    expect(page.get_by_role("button", name="Apply")).to_be_disabled()
-
-    field.fill("4")
-    field.blur()
-    page.get_by_role("button", name="Check").click()
-    expect(page.locator(".do")).to_contain_text("Nothing is saved.")
-    expect(page.get_by_role("button", name="Apply")).to_be_disabled()
-
-    field.fill("36")
-    field.blur()
-    page.locator("input[name=note]").fill("a smaller breaker")
-    page.get_by_role("button", name="Check").click()
-    effect = page.locator(".do .circuit").filter(has_text="garage-a")
-    expect(effect).to_contain_text("40 A → 36 A")
-    assert limit_of(demo, "garage-a") == 40
-    page.get_by_role("button", name="Apply").click()
-
-    expect(page.get_by_role("status").filter(has_text=f"Version {number + 1} run")).to_be_visible()
-    eventually(page, lambda: limit_of(demo, "garage-a") == 36, "the limit is not in force")
-    eventually(page, lambda: versions(demo)[0] == (number + 1, "running"), "the trial never ends")
-    page.goto(f"{demo.address}/#/settings/versions")
-    expect(page.locator("tbody tr").first).to_contain_text("a smaller breaker")
-    page.locator("tbody tr").nth(1).get_by_role("button", name="Restore").click()
-    page.get_by_role("dialog").get_by_role("button", name="Restore").click()
-    eventually(page, lambda: limit_of(demo, "garage-a") == 40, "the old limit did not come back")
-
-
-def test_the_site_file_as_text_names_the_line_of_a_mistake(page: Page, demo: Demo) -> None:
-    page.goto(f"{demo.address}/#/settings/text")
-    editor = page.get_by_role("textbox", name="Site file")
-    expect(editor).to_have_value(re.compile("format: site/1"))
-    editor.fill(editor.input_value().replace("device: mcb", "device: string", 1))
-    page.get_by_role("button", name="Check").click()
-
-    expect(page.locator(".gutter .wrong")).to_have_count(1)
-    expect(page.locator(".problems")).to_contain_text("device")
+    assert nameless == []
