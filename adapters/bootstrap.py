@@ -35,10 +35,11 @@ from adapters.ocpp.translation import DialectSettings, EvseWiring
 from adapters.ocpp.v16 import V16Dialect
 from adapters.ocpp.v201 import V201Dialect
 from adapters.pki.authority import Authority
-from adapters.pki.files import PkiError
+from adapters.station_services import StationServices
 from adapters.store.sqlite_store import SqliteStore
 from controller import persist
 from controller.alarms import AlarmBook
+from controller.care import OfflineTokens
 from controller.cycle import Cycle
 from controller.decision import Alarm, Plan
 from controller.desk import Desk, DeskRules
@@ -58,6 +59,7 @@ log = structlog.get_logger(__name__)
 PRUNE_EVERY_S = 600.0
 REASONS_EVERY_S = 5.0
 CERTIFICATES_EVERY_S = 6 * 3600.0
+LOCAL_LISTS_EVERY_S = 20.0
 
 
 class StartError(Exception):
@@ -75,6 +77,7 @@ class RunSettings:
     store_path: Path
     influx: InfluxSettings | None
     accept_unknown_tokens: bool
+    offline_tokens: OfflineTokens = OfflineTokens.LISTED
     ocpi: OcpiSettings | None = None
     """None: no roaming."""
     authority: Authority | None = None
@@ -98,6 +101,7 @@ class RunningController:
         self.store: SqliteStore
         self.cycle: Cycle
         self.operations: Operations
+        self.stations: StationServices
         self.book: StationBook
         self.ocpp: OcppServer
         self.http: HttpServer
@@ -131,6 +135,14 @@ class RunningController:
             clock=clock,
             rules=DeskRules(accept_unknown_tokens=settings.accept_unknown_tokens),
         )
+        self.stations = StationServices(
+            site=settings.site,
+            store=self.store,
+            conditions=self.alarms,
+            clock=clock,
+            authority=settings.authority,
+            offline_tokens=settings.offline_tokens,
+        )
         self._desk = desk
         self.ocpp = self._ocpp_server(desk)
         self.cycle = Cycle(
@@ -155,6 +167,7 @@ class RunningController:
         )
         await self.operations.restore()
         await desk.restore()
+        await self.stations.restore()
         feed = MeterFeed(image=image, store=self.store, clock=clock)
         await self._serve(feed)
 
@@ -170,6 +183,7 @@ class RunningController:
             store=self.store,
             clock=clock,
             setup_code=self.setup_code,
+            care=self.stations.care,
         )
         self.http.start()
         self._stack.push_async_callback(asyncio.to_thread, self.http.stop)
@@ -188,7 +202,8 @@ class RunningController:
                 "tick": (settings.policy.interval_s, lambda: self.cycle.wake("tick")),
                 "prune": (PRUNE_EVERY_S, self._prune),
                 "reasons": (REASONS_EVERY_S, self._keep_reasons),
-                "certificates": (CERTIFICATES_EVERY_S, self._renew_certificates),
+                "certificates": (CERTIFICATES_EVERY_S, self.stations.renew_certificates),
+                "local lists": (LOCAL_LISTS_EVERY_S, self.stations.lists.refresh),
             }
         )
         scheduler.start()
@@ -246,17 +261,6 @@ class RunningController:
         self.book.expire()
         await self.store.prune(self._clock.now())
 
-    async def _renew_certificates(self) -> None:
-        """Renew the server's own certificates in time; the listeners then take them by themselves."""
-        authority = self._settings.authority
-        if authority is None:
-            return
-        try:
-            if await asyncio.to_thread(authority.renew_server, self._clock.now()):
-                log.info("pki.server_renewed")
-        except PkiError as error:
-            log.warning("pki.not_renewed", reason=str(error))
-
     async def _memory(self) -> Memory:
         text = await self.store.load_memory()
         if text is None:
@@ -290,6 +294,8 @@ class RunningController:
             store=self.store,
             conditions=self.alarms,
             clock=clock,
+            on_stranger=self.stations.adoption.note,
+            extensions=self.stations.extensions,
             dialects={
                 "ocpp1.6": lambda c: V16Dialect(
                     c, desk=desk, clock=clock, settings=dialect, book=book

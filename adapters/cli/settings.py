@@ -36,6 +36,7 @@ def run_settings(file: SiteFile) -> RunSettings:
             ),
             tls=_tls(file.ocpp.tls),
         ),
+        offline_tokens=file.ocpp.offline_tokens,
         authority=Authority(file.ocpp.tls.folder, passphrase=passphrase()),
         http=HttpSettings(
             host=file.http.listen.host,

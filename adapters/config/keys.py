@@ -307,6 +307,8 @@ class OcppSection(Keys):
     """OCPP security profile: 0 none, 1 password, 2 TLS and password, 3 TLS with client certificates."""
     unknown_tokens: Literal["reject", "accept"] = "reject"
     """RFID tokens that are not in the list: `reject`, or `accept` (charging is free)."""
+    offline_tokens: Literal["none", "listed", "all"] = "listed"
+    """Who may charge at a station without connection: `none`, the `listed` tokens, or `all`."""
     listeners: dict[Name, ListenerEntry] = Field(
         default_factory=dict, examples=["{tls: {listen: ..., security_profile: 3}}"]
     )

@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from adapters.config.spelling import ListenAddress
+from controller.care import OfflineTokens
 
 
 class UnknownTokens(Enum):
@@ -53,6 +54,7 @@ class OcppSettings:
     listen: ListenAddress
     security_profile: int
     unknown_tokens: UnknownTokens
+    offline_tokens: OfflineTokens
     listeners: tuple[OcppListener, ...]
     tls: OcppTls
 
