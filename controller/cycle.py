@@ -105,6 +105,16 @@ class Cycle:
         """What the latest decision was made from."""
         return self._core.snapshot
 
+    @property
+    def memory(self) -> Memory:
+        """What the latest decision left."""
+        return self._core.memory
+
+    @property
+    def policy(self) -> Policy:
+        """Thresholds and times."""
+        return self._policy
+
     def wake(self, reason: str) -> None:
         """Ask for a decision as soon as possible."""
         self.stats.wakes[reason] = self.stats.wakes.get(reason, 0) + 1
