@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from adapters.config.spelling import ListenAddress
+from controller.care import OfflineTokens
 
 
 class UnknownTokens(Enum):
@@ -53,6 +54,7 @@ class OcppSettings:
     listen: ListenAddress
     security_profile: int
     unknown_tokens: UnknownTokens
+    offline_tokens: OfflineTokens
     listeners: tuple[OcppListener, ...]
     tls: OcppTls
 
@@ -62,6 +64,8 @@ class HttpSettings:
     """The dashboard and the HTTP API."""
 
     listen: ListenAddress
+    tls: tuple[Path, Path] | None
+    """Certificate and key, absolute; None: http."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
