@@ -24,6 +24,8 @@ from adapters.modbus.catalogue import load_map
 from adapters.modbus.plausibility import MeterLimits
 from adapters.modbus.reader import MeterPoller
 from adapters.modbus.registermap import MeterMap
+from adapters.mqtt.publisher import MissingLibraryError, MqttPublisher
+from adapters.mqtt.settings import MqttSettings
 from adapters.ocpi.server import OcpiServer
 from adapters.ocpi.settings import OcpiSettings
 from adapters.ocpp.book import StationBook
@@ -35,10 +37,12 @@ from adapters.ocpp.translation import DialectSettings, EvseWiring
 from adapters.ocpp.v16 import V16Dialect
 from adapters.ocpp.v201 import V201Dialect
 from adapters.pki.authority import Authority
-from adapters.pki.files import PkiError
+from adapters.republish.server import RepublishServer, RepublishSettings
+from adapters.station_services import StationServices
 from adapters.store.sqlite_store import SqliteStore
 from controller import persist
 from controller.alarms import AlarmBook
+from controller.care import OfflineTokens
 from controller.cycle import Cycle
 from controller.decision import Alarm, Plan
 from controller.desk import Desk, DeskRules
@@ -58,6 +62,7 @@ log = structlog.get_logger(__name__)
 PRUNE_EVERY_S = 600.0
 REASONS_EVERY_S = 5.0
 CERTIFICATES_EVERY_S = 6 * 3600.0
+LOCAL_LISTS_EVERY_S = 20.0
 
 
 class StartError(Exception):
@@ -75,10 +80,15 @@ class RunSettings:
     store_path: Path
     influx: InfluxSettings | None
     accept_unknown_tokens: bool
+    offline_tokens: OfflineTokens = OfflineTokens.LISTED
     ocpi: OcpiSettings | None = None
     """None: no roaming."""
     authority: Authority | None = None
     """The own authority, which may not exist yet."""
+    mqtt: MqttSettings | None = None
+    """None: nothing is published."""
+    republish: RepublishSettings | None = None
+    """None: there is no Modbus server."""
 
 
 class RunningController:
@@ -98,11 +108,13 @@ class RunningController:
         self.store: SqliteStore
         self.cycle: Cycle
         self.operations: Operations
+        self.stations: StationServices
         self.book: StationBook
         self.ocpp: OcppServer
         self.http: HttpServer
         self.uploader: InfluxUploader | None = None
         self.ocpi: OcpiServer | None = None
+        self.republish: RepublishServer | None = None
         self._desk: Desk
 
     async def __aenter__(self) -> RunningController:
@@ -131,6 +143,14 @@ class RunningController:
             clock=clock,
             rules=DeskRules(accept_unknown_tokens=settings.accept_unknown_tokens),
         )
+        self.stations = StationServices(
+            site=settings.site,
+            store=self.store,
+            conditions=self.alarms,
+            clock=clock,
+            authority=settings.authority,
+            offline_tokens=settings.offline_tokens,
+        )
         self._desk = desk
         self.ocpp = self._ocpp_server(desk)
         self.cycle = Cycle(
@@ -155,6 +175,7 @@ class RunningController:
         )
         await self.operations.restore()
         await desk.restore()
+        await self.stations.restore()
         feed = MeterFeed(image=image, store=self.store, clock=clock)
         await self._serve(feed)
 
@@ -170,10 +191,12 @@ class RunningController:
             store=self.store,
             clock=clock,
             setup_code=self.setup_code,
+            care=self.stations.care,
         )
         self.http.start()
         self._stack.push_async_callback(asyncio.to_thread, self.http.stop)
         self._serve_partners()
+        await self._serve_plcs()
         poller = MeterPoller(meters=_meters(settings.site), sink=feed, clock=clock)
         work = [self._run(self.cycle.run(), "cycle"), self._run(poller.run(), "meters")]
         if settings.influx is not None:
@@ -181,13 +204,17 @@ class RunningController:
                 settings=settings.influx, spool=self.store, conditions=self.alarms, clock=clock
             )
             work.append(self._run(self.uploader.run(), "influx"))
+        if settings.mqtt is not None:
+            work.append(self._run(self._publisher(settings.mqtt).run(), "mqtt"))
+        self.operations.figures = self._figures
         self._stack.push_async_callback(_cancelled, work)
         scheduler = scheduled(
             {
                 "tick": (settings.policy.interval_s, lambda: self.cycle.wake("tick")),
                 "prune": (PRUNE_EVERY_S, self._prune),
                 "reasons": (REASONS_EVERY_S, self._keep_reasons),
-                "certificates": (CERTIFICATES_EVERY_S, self._renew_certificates),
+                "certificates": (CERTIFICATES_EVERY_S, self.stations.renew_certificates),
+                "local lists": (LOCAL_LISTS_EVERY_S, self.stations.lists.refresh),
             }
         )
         scheduler.start()
@@ -210,6 +237,21 @@ class RunningController:
         self.ocpi.start()
         self._stack.push_async_callback(asyncio.to_thread, self.ocpi.stop)
         self._desk.ask_partners(self.ocpi)
+
+    async def _serve_plcs(self) -> None:
+        if self._settings.republish is None:
+            return
+        self.republish = RepublishServer(
+            settings=self._settings.republish, control=self.operations, clock=self._clock
+        )
+        await self.republish.start()
+        self._stack.push_async_callback(self.republish.stop)
+
+    def _publisher(self, settings: MqttSettings) -> MqttPublisher:
+        try:
+            return MqttPublisher(settings=settings, control=self.operations, conditions=self.alarms)
+        except MissingLibraryError as error:
+            raise StartError(str(error)) from error
 
     # --- parts ------------------------------------------------------------------------------------
 
@@ -234,20 +276,16 @@ class RunningController:
         except StoreUnavailableError as error:
             log.warning("reasons.unsaved", error=str(error))
 
+    def _figures(self) -> dict[str, float]:
+        """Return the figures of the store and of the upload. Read from any thread."""
+        figures = dict(self.store.stats())
+        if self.uploader is not None:
+            figures |= {f"upload_{name}": value for name, value in self.uploader.stats().items()}
+        return figures
+
     async def _prune(self) -> None:
         self.book.expire()
         await self.store.prune(self._clock.now())
-
-    async def _renew_certificates(self) -> None:
-        """Renew the server's own certificates in time; the listeners then take them by themselves."""
-        authority = self._settings.authority
-        if authority is None:
-            return
-        try:
-            if await asyncio.to_thread(authority.renew_server, self._clock.now()):
-                log.info("pki.server_renewed")
-        except PkiError as error:
-            log.warning("pki.not_renewed", reason=str(error))
 
     async def _memory(self) -> Memory:
         text = await self.store.load_memory()
@@ -282,6 +320,8 @@ class RunningController:
             store=self.store,
             conditions=self.alarms,
             clock=clock,
+            on_stranger=self.stations.adoption.note,
+            extensions=self.stations.extensions,
             dialects={
                 "ocpp1.6": lambda c: V16Dialect(
                     c, desk=desk, clock=clock, settings=dialect, book=book

@@ -6,7 +6,7 @@ Reads return published references and are safe from any thread; writes run on th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from math import isfinite
 
@@ -25,6 +25,7 @@ from controller.records import AuditEntry
 from controller.site import CircuitId, EvseId, StationId
 from controller.snapshot import Snapshot
 from controller.station import FrameLogged
+from controller.why import Explanation, explained
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +50,8 @@ class Operations:
         self._fleet = fleet
         self._store = store
         self._clock = clock
+        self.figures: Callable[[], Mapping[str, float]] = dict
+        """Figures of what runs beside the loop, for `stats`."""
 
     # --- reads ------------------------------------------------------------------------------------
 
@@ -73,7 +76,7 @@ class Operations:
         return self._image.frames(station)
 
     def stats(self) -> Mapping[str, float]:
-        """Return figures of the loop, units in their names."""
+        """Return figures of the loop and of what runs beside it, units in their names."""
         stats = self._cycle.stats
         age_s = (
             self._clock.monotonic_s() - stats.completed_s
@@ -89,7 +92,15 @@ class Operations:
             "decision_s": stats.decide_ms / 1000,
             "worst_ms": stats.worst_ms,
             "age_s": age_s,
+            **self.figures(),
         }
+
+    def explain(self, evse: EvseId) -> Explanation | None:
+        """Explain an EVSE's setpoint from the latest snapshot."""
+        plan, snapshot = self._cycle.plan, self._cycle.snapshot
+        if plan is None or snapshot is None:
+            return None
+        return explained(snapshot, self._cycle.memory, self._cycle.policy, plan, evse)
 
     # --- writes -----------------------------------------------------------------------------------
 

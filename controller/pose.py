@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import inf, isfinite
 
 from controller import turns
 from controller.assess import Assessment
@@ -21,6 +22,8 @@ from controller.wishes import priority_of as priority_of
 from controller.wishes import wanted_a as wanted_a
 from optimizer.problem import Load, Node, Problem
 
+_NOTHING = PhaseCurrents.balanced(-1.0)
+"""A circuit of which nothing is known gives nothing. [A]"""
 _OUT_OF_ORDER = frozenset({EvseState.FAULTED, EvseState.UNAVAILABLE})
 
 
@@ -57,8 +60,9 @@ def pose(
     draws: Mapping[EvseId, Draw],
     memory: Memory,
     policy: Policy,
+    reserve: Mapping[CircuitId, PhaseCurrents],
 ) -> Question:
-    """Build the allocator's problem for this cycle."""
+    """Build the allocator's problem for this cycle; `reserve` is kept free for newcomers. [A]"""
     loads: list[Load] = []
     outside: set[EvseId] = set()
     ranks = turns.ranks(snapshot, draws, memory, policy)
@@ -74,7 +78,7 @@ def pose(
             outside.add(evse.id)
         else:
             loads.append(load)
-    nodes = _nodes(snapshot, assessment, draws, outside, memory, policy)
+    nodes = _nodes(snapshot, assessment, draws, outside, reserve)
     return Question(
         problem=Problem(nodes=nodes, loads=tuple(loads), settle_a=policy.steady_a),
         outside=frozenset(outside),
@@ -102,7 +106,7 @@ def _load(
     held_a = latest.limit_a if latest is not None else draw.committed_a
     if mode is not SiteMode.NORMAL:
         most_a = min(most_a, held_a)
-    if most_a < evse.min_a:
+    if not (evse.min_a <= most_a < inf and isfinite(held_a)):
         return None
     return Load(
         id=evse.id,
@@ -121,30 +125,39 @@ def _nodes(
     assessment: Assessment,
     draws: Mapping[EvseId, Draw],
     outside: Iterable[EvseId],
-    memory: Memory,
-    policy: Policy,
+    reserve: Mapping[CircuitId, PhaseCurrents],
 ) -> tuple[Node, ...]:
     site = snapshot.site
     taken: dict[CircuitId, PhaseCurrents] = dict.fromkeys(site.circuits, ZERO)
-    reserve = newcomers_reserve(snapshot, draws, memory, policy)
     for evse in outside:
         draw = draws[evse]
+        counted = _counted(draw, snapshot)
+        if counted == ZERO:
+            continue
         for circuit in site.path_to_root(draw.evse.circuit):
-            taken[circuit] = taken[circuit] + _counted(draw, snapshot)
+            taken[circuit] = taken[circuit] + counted
     return tuple(
         Node(
             id=circuit.id,
             parent=circuit.parent,
-            available=assessment.circuits[circuit.id].usable
-            - taken[circuit.id]
-            - reserve[circuit.id],
+            available=_known(
+                assessment.circuits[circuit.id].usable - taken[circuit.id] - reserve[circuit.id],
+                otherwise=_NOTHING,
+            ),
             unbalance_a=circuit.unbalance_a,
-            flowing=assessment.circuits[circuit.id].building + taken[circuit.id]
+            flowing=_known(
+                assessment.circuits[circuit.id].building + taken[circuit.id], otherwise=ZERO
+            )
             if circuit.unbalance_a is not None
             else ZERO,
         )
         for circuit in site.circuits.values()
     )
+
+
+def _known(current: PhaseCurrents, *, otherwise: PhaseCurrents) -> PhaseCurrents:
+    """Return a current, or another when it is not a number: a cycle must not end for it. [A]."""
+    return current if current.is_finite() else otherwise
 
 
 def _counted(draw: Draw, snapshot: Snapshot) -> PhaseCurrents:
@@ -156,36 +169,3 @@ def _counted(draw: Draw, snapshot: Snapshot) -> PhaseCurrents:
     if draw.connected and draw.is_charging and is_shut(snapshot, draw.evse):
         return ZERO if draw.view.fallback_a is not None else draw.committed
     return draw.committed
-
-
-def can_start(draw: Draw) -> bool:
-    """Tell whether a vehicle may plug in here and draw the fallback at once."""
-    return draw.connected and not draw.is_charging and draw.view.state is EvseState.AVAILABLE
-
-
-def newcomers_reserve(
-    snapshot: Snapshot, draws: Mapping[EvseId, Draw], memory: Memory, policy: Policy
-) -> dict[CircuitId, PhaseCurrents]:
-    """Return what is kept free per circuit for vehicles that plug in next (invariant I5). [A].
-
-    A vehicle that plugs in takes its fallback at once, before anybody can give way. Vehicles come
-    in rushes: as many as came lately may come again.
-    """
-    site = snapshot.site
-    idle: dict[CircuitId, list[PhaseCurrents]] = {c: [] for c in site.circuits}
-    arrived: dict[CircuitId, int] = dict.fromkeys(site.circuits, 0)
-    for evse, draw in draws.items():
-        arrived_s = memory.evse(evse).arrived_s
-        is_new = arrived_s is not None and snapshot.now_s - arrived_s < policy.rush_s
-        for circuit in site.path_to_root(draw.evse.circuit):
-            arrived[circuit] += is_new
-            if can_start(draw):
-                idle[circuit].append(PhaseCurrents.on(draw.evse.grid_phases, draw.evse.fallback_a))
-    return {c: _largest(idle[c], policy.newcomers + arrived[c]) for c in site.circuits}
-
-
-def _largest(fallbacks: list[PhaseCurrents], count: int) -> PhaseCurrents:
-    total = ZERO
-    for fallback in sorted(fallbacks, key=max, reverse=True)[:count]:
-        total = total + fallback
-    return total

@@ -307,6 +307,8 @@ class OcppSection(Keys):
     """OCPP security profile: 0 none, 1 password, 2 TLS and password, 3 TLS with client certificates."""
     unknown_tokens: Literal["reject", "accept"] = "reject"
     """RFID tokens that are not in the list: `reject`, or `accept` (charging is free)."""
+    offline_tokens: Literal["none", "listed", "all"] = "listed"
+    """Who may charge at a station without connection: `none`, the `listed` tokens, or `all`."""
     listeners: dict[Name, ListenerEntry] = Field(
         default_factory=dict, examples=["{tls: {listen: ..., security_profile: 3}}"]
     )
@@ -336,16 +338,16 @@ class InfluxSection(Keys):
         examples=["http://127.0.0.1:8086"]
     )
     """Address of the server, without user and password."""
-    api: Literal["v1", "v2"] = "v2"
-    """`v2` (organisation, bucket, token) or `v1` (database, retention policy, user)."""
+    api: Literal["v1", "v2", "v3"] = "v2"
+    """`v2` (organisation, bucket, token), `v3` (database, token) or `v1` (database, retention policy, user)."""
     org: Label | None = Field(None, examples=["depot"])
     """Organisation; v2 only."""
     bucket: Label | None = Field(None, examples=["wattkeeper"])
     """Bucket; v2 only."""
     token_env: Variable | None = Field(None, examples=["WATTKEEPER_INFLUX_TOKEN"])
-    """Name of the environment variable that holds the token; v2 only."""
+    """Name of the environment variable that holds the token; v2 and v3 only."""
     database: Label | None = Field(None, examples=["wattkeeper"])
-    """Database; v1 only."""
+    """Database; v1 and v3 only."""
     retention_policy: Label | None = Field(None, examples=["autogen"])
     """Retention policy; v1 only. Absent: the database's default."""
     user_env: Variable | None = Field(None, examples=["WATTKEEPER_INFLUX_USER"])
@@ -354,6 +356,36 @@ class InfluxSection(Keys):
     """Name of the environment variable that holds the password; v1 only."""
     gzip: bool = True
     """Compress what is sent."""
+
+
+class RepublishSection(Keys):
+    """A read-only Modbus TCP server with the site's values; without this section there is none."""
+
+    listen: Listen = Field("127.0.0.1:1502", examples=["0.0.0.0:1502"])
+    """Address and port. Modbus knows no passwords: listen on a network that only the PLC reaches."""
+    clients: int = Field(8, ge=1, le=64)
+    """Connections at the same time."""
+
+
+class MqttSection(Keys):
+    """Publishing over MQTT; without this section nothing is published."""
+
+    url: Annotated[str, AfterValidator(spelling.check_mqtt_url)] = Field(
+        examples=["mqtt://127.0.0.1:1883"]
+    )
+    """Address of the broker: `mqtt://HOST:PORT`, or `mqtts://HOST:PORT` with TLS."""
+    username: Label | None = Field(None, examples=["wattkeeper"])
+    """User at the broker."""
+    password_env: Variable | None = Field(None, examples=["WATTKEEPER_MQTT_PASSWORD"])
+    """Name of the environment variable that holds the password."""
+    prefix: Annotated[str, AfterValidator(spelling.check_topic)] = "wattkeeper"
+    """What every topic begins with; the site's id follows."""
+    discovery: Annotated[str, AfterValidator(spelling.check_topic)] | None = Field(
+        None, examples=["homeassistant"]
+    )
+    """Prefix on which Home Assistant listens for devices; absent: none are announced."""
+    interval_s: float = Field(5.0, ge=1, le=3600)
+    """How often values that have changed are published. [s]"""
 
 
 class SiteDocument(Keys):
@@ -383,6 +415,10 @@ class SiteDocument(Keys):
     """The embedded database."""
     influx: InfluxSection | None = Field(None, examples=["{url: ..., org: ..., bucket: ...}"])
     """Upload to InfluxDB."""
+    republish: RepublishSection | None = Field(None, examples=['{listen: "0.0.0.0:1502"}'])
+    """Read-only Modbus TCP server."""
+    mqtt: MqttSection | None = Field(None, examples=["{url: ...}"])
+    """Publishing over MQTT."""
     billing: BillingSection | None = Field(None, examples=["{currency: EUR, tariffs: ...}"])
     """What charging costs."""
     ocpi: OcpiSection | None = Field(None, examples=["{url: ..., party_id: ...}"])

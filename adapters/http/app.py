@@ -19,6 +19,7 @@ from adapters.http.routes import (
     sessions,
     setup,
     site,
+    station_care,
     stations,
     tokens,
     users,
@@ -29,6 +30,7 @@ from adapters.http.shield import Shield
 _ROUTERS = (
     site.router,
     evses.router,
+    station_care.router,
     stations.router,
     maintenance.router,
     sessions.router,

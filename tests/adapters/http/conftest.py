@@ -20,6 +20,7 @@ from adapters.http.settings import HttpSettings
 from adapters.store.sqlite_store import SqliteStore
 from controller.administration import TransactionQuery
 from controller.alarms import AlarmBook
+from controller.care import StationCare
 from controller.decision import Alarm
 from controller.reasons import ReasonChange
 from controller.records import (
@@ -269,6 +270,7 @@ class Rig:
         control: FakeControl | None = None,
         setup_code: str = "",
         store: object = None,
+        care: StationCare | None = None,
         **settings: object,
     ) -> Site:
         clock = FakeClock()
@@ -283,6 +285,7 @@ class Rig:
             store=store or kept,  # type: ignore[arg-type]
             clock=clock,
             setup_code=setup_code,
+            care=care,
         )
         self.main.call(server.start)
         site = Site(control, kept, clock, server, self.main.thread.ident or 0)
