@@ -32,6 +32,7 @@ BOOT = told(
     interval=300,
 )
 TLS = "tests/adapters/ocpp/test_tls.py::"
+SECURITY_TESTS = "tests/adapters/ocpp/test_station_security.py::"
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
 HASH = {
     "hashAlgorithm": "SHA256",
@@ -350,7 +351,11 @@ SECURITY = (
 )  # fmt: skip
 
 CONNECTION = (
-    elsewhere("073", "Update the password", SERVER + "test_rotation"),
+    elsewhere(
+        "073",
+        "Update the password",
+        SECURITY_TESTS + "test_a_new_password_counts_when_the_station_uses_it",
+    ),
     elsewhere(
         "085",
         "Basic authentication",
