@@ -335,7 +335,12 @@ class RunningController:
 
 def _wirings(site: Site) -> dict[EvseId, EvseWiring]:
     return {
-        e.id: EvseWiring(phases=e.phases, max_a=e.max_a, voltage_v=site.voltage_v)
+        e.id: EvseWiring(
+            phases=e.phases,
+            max_a=e.max_a,
+            voltage_v=site.voltage_v,
+            dc_w_per_a=e.dc_w_per_a,
+        )
         for e in site.evses()
     }
 
