@@ -226,11 +226,11 @@ class Desk:
             return TransactionReceipt(
                 transaction=stored, authorization=authorization, repeated=True
             )
-        scale = closed.register_scale
+        ratio = closed.scale_ratio
         after = replace(
             stored,
-            start_wh=_scaled(stored.start_wh, scale),
-            last_wh=_scaled(_advanced(stored.last_wh, closed.meter_wh), scale),
+            start_wh=_scaled(stored.start_wh, ratio),
+            last_wh=_scaled(_advanced(stored.last_wh, closed.meter_wh), ratio),
             ended_at=max(closed.at, stored.started_at),
             end_reason=closed.reason,
             seq_no=_highest(stored.seq_no, closed.seq_no),
@@ -294,9 +294,9 @@ def _advanced(register_wh: float | None, reported_wh: float | None) -> float | N
     return reported_wh if register_wh is None else max(register_wh, reported_wh)
 
 
-def _scaled(register_wh: float | None, scale: float) -> float | None:
+def _scaled(register_wh: float | None, scale_ratio: float) -> float | None:
     """Return a register in Wh. [Wh]."""
-    return None if register_wh is None else register_wh * scale
+    return None if register_wh is None else register_wh * scale_ratio
 
 
 def _highest(one: int | None, other: int | None) -> int | None:

@@ -113,7 +113,7 @@ class TransactionClosed:
     id_token: IdToken | None = None
     evse: EvseId | None = None
     seq_no: int | None = None
-    register_scale: float = 1.0
+    scale_ratio: float = 1.0
     """Factor that makes the transaction's registers Wh, where the station mislabels its meter."""
     offline: bool = False
 

@@ -343,7 +343,7 @@ class Intake:
     async def close(self, closed: TransactionClosed) -> TransactionReceipt | None:
         """Book an end and report it."""
         where = closed.evse or self.evse_of(closed.id)
-        closed = replace(closed, register_scale=self._proven_scale(where, closed.meter_wh))
+        closed = replace(closed, scale_ratio=self._proven_scale(where, closed.meter_wh))
         self._ended = [*self._ended, closed.id][-REMEMBERED_ENDS:]
         for course in self._courses.values():
             if course.transaction == closed.id:

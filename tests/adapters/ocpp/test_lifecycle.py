@@ -146,7 +146,7 @@ async def charged(site: Connection[Any], stop_wh: int) -> float:
         await site.tell("MeterValues", sample(site, kwh))
     stop = {"transactionId": 1000002, "meterStop": stop_wh, "timestamp": stamp(site.clock)}
     await site.tell("StopTransaction", stop)
-    return site.desk.closed[0].register_scale
+    return site.desk.closed[0].scale_ratio
 
 
 def test_a_register_in_kwh_labelled_wh_is_booked_in_wh() -> None:
