@@ -116,7 +116,12 @@ class HotSwap:
 def wirings_of(site: Site) -> dict[EvseId, EvseWiring]:
     """Return how the EVSEs of a site are built, for the dialects."""
     return {
-        e.id: EvseWiring(phases=e.phases, max_a=e.max_a, voltage_v=site.voltage_v)
+        e.id: EvseWiring(
+            phases=e.phases,
+            max_a=e.max_a,
+            voltage_v=site.voltage_v,
+            dc_w_per_a=e.dc_w_per_a,
+        )
         for e in site.evses()
     }
 

@@ -31,6 +31,7 @@ from controller.ports import Clock, Fleet, Recorder, Store
 from controller.records import Sample
 from controller.site import EvseId, Site, StationId
 from controller.snapshot import Snapshot
+from controller.wiring import WiringWatch
 
 log = structlog.get_logger(__name__)
 
@@ -89,6 +90,7 @@ class Cycle:
         self._turn = asyncio.Lock()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide")
         self._sending: set[asyncio.Task[None]] = set()
+        self._wiring = WiringWatch()
         self._next_series_s = 0.0
         self._next_charger_series_s = 0.0
         self._is_saved = True
@@ -124,6 +126,7 @@ class Cycle:
             self._image.rebuild(site)
             self._policy = policy
             self._core.reconfigure(policy, memory)
+            self._wiring = WiringWatch()
         self.wake("configuration")
 
     def wake(self, reason: str) -> None:
@@ -266,7 +269,15 @@ class Cycle:
         if len(decision.wave):
             memory = persist.memory_to_text(decision.memory, now_s=plan.now_s, at=plan.at)
             self._recorder.record(snapshot, plan, memory)
-        self._publish_alarms(plan.conditions)
+        self._publish_alarms((*plan.conditions, *self._watched(snapshot)))
+
+    def _watched(self, snapshot: Snapshot) -> tuple[Condition, ...]:
+        """Return wiring mistakes; a defect of that search must not touch the cycle."""
+        try:
+            return self._wiring.observe(snapshot)
+        except Exception:
+            log.exception("wiring.failed")
+            return ()
 
     def _samples(self, plan: Plan) -> list[Sample]:
         samples = [

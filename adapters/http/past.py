@@ -59,6 +59,7 @@ def why_at(past: PastPlan, evse: EvseId) -> m.WhyOut | None:
             bound_by=status["reason"]["bound_by"] or None,
         ),
         chain=[_step(plan["circuits"][c], bound) for c in path if c in plan["circuits"]],
+        explanation=None,  # what would change it now would not change it then
         conditions=[_condition(c, past.at) for c in plan["conditions"] if c["subject"] in subjects],
     )
 

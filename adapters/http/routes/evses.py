@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -104,7 +105,7 @@ def _etag(override: EvseOverride) -> str:
 async def explain_evse(
     station: str, evse: Number, services: Uses, at: m.InstantIn | None = None
 ) -> m.WhyOut:
-    """Explain an EVSE's setpoint: the reason, and the numbers of every circuit up to the grid.
+    """Explain an EVSE's setpoint: the reason, what would change it, every circuit up to the grid.
 
     `at` asks for a moment of the past; the answer is of the last recorded cycle before it.
     """
@@ -112,7 +113,8 @@ async def explain_evse(
     if at is not None and at < live.plan.at:
         return await _explain_past(services, evse_id(StationId(station), evse), at)
     status = live.evse(station, evse)
-    return views.why(live, status, services.control.alarms())
+    found = await asyncio.to_thread(services.control.explain, status.id)
+    return views.why(live, status, services.control.alarms(), found)
 
 
 @router.get("/{station}/{evse}/why/changes")
