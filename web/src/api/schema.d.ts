@@ -121,7 +121,7 @@ export interface paths {
         };
         /**
          * Explain
-         * @description Explain an EVSE's setpoint: the reason, and the numbers of every circuit up to the grid.
+         * @description Explain an EVSE's setpoint: the reason, what would change it, every circuit up to the grid.
          */
         get: operations["explain_api_v1_evses__station___evse__why_get"];
         put?: never;
@@ -252,6 +252,132 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/stations/{id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve Station
+         * @description Take an unknown station in and make its password, shown this once.
+         *
+         *     It may connect and charge once its entry stands in the site file.
+         */
+        post: operations["approve_station_api_v1_stations__id__approve_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reject Station
+         * @description Turn an unknown station away; it is not shown again unless it is approved.
+         */
+        post: operations["reject_station_api_v1_stations__id__reject_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate Secret
+         * @description Send the station a new password; the old one is valid until it has used the new one.
+         */
+        post: operations["rotate_secret_api_v1_stations__id__secret_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/certificates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Certificates
+         * @description Ask the station which authorities' certificates it holds.
+         */
+        get: operations["list_certificates_api_v1_stations__id__certificates_get"];
+        put?: never;
+        /**
+         * Install Certificate
+         * @description Install an authority's certificate in the station.
+         */
+        post: operations["install_certificate_api_v1_stations__id__certificates_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/certificates/delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Delete Certificate
+         * @description Delete a certificate from the station, by the hashes it is listed with.
+         */
+        post: operations["delete_certificate_api_v1_stations__id__certificates_delete_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/certificates/renew": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Renew Certificate
+         * @description Ask the station to make a new key and request a certificate for it.
+         */
+        post: operations["renew_certificate_api_v1_stations__id__certificates_renew_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/stations": {
         parameters: {
             query?: never;
@@ -261,7 +387,7 @@ export interface paths {
         };
         /**
          * List Stations
-         * @description Return all stations of the site file, and others that were heard of.
+         * @description Return all stations of the site file, and others that knock or were heard of.
          */
         get: operations["list_stations_api_v1_stations_get"];
         put?: never;
@@ -1014,6 +1140,26 @@ export interface components {
             };
         };
         /**
+         * AdoptedOut
+         * @description An approved station; the secret is shown this once.
+         */
+        AdoptedOut: {
+            /** Id */
+            id: string;
+            /**
+             * Secret
+             * @description Its OCPP password. Type it into the station now.
+             */
+            secret: string;
+            /**
+             * Site File
+             * @description What belongs below `stations.<id>`.
+             */
+            site_file: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * AlarmOut
          * @description A condition with its begin and, when over, its end.
          */
@@ -1040,6 +1186,24 @@ export interface components {
             items: components["schemas"]["AlarmOut"][];
             /** Next Offset */
             next_offset: number | null;
+        };
+        /**
+         * AllStations
+         * @description Stations by id, and those that wait for an operator or for the site file.
+         */
+        AllStations: {
+            /** Items */
+            items: components["schemas"]["StationOut"][];
+            /**
+             * Pending
+             * @description They knock and wait for an operator.
+             */
+            pending: components["schemas"]["PendingOut"][];
+            /**
+             * Approved
+             * @description They wait for the site file.
+             */
+            approved: components["schemas"]["ApprovedOut"][];
         };
         /**
          * ApiTokenIn
@@ -1095,6 +1259,41 @@ export interface components {
             last_used_at: string | null;
         };
         /**
+         * ApprovalIn
+         * @description Which circuit feeds a station, and its EVSEs.
+         * @example {
+         *       "circuit": "garage-a",
+         *       "evses": [
+         *         {
+         *           "max_a": 32,
+         *           "number": 1,
+         *           "phases": 3
+         *         }
+         *       ]
+         *     }
+         */
+        ApprovalIn: {
+            /** Circuit */
+            circuit: string;
+            /** Evses */
+            evses: components["schemas"]["EvseIn"][];
+        };
+        /**
+         * ApprovedOut
+         * @description An approved station that is not in the site file yet.
+         */
+        ApprovedOut: {
+            /** Id */
+            id: string;
+            /**
+             * Site File
+             * @description What belongs below `stations.<id>`.
+             */
+            site_file: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * Audit
          * @description A page of the audit log, newest first.
          */
@@ -1145,6 +1344,63 @@ export interface components {
             payload: {
                 [key: string]: unknown;
             };
+        };
+        /**
+         * CertificateIn
+         * @description An authority's certificate for a station.
+         */
+        CertificateIn: {
+            /** @default csms_root */
+            use: components["schemas"]["CertificateUse"];
+            /**
+             * Certificate
+             * @description PEM, at most 5500 characters.
+             */
+            certificate: string;
+        };
+        /**
+         * CertificateOut
+         * @description A certificate inside a station, by its hashes.
+         */
+        CertificateOut: {
+            /** Hash Algorithm */
+            hash_algorithm: string;
+            /** Issuer Name Hash */
+            issuer_name_hash: string;
+            /** Issuer Key Hash */
+            issuer_key_hash: string;
+            /** Serial Number */
+            serial_number: string;
+        };
+        /**
+         * CertificateUse
+         * @description What an authority's certificate in a station is for.
+         * @enum {string}
+         */
+        CertificateUse: "csms_root" | "manufacturer_root";
+        /**
+         * CertificatesOut
+         * @description Certificates inside a station.
+         */
+        CertificatesOut: {
+            /** Items */
+            items: components["schemas"]["CertificateOut"][];
+        };
+        /**
+         * ChangeOut
+         * @description Something that would give an EVSE more.
+         */
+        ChangeOut: {
+            /** Kind */
+            kind: string;
+            /** Gain A */
+            gain_a: number;
+            /** Text */
+            text: string;
+            /** Circuit */
+            circuit: string | null;
+            /** Limit A */
+            limit_a: number | null;
         };
         /**
          * CircuitOut
@@ -1256,6 +1512,28 @@ export interface components {
             message_id?: string | null;
             /** Data */
             data?: unknown;
+        };
+        /**
+         * EvseIn
+         * @description What must be known of an EVSE before it may charge.
+         */
+        EvseIn: {
+            /**
+             * Number
+             * @default 1
+             */
+            number: number;
+            /** Max A */
+            max_a: number;
+            /**
+             * Phases
+             * @default 3
+             */
+            phases: number;
+            /** Rotation */
+            rotation?: string | null;
+            /** Fallback A */
+            fallback_a?: number | null;
         };
         /**
          * EvseOut
@@ -1386,6 +1664,24 @@ export interface components {
             items: components["schemas"]["EvseOut"][];
         };
         /**
+         * ExplanationOut
+         * @description What holds an EVSE, who shares it, and what would change it.
+         */
+        ExplanationOut: {
+            /** Text */
+            text: string;
+            /** Held By */
+            held_by: components["schemas"]["HeldByOut"][];
+            /** Gain Per Ampere */
+            gain_per_ampere: number | null;
+            /** Missing A */
+            missing_a: number | null;
+            /** Shared With */
+            shared_with: string[];
+            /** Changes */
+            changes: components["schemas"]["ChangeOut"][];
+        };
+        /**
          * FirmwareRequest
          * @description Update a station's firmware. Never during a transaction of the station.
          */
@@ -1420,6 +1716,20 @@ export interface components {
             text: string | null;
         };
         /**
+         * HashIn
+         * @description Which certificate, as the station lists it.
+         */
+        HashIn: {
+            /** Hash Algorithm */
+            hash_algorithm: string;
+            /** Issuer Name Hash */
+            issuer_name_hash: string;
+            /** Issuer Key Hash */
+            issuer_key_hash: string;
+            /** Serial Number */
+            serial_number: string;
+        };
+        /**
          * Health
          * @description Alive, or ready.
          */
@@ -1428,6 +1738,16 @@ export interface components {
             status: string;
             /** Cycle Age S */
             cycle_age_s?: number | null;
+        };
+        /**
+         * HeldByOut
+         * @description A limit that holds an EVSE.
+         */
+        HeldByOut: {
+            /** Subject */
+            subject: string;
+            /** Phase */
+            phase: string | null;
         };
         /**
          * History
@@ -1524,6 +1844,39 @@ export interface components {
              * Format: password
              */
             new: string;
+        };
+        /**
+         * PendingOut
+         * @description A station that knocks and is not let in.
+         */
+        PendingOut: {
+            /** Id */
+            id: string;
+            /**
+             * Address
+             * @description Where it connects from.
+             */
+            address: string;
+            /** Protocol */
+            protocol: string;
+            /** Security Profile */
+            security_profile: number;
+            /**
+             * Has Password
+             * @description It sent a password; which one nobody here knows.
+             */
+            has_password: boolean;
+            /**
+             * Certificate Names
+             * @description CN and SAN of its client certificate.
+             */
+            certificate_names: string[];
+            /** First At */
+            first_at: string;
+            /** Last At */
+            last_at: string;
+            /** Attempts */
+            attempts: number;
         };
         /**
          * PhaseLimits
@@ -1961,14 +2314,6 @@ export interface components {
             evses: string[];
         };
         /**
-         * Stations
-         * @description Stations by id.
-         */
-        Stations: {
-            /** Items */
-            items: components["schemas"]["StationOut"][];
-        };
-        /**
          * TokenIn
          * @description An RFID card or other id token.
          * @example {
@@ -2170,6 +2515,7 @@ export interface components {
             reason: components["schemas"]["ReasonOut"];
             /** Chain */
             chain: components["schemas"]["WhyStep"][];
+            explanation: components["schemas"]["ExplanationOut"] | null;
             /** Conditions */
             conditions: components["schemas"]["AlarmOut"][];
         };
@@ -2692,9 +3038,241 @@ export interface operations {
             };
         };
     };
-    list_stations_api_v1_stations_get: {
+    approve_station_api_v1_stations__id__approve_post: {
         parameters: {
             query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApprovalIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdoptedOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reject_station_api_v1_stations__id__reject_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rotate_secret_api_v1_stations__id__secret_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_certificates_api_v1_stations__id__certificates_get: {
+        parameters: {
+            query?: {
+                use?: components["schemas"]["CertificateUse"];
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificatesOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    install_certificate_api_v1_stations__id__certificates_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CertificateIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_certificate_api_v1_stations__id__certificates_delete_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HashIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    renew_certificate_api_v1_stations__id__certificates_renew_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_stations_api_v1_stations_get: {
+        parameters: {
+            query?: {
+                /** @description Only those that are not in the site file. */
+                pending?: string | null;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2707,7 +3285,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Stations"];
+                    "application/json": components["schemas"]["AllStations"];
                 };
             };
             /** @description Problem details */
