@@ -107,3 +107,13 @@ def test_a_table_of_series_shares_one_time_axis(desk: Desk) -> None:
 
     assert body["series"] == {"i_l1": [10.0, 20.0], "limit_a": [32.0, 32.0], "soc": [None, None]}
     assert body["at"] == ["2026-03-01T12:01:00.000Z", "2026-03-01T13:01:00.000Z"]
+
+
+def test_reasons_are_found_from_before_the_first_one(desk: Desk) -> None:
+    desk.main.run(booked(desk.store, a_session(1)))
+    client = desk.client(desk.add("eva", Role.VIEWER))
+    query = "from=2026-02-01T00:00:00Z&to=2026-03-02T00:00:00Z"
+
+    found = client.get(f"/api/v1/evses/CP001/1/why/changes?{query}").json()["items"]
+
+    assert [r["code"] for r in found] == ["idle", "circuit_full", "own_maximum", "idle"]
