@@ -10,9 +10,12 @@ from adapters.config.settings import InfluxApi, OcppTls, UnknownTokens
 from adapters.config.spelling import parse_listen
 from adapters.http.settings import HttpSettings
 from adapters.influx.settings import InfluxSettings
+from adapters.mqtt.settings import MqttSettings
+from adapters.notifysettings import notify_settings
 from adapters.ocpi.settings import ConnectorSettings, OcpiSettings, PlaceSettings
 from adapters.ocpp.settings import KeyPair, Listener, OcppSettings, TlsFiles
 from adapters.pki.authority import Authority
+from adapters.republish.server import RepublishSettings
 
 CA_PASSPHRASE = "WATTKEEPER_CA_PASSPHRASE"  # noqa: S105 - the name of a variable
 
@@ -20,6 +23,7 @@ CA_PASSPHRASE = "WATTKEEPER_CA_PASSPHRASE"  # noqa: S105 - the name of a variabl
 def run_settings(file: SiteFile) -> RunSettings:
     """Return what the controller is started with."""
     return RunSettings(
+        file=file,
         site=file.site,
         policy=file.policy,
         ocpp=OcppSettings(
@@ -41,10 +45,14 @@ def run_settings(file: SiteFile) -> RunSettings:
         http=HttpSettings(
             host=file.http.listen.host,
             port=file.http.listen.port,
+            tls=file.http.tls,
             interval_s=file.policy.interval_s,
         ),
+        notify=notify_settings(file),
         store_path=file.store.path,
         influx=_influx(file),
+        mqtt=_mqtt(file),
+        republish=_republish(file),
         accept_unknown_tokens=file.ocpp.unknown_tokens is UnknownTokens.ACCEPT,
         ocpi=ocpi_settings(file),
     )
@@ -106,6 +114,30 @@ def _tls(tls: OcppTls) -> TlsFiles | None:
         organisation=organisation,
         rsa_key_exchange=tls.rsa_key_exchange,
     )
+
+
+def _mqtt(file: SiteFile) -> MqttSettings | None:
+    section = file.document.mqtt
+    if section is None:
+        return None
+    return MqttSettings(
+        url=section.url,
+        site=file.site.id,
+        name=file.site.name,
+        username=section.username,
+        password_env=section.password_env,
+        prefix=section.prefix,
+        discovery=section.discovery,
+        interval_s=section.interval_s,
+    )
+
+
+def _republish(file: SiteFile) -> RepublishSettings | None:
+    section = file.document.republish
+    if section is None:
+        return None
+    listen = parse_listen(section.listen)
+    return RepublishSettings(host=listen.host, port=listen.port, clients=section.clients)
 
 
 def _influx(file: SiteFile) -> InfluxSettings | None:
