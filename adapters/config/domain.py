@@ -203,7 +203,11 @@ def to_http(document: SiteDocument) -> HttpSettings:
 
 def to_store(document: SiteDocument, folder: Path) -> StoreSettings:
     """Build the settings of the embedded database; its path is relative to `folder`."""
-    return StoreSettings(path=folder.absolute() / document.store.path)
+    return StoreSettings(
+        path=folder.absolute() / document.store.path,
+        samples_age_s=document.store.samples_days * 86_400.0,
+        samples_bytes=document.store.samples_mib * 1024 * 1024,
+    )
 
 
 def to_influx(section: InfluxSection | None) -> InfluxSettings | None:

@@ -329,6 +329,10 @@ class StoreSection(Keys):
 
     path: Label = "var/wattkeeper.db"
     """Its file, relative to the folder of the site file."""
+    samples_days: float = Field(7.0, ge=1, le=3650)
+    """How long raw samples are kept; roll-ups stay for years. [days]"""
+    samples_mib: int = Field(1024, ge=64, le=1_048_576)
+    """Most raw samples, by payload; the oldest go first. [MiB]"""
 
 
 class InfluxSection(Keys):
