@@ -165,9 +165,10 @@ class SiteOut(Answer):
 
 
 class Circuits(Answer):
-    """All circuits, by id."""
+    """A page of circuits by id."""
 
     items: list[CircuitOut]
+    next_offset: int | None
 
 
 class PhaseLimits(Request):
@@ -243,12 +244,18 @@ class EvseOut(Answer):
     paused: bool
     departure_at: Instant | None
     energy_need_wh: float | None
+    label: str | None = Field(None, description="The token's label; for operators.")
+    finish_at: Instant | None = Field(
+        None, description="When the energy need is met at the present power; null: not known."
+    )
+    finish_text: str | None = None
 
 
 class Evses(Answer):
-    """EVSEs by id."""
+    """A page of EVSEs by id."""
 
     items: list[EvseOut]
+    next_offset: int | None
 
 
 class EvsePatch(Request):
@@ -282,6 +289,38 @@ class WhyStep(Answer):
     headroom_a: Phases
 
 
+class HeldByOut(Answer):
+    """A limit that holds an EVSE."""
+
+    subject: str
+    """The circuit, or the name of a common budget."""
+    phase: str | None
+    """`l1`; `l1-l2` for a difference between two phases; null: all together."""
+
+
+class ChangeOut(Answer):
+    """Something that would give an EVSE more."""
+
+    kind: str
+    gain_a: float
+    text: str
+    circuit: str | None
+    limit_a: float | None
+
+
+class ExplanationOut(Answer):
+    """What holds an EVSE, who shares it, and what would change it."""
+
+    text: str
+    held_by: list[HeldByOut]
+    gain_per_ampere: float | None
+    """What it would gain per ampere more on what holds it."""
+    missing_a: float | None
+    """What is missing for its minimum, while it waits. [A]"""
+    shared_with: list[str]
+    changes: list[ChangeOut]
+
+
 class WhyOut(Answer):
     """Why an EVSE has its setpoint, with the numbers from its circuit up to the grid."""
 
@@ -294,6 +333,8 @@ class WhyOut(Answer):
     max_a: float | None
     reason: ReasonOut
     chain: list[WhyStep]
+    explanation: ExplanationOut | None
+    """Computed for this answer from the latest snapshot; null for a moment of the past."""
     conditions: list[AlarmOut]
 
 
@@ -368,9 +409,10 @@ class StationOut(Answer):
 
 
 class Stations(Answer):
-    """Stations by id."""
+    """A page of stations by id."""
 
     items: list[StationOut]
+    next_offset: int | None
 
 
 class FrameOut(Answer):

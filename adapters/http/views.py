@@ -15,6 +15,7 @@ from controller.records import AuditEntry, Role, StationRecord, TokenRecord
 from controller.site import EvseId, StationId
 from controller.station import FrameLogged, LeaseMode, StationView
 from controller.transaction import IdToken, Transaction
+from controller.why import Explanation
 
 
 def figure(value: float | None) -> float | None:
@@ -126,8 +127,15 @@ def lease_until(plan: Plan, status: EvseStatus) -> datetime | None:
     return plan.at + timedelta(seconds=status.lease_until_s - plan.now_s)
 
 
-def evse(live: Live, status: EvseStatus, *, whole_tokens: bool) -> m.EvseOut:
-    """Show an EVSE."""
+def evse(
+    live: Live,
+    status: EvseStatus,
+    *,
+    whole_tokens: bool,
+    labels: Mapping[str, str] | None = None,
+) -> m.EvseOut:
+    """Show an EVSE, its token with the label that operators gave it."""
+    finish_at, finish_text = finish(live, status)
     built = live.built(status.id)
     wishes = live.override(status.id)
     station, _, number = status.id.rpartition("/")
@@ -158,7 +166,34 @@ def evse(live: Live, status: EvseStatus, *, whole_tokens: bool) -> m.EvseOut:
         paused=wishes.paused,
         departure_at=wishes.departure_at,
         energy_need_wh=wishes.energy_need_wh,
+        label=(labels or {}).get((status.id_token or "").casefold()),
+        finish_at=finish_at,
+        finish_text=finish_text,
     )
+
+
+_LEAST_W = 100.0
+"""Below this a vehicle is not charging towards anything. [W]"""
+_LONGEST = timedelta(days=7)
+
+
+def finish(live: Live, status: EvseStatus) -> tuple[datetime | None, str | None]:
+    """Estimate when an EVSE's energy need is met, and say what that rests on."""
+    need_wh = live.override(status.id).energy_need_wh
+    if status.transaction is None or need_wh is None:
+        return None, None
+    if status.energy_wh is None:
+        return None, "The energy of the session is not known."
+    left_wh = need_wh - status.energy_wh
+    if left_wh <= 0:
+        return live.plan.at, "The energy need is met."
+    power_w = status.power_w if status.power_w is not None else 0.0
+    if power_w < _LEAST_W:
+        return None, "The vehicle is not charging now."
+    ahead = timedelta(hours=left_wh / power_w)
+    if ahead > _LONGEST:
+        return None, "At the present power not within a week."
+    return live.plan.at + ahead, f"{left_wh / 1000:.1f} kWh more at {power_w / 1000:.1f} kW."
 
 
 def most_a(live: Live, evse: EvseId) -> float | None:
@@ -170,7 +205,9 @@ def most_a(live: Live, evse: EvseId) -> float | None:
     return built.max_a if wish is None else min(wish, built.max_a)
 
 
-def evses(live: Live, *, whole_tokens: bool) -> list[m.EvseOut]:
+def evses(
+    live: Live, *, whole_tokens: bool, labels: Mapping[str, str] | None = None
+) -> list[m.EvseOut]:
     """Show all EVSEs, ordered by station and number."""
 
     def place(status: EvseStatus) -> tuple[str, int]:
@@ -178,12 +215,39 @@ def evses(live: Live, *, whole_tokens: bool) -> list[m.EvseOut]:
         return station, int(number)
 
     return [
-        evse(live, s, whole_tokens=whole_tokens)
+        evse(live, s, whole_tokens=whole_tokens, labels=labels)
         for s in sorted(live.plan.evses.values(), key=place)
     ]
 
 
-def why(live: Live, status: EvseStatus, alarms: Sequence[Alarm]) -> m.WhyOut:
+def explanation(found: Explanation) -> m.ExplanationOut:
+    """Show what holds an EVSE and what would change it."""
+    return m.ExplanationOut(
+        text=found.text,
+        held_by=[m.HeldByOut(subject=x.subject, phase=x.phase) for x in found.held_by],
+        gain_per_ampere=_rounded(found.marginal_factor),
+        missing_a=_rounded(found.missing_a),
+        shared_with=list(found.shared_with),
+        changes=[
+            m.ChangeOut(
+                kind=x.kind.value,
+                gain_a=round(x.gain_a, 3),
+                text=x.text,
+                circuit=x.circuit,
+                limit_a=x.limit_a,
+            )
+            for x in found.changes
+        ],
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def why(
+    live: Live, status: EvseStatus, alarms: Sequence[Alarm], found: Explanation | None
+) -> m.WhyOut:
     """Explain an EVSE's setpoint with the numbers from its circuit up to the grid."""
     built = live.built(status.id)
     path = live.snapshot.site.path_to_root(built.circuit) if built else ()
@@ -203,6 +267,7 @@ def why(live: Live, status: EvseStatus, alarms: Sequence[Alarm]) -> m.WhyOut:
         max_a=most_a(live, status.id),
         reason=reason(status.reason),
         chain=steps,
+        explanation=explanation(found) if found is not None else None,
         conditions=[alarm(a) for a in alarms if a.condition.subject in subjects | meters],
     )
 
