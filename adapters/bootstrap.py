@@ -14,6 +14,7 @@ from typing import IO
 import structlog
 
 from adapters.clock import SystemClock
+from adapters.http.first_run import new_setup_code
 from adapters.http.server import HttpServer
 from adapters.http.settings import HttpSettings
 from adapters.influx.settings import InfluxSettings
@@ -28,24 +29,30 @@ from adapters.ocpp.settings import OcppSettings
 from adapters.ocpp.translation import DialectSettings, EvseWiring
 from adapters.ocpp.v16 import V16Dialect
 from adapters.ocpp.v201 import V201Dialect
+from adapters.pki.authority import Authority
+from adapters.pki.files import PkiError
 from adapters.store.sqlite_store import SqliteStore
 from controller import persist
 from controller.alarms import AlarmBook
 from controller.cycle import Cycle
 from controller.decision import Alarm, Plan
 from controller.desk import Desk, DeskRules
+from controller.errors import StoreUnavailableError
 from controller.feed import MeterFeed
 from controller.image import ProcessImage
 from controller.memory import Memory
 from controller.operations import Operations
 from controller.policy import Policy
 from controller.ports import Clock
+from controller.reasons import ReasonLog
 from controller.site import EvseId, Meter, MeterId, Site
 from optimizer.allocate import Allocator
 
 log = structlog.get_logger(__name__)
 
 PRUNE_EVERY_S = 600.0
+REASONS_EVERY_S = 5.0
+CERTIFICATES_EVERY_S = 6 * 3600.0
 
 
 class StartError(Exception):
@@ -63,6 +70,8 @@ class RunSettings:
     store_path: Path
     influx: InfluxSettings | None
     accept_unknown_tokens: bool
+    authority: Authority | None = None
+    """The own authority, which may not exist yet."""
 
 
 class RunningController:
@@ -75,6 +84,9 @@ class RunningController:
         self._stack = AsyncExitStack()
         self._tasks: asyncio.TaskGroup
         self.alarms = AlarmBook()
+        self._reasons = ReasonLog()
+        self.setup_code = ""
+        """What lets the first account be made from another machine; empty when there are accounts."""
         self.on_plan: Callable[[Plan, tuple[Alarm, ...]], None] = lambda plan, alarms: None
         self.store: SqliteStore
         self.cycle: Cycle
@@ -120,7 +132,7 @@ class RunningController:
             policy=settings.policy,
             allocate=Allocator().allocate,
             memory=await self._memory(),
-            on_plan=lambda plan, changes: self.on_plan(plan, changes),
+            on_plan=self._planned,
         )
         self.operations = Operations(
             image=image,
@@ -139,8 +151,14 @@ class RunningController:
         settings, clock = self._settings, self._clock
         await self.ocpp.start()
         self._stack.push_async_callback(self.ocpp.stop)
+        if not await self.store.users():
+            self.setup_code = new_setup_code()
         self.http = HttpServer(
-            settings=settings.http, control=self.operations, store=self.store, clock=clock
+            settings=settings.http,
+            control=self.operations,
+            store=self.store,
+            clock=clock,
+            setup_code=self.setup_code,
         )
         self.http.start()
         self._stack.push_async_callback(asyncio.to_thread, self.http.stop)
@@ -156,6 +174,8 @@ class RunningController:
             {
                 "tick": (settings.policy.interval_s, lambda: self.cycle.wake("tick")),
                 "prune": (PRUNE_EVERY_S, self._prune),
+                "reasons": (REASONS_EVERY_S, self._keep_reasons),
+                "certificates": (CERTIFICATES_EVERY_S, self._renew_certificates),
             }
         )
         scheduler.start()
@@ -172,8 +192,32 @@ class RunningController:
         task.add_done_callback(_log_death)
         return task
 
+    def _planned(self, plan: Plan, changes: tuple[Alarm, ...]) -> None:
+        self._reasons.see(plan)
+        self.on_plan(plan, changes)
+
+    async def _keep_reasons(self) -> None:
+        changes = self._reasons.drain()
+        if not changes:
+            return
+        try:
+            await self.store.put_reasons(changes)
+        except StoreUnavailableError as error:
+            log.warning("reasons.unsaved", error=str(error))
+
     async def _prune(self) -> None:
         await self.store.prune(self._clock.now())
+
+    async def _renew_certificates(self) -> None:
+        """Renew the server's own certificates in time; the listeners then take them by themselves."""
+        authority = self._settings.authority
+        if authority is None:
+            return
+        try:
+            if await asyncio.to_thread(authority.renew_server, self._clock.now()):
+                log.info("pki.server_renewed")
+        except PkiError as error:
+            log.warning("pki.not_renewed", reason=str(error))
 
     async def _memory(self) -> Memory:
         text = await self.store.load_memory()

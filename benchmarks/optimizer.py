@@ -1,29 +1,49 @@
-"""Time one cycle's allocation by size of site.
+"""Time one cycle's allocation by size and depth of the site, against other ways to answer it.
 
-    python -m benchmarks.optimizer
+    python -m benchmarks.optimizer [--quick]
 
-Each site has one main circuit and N/10 sub-circuits; the next cycle changes limits and maxima only.
-All methods run in turn on the same problems, so compare the ratios, not the milliseconds.
+Every method answers the same problems in turn, in one run, so compare the ratios, not the
+milliseconds. From cycle to cycle limits and maxima change, the topology does not.
+
+    whole       the product: `Problem` made, laid out, admitted, solved, rounded, checked, explained
+    bare        the same rows as a linear program with a utility of three concave bands, in a
+                highspy object that is kept; only bounds are passed, it starts from the last basis
+    cbc, highs  the same program written in PuLP in every cycle, solved by PuLP's default solver (CBC)
+                and by HiGHS
+    filling     progressive filling, the fallback, on the admitted problem
+    rounding    the product's rounding of the product's share
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from random import Random
 from statistics import median
 from time import perf_counter
 
+import highspy
+import numpy
+import pulp
+
 from optimizer.admission import Admission, admit
 from optimizer.allocate import Allocator
+from optimizer.arrays import Floats
 from optimizer.filling import fill
 from optimizer.lp import FairShareLp
 from optimizer.phases import Phase, PhaseCurrents, PhaseSet
-from optimizer.problem import Load, Node, Problem
-from optimizer.tree import tree_of
+from optimizer.problem import Load, Method, Node, Problem
+from optimizer.rounding import quantise
+from optimizer.tree import Layout, tree_of
 
-SIZES = (10, 50, 200, 1000)
-CYCLES = 7
+SIZES = (10, 20, 50, 100, 200, 500, 1000, 2000)
+DEPTHS = (1, 2, 3, 4)
+CYCLES = 15
 DEADLINE_S = 30.0
+BANDS = (4.0, 2.0, 1.0)
+"""Worth of an ampere in each third of a load's room, in the bare program."""
 PHASES: tuple[PhaseSet, ...] = (
     (Phase.L1, Phase.L2, Phase.L3),
     (Phase.L1, Phase.L2, Phase.L3),
@@ -33,16 +53,31 @@ PHASES: tuple[PhaseSet, ...] = (
 )
 
 
-def a_cycle(size: int, cycle: int) -> Problem:
-    """Return one cycle of a car park; another cycle differs in limits and maxima only."""
+# --- problems ---------------------------------------------------------------------------------------
+
+
+def a_cycle(size: int, cycle: int, *, depth: int = 2, scarce: bool = False) -> Problem:
+    """Return one cycle of a car park; another cycle differs in limits and maxima only.
+
+    Depth 1 is a single circuit; each level below has circuits for about ten chargers each.
+    """
     fixed, changing = Random(size), Random(f"{size}/{cycle}")
-    circuits = max(1, size // 10)
-    nodes = [_node("main", None, changing, low_a=8.0 * size, high_a=10.0 * size)]
-    nodes += [_node(f"c{i:03}", "main", changing, low_a=70, high_a=160) for i in range(circuits)]
+    per_load_a = (3.0, 4.0) if scarce else (8.0, 10.0)
+    nodes = [_node("main", None, changing, size, per_load_a)]
+    leaves = ["main"]
+    for level in range(2, depth + 1):
+        count = max(1, round((size / 10) ** ((level - 1) / (depth - 1))))
+        below = [f"d{level}-{i:03}" for i in range(count)]
+        per_node = size / count
+        nodes += [
+            _node(id, leaves[i % len(leaves)], changing, per_node, (7.0, 16.0))
+            for i, id in enumerate(below)
+        ]
+        leaves = below
     loads = [
         Load(
             id=f"cp{i:04}/1",
-            node=f"c{i % circuits:03}",
+            node=leaves[i % len(leaves)],
             phases=fixed.choice(PHASES),
             min_a=6.0,
             max_a=changing.choice((16.0, 32.0, changing.uniform(8, 32))),
@@ -53,51 +88,160 @@ def a_cycle(size: int, cycle: int) -> Problem:
     return Problem(nodes=tuple(nodes), loads=tuple(loads))
 
 
-def _node(id: str, parent: str | None, rng: Random, *, low_a: float, high_a: float) -> Node:
-    values = [rng.uniform(low_a, high_a) for _ in range(3)]
-    return Node(
-        id=id,
-        parent=parent,
-        available=PhaseCurrents(l1_a=values[0], l2_a=values[1], l3_a=values[2]),
-    )
+def _node(
+    id: str, parent: str | None, rng: Random, loads: float, per_load_a: tuple[float, float]
+) -> Node:
+    l1_a, l2_a, l3_a = (rng.uniform(*per_load_a) * loads for _ in range(3))
+    return Node(id=id, parent=parent, available=PhaseCurrents(l1_a=l1_a, l2_a=l2_a, l3_a=l3_a))
 
 
-def median_ms(run: Callable[[Admission], object], cycles: list[Admission]) -> float:
-    """Return the median time of one cycle. [ms]"""
+# --- the other ways ---------------------------------------------------------------------------------
+
+
+class Bare:
+    """The program in highspy alone, kept; what a cycle costs without PuLP and without us."""
+
+    def __init__(self, layout: Layout) -> None:
+        count = layout.n_loads * len(BANDS)
+        self._highs = highs = highspy.Highs()
+        for option, value in {"output_flag": False, "threads": 1, "presolve": "off"}.items():
+            highs.setOptionValue(option, value)
+        lp = highspy.HighsLp()
+        lp.num_col_, lp.num_row_ = count, len(layout.rows)
+        lp.sense_ = highspy.ObjSense.kMaximize
+        lp.col_cost_ = numpy.repeat(BANDS, layout.n_loads)
+        lp.col_lower_, lp.col_upper_ = numpy.zeros(count), numpy.zeros(count)
+        lp.row_lower_ = numpy.full(len(layout.rows), -highspy.kHighsInf)
+        lp.row_upper_ = numpy.zeros(len(layout.rows))
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+        starts = [*layout.load_start.tolist(), len(layout.entry_row)]
+        size = len(layout.entry_row)
+        lp.a_matrix_.start_ = [b * size + x for b in range(len(BANDS)) for x in starts[:-1]] + [
+            len(BANDS) * size
+        ]
+        lp.a_matrix_.index_ = numpy.tile(layout.entry_row, len(BANDS))
+        lp.a_matrix_.value_ = numpy.tile(layout.entry_factor, len(BANDS))
+        highs.passModel(lp)
+        self._columns = numpy.arange(count, dtype=numpy.int32)
+        self._rows = numpy.arange(len(layout.rows), dtype=numpy.int32)
+        self._zero, self._open = numpy.zeros(count), numpy.full(len(layout.rows), -1e30)
+
+    def solve(self, admission: Admission) -> Floats:
+        """Pass the bounds and solve from the last basis."""
+        upper = numpy.tile(admission.room_a / len(BANDS), len(BANDS))
+        self._highs.changeColsBounds(len(self._columns), self._columns, self._zero, upper)
+        self._highs.changeRowsBounds(len(self._rows), self._rows, self._open, admission.left_a)
+        self._highs.run()
+        return numpy.array(self._highs.getSolution().col_value)
+
+
+def written_anew(admission: Admission, solver: pulp.LpSolver) -> None:
+    """Write the bare program in PuLP and solve it from scratch, as PuLP's users usually do."""
+    program = pulp.LpProblem("share", pulp.LpMaximize)
+    layout = admission.tree.layout
+    worth: list[tuple[pulp.LpVariable, float]] = []
+    terms: list[list[tuple[pulp.LpVariable, float]]] = [[] for _ in layout.rows]
+    for i, entries in enumerate(layout.entries_of):
+        for k, band in enumerate(BANDS):
+            x = program.add_variable(f"x_{i}_{k}", 0, float(admission.room_a[i]) / len(BANDS))
+            worth.append((x, band))
+            for row, factor in entries:
+                terms[row].append((x, factor))
+    program.setObjective(pulp.LpAffineExpression(worth))
+    for row, row_terms in enumerate(terms):
+        limit = pulp.LpConstraint(
+            pulp.LpAffineExpression(row_terms),
+            pulp.LpConstraintLE,
+            rhs=float(admission.left_a[row]),
+        )
+        program.addConstraint(limit, f"limit_{row}")
+    program.solve(solver)
+
+
+# --- measuring --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """Medians of one size. [ms]"""
+
+    whole: float
+    bare: float
+    rounding: float
+    filling: float
+    cbc: float
+    highs: float
+
+    @property
+    def ratio_to_bare(self) -> float:
+        """The whole cycle against the bare solve plus rounding."""
+        return self.whole / (self.bare + self.rounding)
+
+
+def median_ms(runs: Sequence[Callable[[], object]]) -> float:
+    """Return the median time of the runs. [ms]"""
     times_ms: list[float] = []
-    for admission in cycles:
+    for run in runs:
         start_s = perf_counter()
-        run(admission)
+        run()
         times_ms.append((perf_counter() - start_s) * 1000)
     return median(times_ms)
 
 
-def measure(size: int) -> dict[str, float]:
+def measure(size: int, *, depth: int = 2, scarce: bool = False, scratch: bool = True) -> Times:
     """Return median times by method. [ms]"""
-    problems = [a_cycle(size, cycle) for cycle in range(CYCLES)]
-    cycles = [admit(tree_of(problem)) for problem in problems]
-    kept, allocator = FairShareLp(), Allocator()
-    kept.share(cycles[0], deadline_s=DEADLINE_S)
-    allocator.allocate(problems[0], deadline_s=DEADLINE_S)
-    whole_ms: list[float] = []
-    for problem in problems:
-        start_s = perf_counter()
-        allocator.allocate(problem, deadline_s=DEADLINE_S)
-        whole_ms.append((perf_counter() - start_s) * 1000)
-    return {
-        "kept": median_ms(lambda x: kept.share(x, deadline_s=DEADLINE_S), cycles),
-        "scratch": median_ms(lambda x: FairShareLp().share(x, deadline_s=DEADLINE_S), cycles),
-        "filling": median_ms(fill, cycles),
-        "whole cycle": median(whole_ms),
-    }
+    problems = [a_cycle(size, n, depth=depth, scarce=scarce) for n in range(CYCLES)]
+    layout = tree_of(problems[0]).layout
+    cycles = [admit(tree_of(problem, layout)) for problem in problems]
+    allocator, kept, bare = Allocator(), FairShareLp(), Bare(layout)
+    allocator.allocate(problems[-1], deadline_s=DEADLINE_S)
+    bare.solve(cycles[-1])
+    shares = [kept.share(x, deadline_s=DEADLINE_S) for x in cycles]
+
+    def whole(problem: Problem) -> None:
+        posed = Problem(nodes=problem.nodes, loads=problem.loads)
+        answer = allocator.allocate(posed, deadline_s=DEADLINE_S)
+        assert answer.method is Method.LP
+
+    nothing = float("nan")
+    few = cycles[:5]
+    return Times(
+        whole=median_ms([lambda p=p: whole(p) for p in problems]),
+        bare=median_ms([lambda x=x: bare.solve(x) for x in cycles]),
+        rounding=median_ms(
+            [lambda x=x, a=a: quantise(x, a) for x, a in zip(cycles, shares, strict=True)]
+        ),
+        filling=median_ms([lambda x=x: fill(x) for x in cycles]),
+        cbc=median_ms([lambda x=x: written_anew(x, pulp.PULP_CBC_CMD(msg=False)) for x in few])
+        if scratch
+        else nothing,
+        highs=median_ms([lambda x=x: written_anew(x, pulp.HiGHS(msg=False)) for x in few])
+        if scratch
+        else nothing,
+    )
 
 
 def main() -> None:
-    """Print one line per size: milliseconds, and each method's ratio to the kept program."""
-    for size in SIZES:
-        times_ms = measure(size)
-        cells = (f"{name} {ms:8.2f} ({ms / times_ms['kept']:.2f})" for name, ms in times_ms.items())
-        print(f"N={size:5}  ms (ratio to kept):  " + "   ".join(cells))
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description="Time one cycle's allocation.")
+    parser.add_argument("--quick", action="store_true", help="only 50, 200 and 1000 loads")
+    sizes = (50, 200, 1000) if parser.parse_args().quick else SIZES
+    print("| EVSEs | whole | bare | rounding | whole / (bare + rounding) | filling | CBC / whole |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    found = {size: measure(size) for size in sizes}
+    for size, t in found.items():
+        print(
+            f"| {size:,} | {t.whole:.2f} | {t.bare:.2f} | {t.rounding:.2f} | {t.ratio_to_bare:.2f}"
+            f" | {t.filling:.2f} | {t.cbc / t.whole:.0f} (HiGHS {t.highs / t.whole:.0f}) |"
+        )
+    growth = math.log(found[max(sizes)].whole / found[50].whole, max(sizes) / 50)
+    print(f"\ntime grows as N^{growth:.2f} from 50 to {max(sizes):,}\n")
+    for size in (200, 1000):
+        by_depth = [measure(size, depth=depth, scratch=False) for depth in DEPTHS]
+        cells = ", ".join(f"{t.whole:.2f} ({t.ratio_to_bare:.2f})" for t in by_depth)
+        print(f"{size:,} EVSEs at depth 1-4, ms (ratio to bare plus rounding): {cells}")
+        t = measure(size, scarce=True, scratch=False)
+        print(f"{size:,} EVSEs, half of them have to wait: {t.whole:.2f} ({t.ratio_to_bare:.2f})")
 
 
 if __name__ == "__main__":

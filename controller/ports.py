@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from controller.access import StationAccess
 from controller.commands import ActionRequest, Command, CommandResult
 from controller.decision import Alarm, Condition, Plan
 from controller.operator import EvseOverride, Overrides
@@ -58,7 +59,7 @@ class Fleet(Protocol):
         """Carry out an operator's action."""
 
 
-class Store(Protocol):
+class Store(StationAccess, Protocol):
     """The embedded store. Durable means: survives a power cut once the call returned."""
 
     # Transactions. All durable.

@@ -8,7 +8,6 @@ load gets 0: chargers then pause, which is safe, visible and an alarm.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 
 import numpy
 
@@ -20,7 +19,7 @@ from optimizer.lp import FairShareLp, SolverError
 from optimizer.problem import Allocation, Binding, BindingCause, Method, Problem
 from optimizer.rounding import quantise
 from optimizer.settling import settle
-from optimizer.tree import Layout, Row, tree_of
+from optimizer.tree import Layout, tree_of
 
 NOTHING_SAFE = "no method passed the check: all loads at 0"
 """Note of an allocation that gives nothing to anybody because no answer could be trusted."""
@@ -144,14 +143,8 @@ def _bindings(admission: Admission, current_a: Floats) -> Mapping[str, Binding]:
     row = layout.entry_row[numpy.minimum.reduceat(place, layout.load_start)].tolist()
     at_maximum = (current_a >= admission.high * tree.step_a - 1e-9).tolist()
     found = {
-        load.id: _OWN_MAXIMUM if done else _held_by(tree.rows[at])
+        load.id: _OWN_MAXIMUM if done else layout.bindings[at]
         for load, done, at in zip(tree.loads, at_maximum, row, strict=True)
     }
     found.update(admission.refused)
     return found
-
-
-@lru_cache(maxsize=4096)
-def _held_by(row: Row) -> Binding:
-    cause = BindingCause.NODE if row.against is None else BindingCause.UNBALANCE
-    return Binding(node=row.node, phase=row.phase, cause=cause)

@@ -147,7 +147,12 @@ def _totals(problem: Problem, flow_a: Mapping[str, float]) -> dict[str, list[flo
         if total_a is None:
             total_a = totals[load.node] = [0.0, 0.0, 0.0]
         for phase in load.phases:
-            total_a[_PLACE[phase]] += value_a
+            if phase is Phase.L1:
+                total_a[0] += value_a
+            elif phase is Phase.L2:
+                total_a[1] += value_a
+            else:
+                total_a[2] += value_a
     parent_of = {node.id: node.parent for node in problem.nodes}
     own = {node: tuple(total_a) for node, total_a in totals.items()}
     for node, (l1_a, l2_a, l3_a) in own.items():

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy
 
 from optimizer.admission import Admission
-from optimizer.arrays import Floats
+from optimizer.arrays import Floats, Ints
 
 SAME_LEVEL = 1e-9
 """Levels that differ by less than this part are the same level."""
@@ -37,17 +37,19 @@ def fair_above(admission: Admission) -> Floats:
     above_a = numpy.zeros(n_loads)
     rising = admission.admitted.copy()
     own = admission.room_a / weight
+    place = numpy.zeros(n_loads, numpy.int64)
     keep = rising[layout.entry_load] & (layout.entry_factor > 0)
     load, row = layout.entry_load[keep], layout.entry_row[keep]
     factor = layout.entry_factor[keep]
     while load.size:
         rising_weight = numpy.bincount(row, factor * weight[load], n_rows)
         full_at = left_a / numpy.maximum(rising_weight, 1e-300)
-        first = numpy.flatnonzero(numpy.diff(load, prepend=-1))
+        first = _starts(load)
         here = load[first]
         path_full = numpy.minimum.reduceat(full_at[row], first)
         level = numpy.minimum(path_full, own[here])
-        spread = numpy.repeat(level, numpy.diff(first, append=load.size))
+        place[here] = numpy.arange(here.size)
+        spread = level[place[load]]
         is_held_here = spread >= full_at[row] - SAME_LEVEL * (1.0 + full_at[row])
         elsewhere = numpy.bincount(row, ~is_held_here, n_rows)
         holds = is_held_here & (elsewhere[row] == 0)
@@ -60,3 +62,11 @@ def fair_above(admission: Admission) -> Floats:
         numpy.maximum(left_a, 0.0, out=left_a)
         load, row, factor = load[~gone], row[~gone], factor[~gone]
     return above_a
+
+
+def _starts(load: Ints) -> Ints:
+    """Return where the entries of each load begin."""
+    is_first = numpy.empty(load.size, bool)
+    is_first[0] = True
+    numpy.not_equal(load[1:], load[:-1], out=is_first[1:])
+    return numpy.flatnonzero(is_first)

@@ -9,7 +9,7 @@ from math import ceil
 import numpy
 
 from optimizer.admission import FIT_TOLERANCE_A, Admission
-from optimizer.arrays import Bools, Floats
+from optimizer.arrays import Bools, Floats, Ints
 from optimizer.steps import amperes, whole_steps
 
 LEVEL_TOLERANCE = 1e-9
@@ -67,6 +67,7 @@ class Rounding:
         self._admission = admission
         self._tree = admission.tree
         self._entries_of = admission.tree.layout.entries_of
+        self._fills_of = admission.tree.layout.fills_of
         self._count = list(count)
         self._low: list[int] = admission.low.tolist()
         self._high: list[int] = admission.high.tolist()
@@ -128,51 +129,65 @@ class Rounding:
 
     def hand_out(self) -> None:
         """Give one step after the other to the load with the lowest level that can take it."""
-        while queue := [self._priority(i) for i in self._able()]:
-            heapify(queue)
+        while queue := self._queue():
             while queue:
                 load = heappop(queue)[-1]
                 if self.fits(load):
                     self.move(load, +1)
-                    heappush(queue, self._priority(load))
+                    if self.fits(load):
+                        heappush(queue, self._priority(load))
             if not self._tree.layout.has_credits:
                 return  # what did not fit once never fits again
 
-    def _able(self) -> list[int]:
+    def _queue(self) -> list[tuple[float, bool, float, int]]:
+        """Return the loads that could take one more step now, as a heap; see `_priority`."""
+        tree = self._tree
+        able = self._able()
+        count = numpy.array(self._count)[able]
+        step_a = tree.step_a[able]
+        level = numpy.round((count - self._admission.low[able]) * step_a / tree.weight[able], 9)
+        gains = tree.current_a[able] < (count + 1) * step_a - FIT_TOLERANCE_A
+        order = zip(
+            level.tolist(), gains.tolist(), tree.rank[able].tolist(), able.tolist(), strict=True
+        )
+        queue = list(order)
+        heapify(queue)
+        return queue
+
+    def _able(self) -> Ints:
         """Return the loads that could take one more step now."""
         layout, admission = self._tree.layout, self._admission
         needs_a = layout.entry_factor * self._tree.step_a[layout.entry_load]
         short = numpy.array(self._left_a)[layout.entry_row] < needs_a - FIT_TOLERANCE_A
         blocked = numpy.bincount(layout.entry_load, short & (needs_a > 0), layout.n_loads)
-        able: list[int] = numpy.flatnonzero(
+        return numpy.flatnonzero(
             admission.admitted & (blocked == 0) & (numpy.array(self._count) < admission.high)
-        ).tolist()
-        return able
+        )
 
     def fits(self, load: int, steps: int = 1) -> bool:
         """Tell whether a load can take so many more steps."""
         if self._count[load] + steps > self._high[load]:
             return False
-        need_a = steps * self._step_a[load]
-        return all(
-            self._left_a[row] >= factor * need_a - FIT_TOLERANCE_A
-            for row, factor in self._entries_of[load]
-            if factor > 0
-        )
+        need_a, left_a = steps * self._step_a[load], self._left_a
+        for row, factor in self._fills_of[load]:  # a loop: `all` of a generator takes twice as long
+            if left_a[row] < factor * need_a - FIT_TOLERANCE_A:
+                return False
+        return True
 
     def move(self, load: int, steps: int) -> None:
         """Give a load steps, or take them."""
         self._count[load] += steps
         change_a = steps * self._step_a[load]
+        left_a = self._left_a
         for row, factor in self._entries_of[load]:
-            self._left_a[row] -= factor * change_a
+            left_a[row] -= factor * change_a
 
     def _level(self, load: int, steps: int = 0) -> float:
         """Return what the load has above its minimum, `steps` from now. [A/weight]"""
         above = self._count[load] + steps - self._low[load]
         return above * self._step_a[load] / self._weight[load]
 
-    def _priority(self, load: int) -> tuple[float, bool, int, int]:
+    def _priority(self, load: int) -> tuple[float, bool, float, int]:
         """Order the queue: worst-off, then who would only keep what it holds, rank, id."""
         x = self._tree.loads[load]
         gains = x.current_a < (self._count[load] + 1) * self._step_a[load] - FIT_TOLERANCE_A

@@ -47,6 +47,7 @@ class KeptProgram:
         solver.buildSolverModel(program)
         # Untyped: its stubs lack some of the calls below.
         self.highs: Any = program.solverModel
+        self._stands_at: highspy.HighsBasis | None = None
         self._columns = {column.name: column.index for column in program.variables()}
         self._rows = {row.name: row.index for row in program.constraints()}
 
@@ -72,9 +73,11 @@ class KeptProgram:
         self.highs.changeRowsBounds(len(rows), rows.astype(numpy.int32), lower, upper)
 
     def start_at(self, basis: highspy.HighsBasis) -> None:
-        """Forget the last solution and start from a basis."""
-        self.highs.clearSolver()
-        self.highs.setBasis(basis)
+        """Forget the last solution and start from a basis; the last run may not have left it."""
+        if self._stands_at is not basis:
+            self.highs.clearSolver()
+            self.highs.setBasis(basis)
+        self._stands_at = basis
 
     def solve(self, *, time_limit_s: float) -> highspy.HighsSolution:
         """Solve within a time. [s]
@@ -86,6 +89,8 @@ class KeptProgram:
             raise SolverError("the deadline passed")
         self.highs.setOptionValue("time_limit", self.highs.getRunTime() + time_limit_s)
         self.highs.run()
+        if self.highs.getInfo().simplex_iteration_count > 0:
+            self._stands_at = None
         status = self.highs.getModelStatus()
         if status != highspy.HighsModelStatus.kOptimal:
             raise SolverError(f"HiGHS ended with {self.highs.modelStatusToString(status)}")

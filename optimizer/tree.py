@@ -15,9 +15,9 @@ import numpy
 
 from optimizer.arrays import Floats, Ints
 from optimizer.phases import PHASES, Phase
-from optimizer.problem import Load, Node, Problem
+from optimizer.problem import Binding, BindingCause, Load, Node, Problem
 
-_NUMBERS = attrgetter("min_a", "max_a", "step_a", "weight", "current_a")
+_NUMBERS = attrgetter("min_a", "max_a", "step_a", "weight", "current_a", "rank")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,10 @@ class Layout:
     """Per load the rows it counts against with a positive factor. Shape (n_loads, any)."""
     entries_of: tuple[tuple[tuple[int, float], ...], ...]
     """Per load its rows and factors. Shape (n_loads, any)."""
+    fills_of: tuple[tuple[tuple[int, float], ...], ...]
+    """Per load its rows and factors above 0. Shape (n_loads, any)."""
+    bindings: tuple[Binding, ...]
+    """Per row what a load is told that it holds. Shape (n_rows,)."""
     entry_load: Ints
     entry_row: Ints
     entry_factor: Floats
@@ -91,6 +95,7 @@ class Tree:
     step_a: Floats
     weight: Floats
     current_a: Floats
+    rank: Floats
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -114,7 +119,7 @@ def tree_of(problem: Problem, layout: Layout | None = None) -> Tree:
     if layout is None or layout.key != key:
         layout = _layout(problem, key)
     loads = tuple([problem.loads[i] for i in layout.order])
-    numbers = numpy.array(list(map(_NUMBERS, loads)), float).reshape(-1, 5).T
+    numbers = numpy.array(list(map(_NUMBERS, loads)), float).reshape(-1, 6).T
     return Tree(
         layout=layout,
         loads=loads,
@@ -124,6 +129,7 @@ def tree_of(problem: Problem, layout: Layout | None = None) -> Tree:
         step_a=numbers[2],
         weight=numbers[3],
         current_a=numbers[4],
+        rank=numbers[5],
     )
 
 
@@ -180,12 +186,21 @@ def _layout(problem: Problem, key: object) -> Layout:
             tuple(row for row, factor in of_load if factor > 0) for of_load in entries_of
         ),
         entries_of=entries_of,
+        fills_of=tuple(
+            tuple((row, factor) for row, factor in of_load if factor > 0) for of_load in entries_of
+        ),
+        bindings=tuple(_binding_at(row) for row in rows),
         entry_load=numpy.repeat(numpy.arange(len(loads)), counts),
         entry_row=numpy.array([row for row, _ in flat], int),
         entry_factor=numpy.array([factor for _, factor in flat], float),
         load_start=numpy.cumsum([0, *counts])[:-1],
         has_credits=any(factor < 0 for _, factor in flat),
     )
+
+
+def _binding_at(row: Row) -> Binding:
+    cause = BindingCause.NODE if row.against is None else BindingCause.UNBALANCE
+    return Binding(node=row.node, phase=row.phase, cause=cause)
 
 
 def _order(row: Row) -> tuple[str, str, str]:

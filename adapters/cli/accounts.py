@@ -29,7 +29,7 @@ async def add_user(site: Path, *, name: str, role: str, password: str | None) ->
     if password is not None and len(password) < 10:
         typer.echo("The password is too short: use at least 10 characters.", err=True)
         return 2
-    async with _store(site) as store:
+    async with opened_store(site) as store:
         await store.add_user(User(name=name, role=roles[role]), password)
     typer.echo(f"{name} may now sign in as {role}." if password else f"{name} is {role}.")
     if password is None:
@@ -39,7 +39,7 @@ async def add_user(site: Path, *, name: str, role: str, password: str | None) ->
 
 async def new_token(site: Path, *, name: str) -> int:
     """Make and print an API token."""
-    async with _store(site) as store:
+    async with opened_store(site) as store:
         try:
             token = await store.issue_api_token(name)
         except KeyError:
@@ -57,14 +57,14 @@ async def set_secret(site: Path, *, station: str, given: str | None) -> int:
         )
         return 2
     secret = given if given is not None else secrets.token_urlsafe(24)
-    async with _store(site, needs=StationId(station)) as store:
+    async with opened_store(site, needs=StationId(station)) as store:
         await store.set_station_secret(StationId(station), secret)
     typer.echo(secret if given is None else f"The password of {station} is set.")
     return 0
 
 
 @asynccontextmanager
-async def _store(site: Path, *, needs: StationId | None = None) -> AsyncIterator[SqliteStore]:
+async def opened_store(site: Path, *, needs: StationId | None = None) -> AsyncIterator[SqliteStore]:
     """Open the store that a site file names.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adapters.cli import accounts, run, sessions
+from adapters.cli import accounts, certificates, run, sessions
 from adapters.cli.demo import DemoSettings, demo_command
 from adapters.cli.logs import configure_logs
 from adapters.config.report import check_command
@@ -36,6 +36,9 @@ app.add_typer(meter, name="meter")
 app.add_typer(session, name="sessions")
 app.add_typer(user, name="user")
 app.add_typer(station, name="station")
+app.add_typer(certificates.ca, name="ca")
+station.command("certificate")(certificates.station_certificate)
+station.command("profile")(certificates.station_profile)
 
 SitePath = Annotated[Path, typer.Argument(metavar="SITE.yaml", help="The site file.")]
 SiteOption = Annotated[

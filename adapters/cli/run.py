@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from pathlib import Path
 
 import structlog
@@ -15,6 +16,7 @@ from adapters.cli.settings import run_settings
 from adapters.cli.site_store import opened_site
 from adapters.http.server import ListenError as HttpListenError
 from adapters.ocpp.server import ListenError as OcppListenError
+from adapters.pki.files import PkiError
 from adapters.store.errors import StoreError
 
 log = structlog.get_logger(__name__)
@@ -27,7 +29,12 @@ def run_command(path: Path) -> int:
     file = opened_site(path)
     if file is None:
         return 2
-    return run_on_loop(_run(run_settings(file)))
+    try:
+        settings = run_settings(file)
+    except PkiError as error:
+        typer.echo(str(error), err=True)
+        return 1
+    return run_on_loop(_run(settings))
 
 
 async def _run(settings: RunSettings) -> int:
@@ -43,9 +50,21 @@ async def _run(settings: RunSettings) -> int:
                 ocpp_port=controller.ocpp.port,
                 http_port=controller.http.port,
             )
+            _show_setup(controller)
             await stop.wait()
             log.info("controller.stopping", site=settings.site.id)
     except START_ERRORS as error:
         typer.echo(str(error), err=True)
         return 1
     return 0
+
+
+def _show_setup(controller: RunningController) -> None:
+    """Print the code for the first account; it is worth nothing once there is one."""
+    if controller.setup_code:
+        typer.echo(
+            "There is no account yet. Open the page on port "
+            f"{controller.http.port} to make the first one; from another machine it asks for the "
+            f"set-up code {controller.setup_code}"
+        )
+        sys.stdout.flush()

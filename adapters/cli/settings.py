@@ -6,10 +6,13 @@ import os
 
 from adapters.bootstrap import RunSettings
 from adapters.config.loader import SiteFile
-from adapters.config.settings import UnknownTokens
+from adapters.config.settings import OcppTls, UnknownTokens
 from adapters.http.settings import HttpSettings
 from adapters.influx.settings import InfluxSettings
-from adapters.ocpp.settings import OcppSettings
+from adapters.ocpp.settings import KeyPair, Listener, OcppSettings, TlsFiles
+from adapters.pki.authority import Authority
+
+CA_PASSPHRASE = "WATTKEEPER_CA_PASSPHRASE"  # noqa: S105 - the name of a variable
 
 
 def run_settings(file: SiteFile) -> RunSettings:
@@ -21,7 +24,17 @@ def run_settings(file: SiteFile) -> RunSettings:
             host=file.ocpp.listen.host,
             port=file.ocpp.listen.port,
             security_profile=file.ocpp.security_profile,
+            also=tuple(
+                Listener(
+                    host=entry.listen.host,
+                    port=entry.listen.port,
+                    security_profile=entry.security_profile,
+                )
+                for entry in file.ocpp.listeners
+            ),
+            tls=_tls(file.ocpp.tls),
         ),
+        authority=Authority(file.ocpp.tls.folder, passphrase=passphrase()),
         http=HttpSettings(
             host=file.http.listen.host,
             port=file.http.listen.port,
@@ -30,6 +43,31 @@ def run_settings(file: SiteFile) -> RunSettings:
         store_path=file.store.path,
         influx=_influx(file),
         accept_unknown_tokens=file.ocpp.unknown_tokens is UnknownTokens.ACCEPT,
+    )
+
+
+def passphrase() -> bytes | None:
+    """Return the passphrase of the own authority's keys; None: they have none."""
+    given = os.environ.get(CA_PASSPHRASE)
+    return given.encode() if given else None
+
+
+def _tls(tls: OcppTls) -> TlsFiles | None:
+    """Return the certificates of the file, else those of the own authority; None: there are none."""
+    authority = Authority(tls.folder)
+    pairs = tuple(KeyPair(certificate=c, key=k) for c, k in tls.certificates) or tuple(
+        KeyPair(certificate=issued.certificate, key=issued.key) for issued in authority.server()
+    )
+    if not pairs:
+        return None
+    own_ca = authority.bundle if authority.exists else None
+    trusts_own = tls.client_ca is None and own_ca is not None
+    organisation = tls.organisation or (authority.organisation() if trusts_own else None)
+    return TlsFiles(
+        pairs=pairs,
+        client_ca=tls.client_ca or own_ca,
+        organisation=organisation,
+        rsa_key_exchange=tls.rsa_key_exchange,
     )
 
 

@@ -9,6 +9,7 @@ from adapters.config.keys import (
     CircuitEntry,
     EvseEntry,
     InfluxSection,
+    OcppTlsSection,
     PhaseLoads,
     PhaseRatings,
     PolicySection,
@@ -19,7 +20,9 @@ from adapters.config.settings import (
     HttpSettings,
     InfluxApi,
     InfluxSettings,
+    OcppListener,
     OcppSettings,
+    OcppTls,
     StoreSettings,
     UnknownTokens,
 )
@@ -106,12 +109,29 @@ def to_policy(section: PolicySection) -> Policy:
     return Policy(**section.model_dump())
 
 
-def to_ocpp(document: SiteDocument) -> OcppSettings:
-    """Build the settings of the OCPP server."""
+def to_ocpp(document: SiteDocument, folder: Path) -> OcppSettings:
+    """Build the settings of the OCPP server; its paths are relative to `folder`."""
     return OcppSettings(
         listen=parse_listen(document.ocpp.listen),
         security_profile=document.ocpp.security_profile,
         unknown_tokens=UnknownTokens(document.ocpp.unknown_tokens),
+        listeners=tuple(
+            OcppListener(listen=parse_listen(entry.listen), security_profile=entry.security_profile)
+            for entry in document.ocpp.listeners.values()
+        ),
+        tls=_to_tls(document.ocpp.tls, folder.absolute()),
+    )
+
+
+def _to_tls(section: OcppTlsSection, folder: Path) -> OcppTls:
+    return OcppTls(
+        folder=folder / section.folder,
+        certificates=tuple(
+            (folder / pair.certificate, folder / pair.key) for pair in section.certificates.values()
+        ),
+        client_ca=folder / section.client_ca if section.client_ca is not None else None,
+        organisation=section.organisation,
+        rsa_key_exchange=section.rsa_key_exchange,
     )
 
 

@@ -262,17 +262,60 @@ class PolicySection(Keys):
     """How long the optimiser may think; then progressive filling decides. [s]"""
 
 
+class CertificateEntry(Keys):
+    """A server certificate and its key."""
+
+    certificate: Label = Field(examples=["tls/server.pem"])
+    """Certificate with its chain, PEM; relative to the site file's folder."""
+    key: Label = Field(examples=["tls/server.key"])
+    """Its key, PEM, without a passphrase, mode 0600."""
+
+
+class OcppTlsSection(Keys):
+    """Certificates for security profiles 2 and 3. Without any, those of the own authority are used."""
+
+    folder: Label = "var/pki"
+    """Folder of the own authority (`wattkeeper ca init`), relative to the site file's folder."""
+    certificates: dict[Name, CertificateEntry] = Field(
+        default_factory=dict, examples=["{rsa: {certificate: ..., key: ...}}"]
+    )
+    """Certificates from elsewhere by a name of your choice: an RSA and an ECDSA one side by side."""
+    client_ca: Label | None = Field(None, examples=["tls/stations-ca.pem"])
+    """Authorities of the stations' certificates (profile 3), PEM; default: the own authority."""
+    organisation: Label | None = Field(None, examples=["Depot Nord AB"])
+    """Organisation (O) that stations' certificates must name; default: the own authority's."""
+    rsa_key_exchange: bool = True
+    """Offer the two suites without forward secrecy that OCPP asks for, as the last choice."""
+
+
+class ListenerEntry(Keys):
+    """A further port for stations, with a security profile of its own."""
+
+    listen: Listen = Field(examples=["0.0.0.0:9443"])
+    """Address and port."""
+    security_profile: Annotated[int, AfterValidator(spelling.check_security_profile)] = Field(
+        json_schema_extra={"enum": [0, 1, 2, 3]}, examples=[3]
+    )
+    """OCPP security profile of this port."""
+
+
 class OcppSection(Keys):
     """The server that stations connect to."""
 
     listen: Listen = Field("127.0.0.1:9000", examples=["0.0.0.0:9000"])
     """Address and port: `0.0.0.0:9000` for every network, `127.0.0.1:9000` for this machine only."""
     security_profile: Annotated[int, AfterValidator(spelling.check_security_profile)] = Field(
-        1, json_schema_extra={"enum": [0, 1]}
+        1, json_schema_extra={"enum": [0, 1, 2, 3]}
     )
-    """OCPP security profile: 1 = each station has a password, 0 = none."""
+    """OCPP security profile: 0 none, 1 password, 2 TLS and password, 3 TLS with client certificates."""
     unknown_tokens: Literal["reject", "accept"] = "reject"
     """RFID tokens that are not in the list: `reject`, or `accept` (charging is free)."""
+    listeners: dict[Name, ListenerEntry] = Field(
+        default_factory=dict, examples=["{tls: {listen: ..., security_profile: 3}}"]
+    )
+    """Further ports by a name of your choice; one security profile each."""
+    tls: OcppTlsSection = OcppTlsSection()
+    """Certificates for security profiles 2 and 3."""
 
 
 class HttpSection(Keys):

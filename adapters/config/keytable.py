@@ -42,7 +42,7 @@ def _keys_of(model: type[BaseModel], above: KeyPath) -> Iterator[Key]:
 
 
 def _key(path: KeyPath, field: FieldInfo) -> Key:
-    default = None if field.is_required() else field.get_default(call_default_factory=False)
+    default = None if _has_no_value(field) else field.get_default()
     return Key(
         path=path,
         description=field.description or "",
@@ -50,6 +50,11 @@ def _key(path: KeyPath, field: FieldInfo) -> Key:
         default=default,
         example=str((field.examples or [default])[0]),
     )
+
+
+def _has_no_value(field: FieldInfo) -> bool:
+    """Tell whether a key must be written, or is a map that is empty unless it is written."""
+    return field.is_required() or field.default_factory is not None
 
 
 def _models_in(annotation: Any, path: KeyPath) -> Iterator[tuple[type[BaseModel], KeyPath]]:

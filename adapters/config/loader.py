@@ -81,7 +81,7 @@ def load_site_text(
         document=document,
         site=site,
         policy=domain.to_policy(document.policy),
-        ocpp=domain.to_ocpp(document),
+        ocpp=domain.to_ocpp(document, path.parent),
         http=domain.to_http(document),
         store=domain.to_store(document, path.parent),
         influx=domain.to_influx(document.influx),

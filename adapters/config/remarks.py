@@ -65,11 +65,15 @@ def _meters(document: SiteDocument) -> Iterator[Note]:
 
 
 def _openness(document: SiteDocument) -> Iterator[Note]:
+    open_ports: list[tuple[str, ...]] = [
+        ("ocpp", "listeners", name, "security_profile")
+        for name, entry in document.ocpp.listeners.items()
+        if entry.security_profile == 0
+    ]
     if document.ocpp.security_profile == 0:
-        yield (
-            ("ocpp", "security_profile"),
-            "stations have no password: whoever reaches the port can pretend to be one",
-        )
+        open_ports.append(("ocpp", "security_profile"))
+    for path in open_ports:
+        yield path, "stations have no password: whoever reaches the port can pretend to be one"
     if document.ocpp.unknown_tokens == "accept":
         yield ("ocpp", "unknown_tokens"), "every RFID token is accepted: charging is free"
     host = parse_listen(document.ocpp.listen).host

@@ -262,20 +262,35 @@ def _default(name: str) -> float:
 def _listeners(draft: Draft) -> Findings:
     if draft.ocpp is None or draft.http is None:
         return
-    ocpp, http = parse_listen(draft.ocpp.listen), parse_listen(draft.http.listen)
+    taken = [("ocpp.listen", draft.ocpp.listen)]
+    for name, entry in draft.ocpp.listeners.items():
+        yield from _clashes(("ocpp", "listeners", name, "listen"), entry.listen, taken)
+        taken.append((f"ocpp.listeners.{name}.listen", entry.listen))
+    yield from _clashes(("http", "listen"), draft.http.listen, taken)
+
+
+def _clashes(path: KeyPath, listen: str, taken: Sequence[tuple[str, str]]) -> Findings:
+    """Two servers cannot share a port on one address; port 0 is a new one for each."""
     anywhere = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
-    same_host = ocpp.host == http.host or anywhere & {ocpp.host, http.host}
-    if ocpp.port == http.port and same_host:
-        yield Finding(
-            path=("http", "listen"),
-            text=f"port {http.port} is already taken by ocpp.listen",
-            mend="write another port, for example 8080 for the dashboard and 9000 for the stations",
-        )
+    mine = parse_listen(listen)
+    for owner, text in taken:
+        other = parse_listen(text)
+        same_host = mine.host == other.host or anywhere & {mine.host, other.host}
+        if mine.port == other.port and same_host and mine.port != 0:
+            yield Finding(
+                path=path,
+                text=f"port {mine.port} is already taken by {owner}",
+                mend="write another port, for example 8080 for the dashboard and 9000 for the stations",
+            )
+            return
 
 
 def _passwords(draft: Draft) -> Findings:
     """RFC 7617: a user name with a colon cannot be told from its password."""
-    if draft.ocpp is None or draft.ocpp.security_profile == 0:
+    if draft.ocpp is None:
+        return
+    further = [entry.security_profile for entry in draft.ocpp.listeners.values()]
+    if not {1, 2} & {draft.ocpp.security_profile, *further}:
         return
     for station in draft.station_ids:
         if ":" in station:

@@ -25,12 +25,35 @@ class InfluxApi(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OcppListener:
+    """A further port for stations."""
+
+    listen: ListenAddress
+    security_profile: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OcppTls:
+    """Certificates for stations. All paths are absolute."""
+
+    folder: Path
+    """Of the own authority."""
+    certificates: tuple[tuple[Path, Path], ...]
+    """Certificate and key; empty: the own authority's."""
+    client_ca: Path | None
+    organisation: str | None
+    rsa_key_exchange: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OcppSettings:
     """The server that stations connect to."""
 
     listen: ListenAddress
     security_profile: int
     unknown_tokens: UnknownTokens
+    listeners: tuple[OcppListener, ...]
+    tls: OcppTls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -218,16 +218,11 @@ def names_one_phase(rotation: str) -> bool:
 
 
 def check_security_profile(profile: int) -> int:
-    """Accept the OCPP security profiles that this version speaks."""
-    if profile in (2, 3):
+    """Accept the OCPP security profiles."""
+    if profile not in (0, 1, 2, 3):
         raise misspelled(
-            f"security profile {profile} (TLS) is not available",
-            "write 1 (password), and keep the stations in a network of their own, or put a TLS "
-            "proxy in front",
-        )
-    if profile not in (0, 1):
-        raise misspelled(
-            f"there is no security profile {profile}", "write 1 (password) or 0 (none)"
+            f"there is no security profile {profile}",
+            "write 1 (password), 2 (TLS and password), 3 (TLS with client certificates) or 0 (none)",
         )
     return profile
 

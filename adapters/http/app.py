@@ -16,9 +16,11 @@ from adapters.http.routes import (
     page,
     session,
     sessions,
+    setup,
     site,
     stations,
     tokens,
+    users,
 )
 from adapters.http.services import Services
 from adapters.http.shield import Shield
@@ -32,6 +34,8 @@ _ROUTERS = (
     history.router,
     events.router,
     session.router,
+    setup.router,
+    users.router,
     health.router,
     page.router,
 )

@@ -58,6 +58,18 @@ class BrowserSessions:
         self._sessions.move_to_end(digest)
         return session.name
 
+    def count(self, name: str) -> int:
+        """Count a user's sessions, unused ones that have not been cleared away included."""
+        return sum(s.name == name for s in self._sessions.values())
+
+    def end_all(self, name: str, *, but: str | None = None) -> int:
+        """End a user's sessions, perhaps but one; return how many."""
+        kept = _digest(but) if but is not None else None
+        ended = [d for d, s in self._sessions.items() if s.name == name and d != kept]
+        for digest in ended:
+            del self._sessions[digest]
+        return len(ended)
+
     def end(self, key: str) -> None:
         """End a session."""
         self._sessions.pop(_digest(key), None)

@@ -38,23 +38,27 @@ Text = Annotated[str, AfterValidator(_plain)]
 TokenId = Annotated[str, Field(min_length=1, max_length=36), AfterValidator(_plain)]
 
 
-def _example(**fields: Any) -> ConfigDict:
+def example(**fields: Any) -> ConfigDict:
     """Show an answer in the API's description."""
     return ConfigDict(json_schema_extra={"examples": [dict(fields)]})
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """Base of what is answered."""
+
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="null")
 
 
-class _Request(BaseModel):
+class Request(BaseModel):
+    """Base of what is asked: unknown keys are refused."""
+
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
-class Problem(_Answer):
+class Problem(Answer):
     """Problem details (RFC 9457)."""
 
-    model_config = _example(
+    model_config = example(
         type="urn:wattkeeper:problem:above-rating",
         title="Invalid value",
         status=422,
@@ -74,7 +78,7 @@ class Problem(_Answer):
     errors: list[dict[str, str]] | None = None
 
 
-class Phases(_Answer):
+class Phases(Answer):
     """One figure per phase of the grid connection; null: not known."""
 
     l1: float | None
@@ -82,7 +86,7 @@ class Phases(_Answer):
     l3: float | None
 
 
-class ReasonOut(_Answer):
+class ReasonOut(Answer):
     """Why a number is what it is."""
 
     code: str
@@ -90,7 +94,7 @@ class ReasonOut(_Answer):
     bound_by: str | None = Field(description="Circuit and phase that bind, as `garage-a L1`.")
 
 
-class AlarmOut(_Answer):
+class AlarmOut(Answer):
     """A condition with its begin and, when over, its end."""
 
     code: str
@@ -101,10 +105,10 @@ class AlarmOut(_Answer):
     end: Instant | None
 
 
-class CircuitOut(_Answer):
+class CircuitOut(Answer):
     """A circuit now. Currents per phase, + towards the loads. [A]"""
 
-    model_config = _example(
+    model_config = example(
         id="garage-a",
         parent="main",
         mode="normal",
@@ -137,7 +141,7 @@ class CircuitOut(_Answer):
     thermal_ratio: Phases
 
 
-class LastCycle(_Answer):
+class LastCycle(Answer):
     """The latest decision."""
 
     solver: str
@@ -146,7 +150,7 @@ class LastCycle(_Answer):
     at: Instant
 
 
-class SiteOut(_Answer):
+class SiteOut(Answer):
     """The whole site in one answer."""
 
     id: str
@@ -159,13 +163,13 @@ class SiteOut(_Answer):
     circuits: list[CircuitOut]
 
 
-class Circuits(_Answer):
+class Circuits(Answer):
     """All circuits, by id."""
 
     items: list[CircuitOut]
 
 
-class PhaseLimits(_Request):
+class PhaseLimits(Request):
     """A limit per phase; a phase that is absent stays as it is, null lifts its limit. [A]"""
 
     l1: Annotated[Number, Field(ge=0)] | None = None
@@ -173,17 +177,17 @@ class PhaseLimits(_Request):
     l3: Annotated[Number, Field(ge=0)] | None = None
 
 
-class CircuitPatch(_Request):
+class CircuitPatch(Request):
     """An operating limit at or below the rating; null lifts it. [A]"""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"limit_a": 60}, {"limit_a": None}]})
     limit_a: Annotated[Number, Field(ge=0)] | PhaseLimits | None = None
 
 
-class EvseOut(_Answer):
+class EvseOut(Answer):
     """One EVSE now."""
 
-    model_config = _example(
+    model_config = example(
         id="CP001/1",
         station="CP001",
         evse=1,
@@ -240,13 +244,13 @@ class EvseOut(_Answer):
     energy_need_wh: float | None
 
 
-class Evses(_Answer):
+class Evses(Answer):
     """EVSEs by id."""
 
     items: list[EvseOut]
 
 
-class EvsePatch(_Request):
+class EvsePatch(Request):
     """An operator's wishes: absent stays as it is, null is lifted."""
 
     model_config = ConfigDict(
@@ -264,7 +268,7 @@ class EvsePatch(_Request):
     energy_need_wh: Annotated[Number, Field(ge=0, le=10_000_000)] | None = None
 
 
-class WhyStep(_Answer):
+class WhyStep(Answer):
     """One circuit between an EVSE and the grid."""
 
     circuit: str
@@ -277,7 +281,7 @@ class WhyStep(_Answer):
     headroom_a: Phases
 
 
-class WhyOut(_Answer):
+class WhyOut(Answer):
     """Why an EVSE has its setpoint, with the numbers from its circuit up to the grid."""
 
     id: str
@@ -292,13 +296,13 @@ class WhyOut(_Answer):
     conditions: list[AlarmOut]
 
 
-class StartRequest(_Request):
+class StartRequest(Request):
     """Who charges."""
 
     id_token: TokenId
 
 
-class ActionOut(_Answer):
+class ActionOut(Answer):
     """What became of an action."""
 
     action: str
@@ -313,7 +317,7 @@ class ResetKind(Enum):
     HARD = "hard"
 
 
-class ResetRequest(_Request):
+class ResetRequest(Request):
     """How to restart."""
 
     kind: ResetKind = ResetKind.SOFT
@@ -326,14 +330,14 @@ class TriggerKind(Enum):
     METER_VALUES = "meter_values"
 
 
-class TriggerRequest(_Request):
+class TriggerRequest(Request):
     """What to ask for, and of which EVSE; null: of the whole station."""
 
     what: TriggerKind = TriggerKind.STATUS
     evse: Annotated[int, Field(ge=1, le=1000)] | None = None
 
 
-class StationInfoOut(_Answer):
+class StationInfoOut(Answer):
     """What a station said about itself."""
 
     vendor: str
@@ -342,7 +346,7 @@ class StationInfoOut(_Answer):
     firmware: str
 
 
-class StationOut(_Answer):
+class StationOut(Answer):
     """A station now."""
 
     id: str
@@ -358,13 +362,13 @@ class StationOut(_Answer):
     evses: list[str]
 
 
-class Stations(_Answer):
+class Stations(Answer):
     """Stations by id."""
 
     items: list[StationOut]
 
 
-class FrameOut(_Answer):
+class FrameOut(Answer):
     """One OCPP frame, secrets removed. The text is for operators."""
 
     at: Instant
@@ -379,10 +383,10 @@ class StationDetail(StationOut):
     frames: list[FrameOut]
 
 
-class SessionOut(_Answer):
+class SessionOut(Answer):
     """One transaction."""
 
-    model_config = _example(
+    model_config = example(
         id="CP001/17",
         transaction_id="17",
         station="CP001",
@@ -409,14 +413,15 @@ class SessionOut(_Answer):
     last_wh: float | None
 
 
-class Sessions(_Answer):
+class Sessions(Answer):
     """A page of sessions, newest first."""
 
     items: list[SessionOut]
     next_offset: int | None = Field(description="Where the next page begins; null: no more.")
+    total: int = Field(description="How many there are on all pages.")
 
 
-class TokenIn(_Request):
+class TokenIn(Request):
     """An RFID card or other id token."""
 
     model_config = ConfigDict(
@@ -429,7 +434,7 @@ class TokenIn(_Request):
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
 
 
-class TokenOut(_Answer):
+class TokenOut(Answer):
     """An id token known at this site."""
 
     id: str
@@ -440,21 +445,21 @@ class TokenOut(_Answer):
     priority: int
 
 
-class Tokens(_Answer):
+class Tokens(Answer):
     """Tokens by id."""
 
     items: list[TokenOut]
     next_offset: int | None
 
 
-class Point(_Answer):
+class Point(Answer):
     """One step of a series."""
 
     at: Instant
     value: float | None
 
 
-class History(_Answer):
+class History(Answer):
     """The mean of a field per step."""
 
     measurement: str
@@ -464,13 +469,34 @@ class History(_Answer):
     points: list[Point]
 
 
-class Alarms(_Answer):
-    """Alarms, newest first."""
+class HistoryTable(Answer):
+    """The means of several fields on one time axis; null: not known."""
+
+    model_config = example(
+        measurement="circuit",
+        fields=["building_l1", "committed_l1"],
+        tags={"circuit": "main"},
+        step_s=60,
+        at=["2026-03-02T08:00:00.000Z"],
+        series={"building_l1": [41.2], "committed_l1": [48]},
+    )
+
+    measurement: str
+    fields: list[str]
+    tags: dict[str, str]
+    step_s: float
+    at: list[Instant]
+    series: dict[str, list[float | None]]
+
+
+class Alarms(Answer):
+    """A page of alarms, newest first."""
 
     items: list[AlarmOut]
+    next_offset: int | None
 
 
-class AuditOut(_Answer):
+class AuditOut(Answer):
     """Who changed what; `before` and `after` are JSON text."""
 
     at: Instant
@@ -481,14 +507,14 @@ class AuditOut(_Answer):
     after: str
 
 
-class Audit(_Answer):
+class Audit(Answer):
     """A page of the audit log, newest first."""
 
     items: list[AuditOut]
     next_offset: int | None
 
 
-class SignIn(_Request):
+class SignIn(Request):
     """Name and password of an account."""
 
     model_config = ConfigDict(str_strip_whitespace=False, hide_input_in_errors=True)
@@ -496,14 +522,14 @@ class SignIn(_Request):
     password: Annotated[str, Field(min_length=1, max_length=256)]
 
 
-class SignedIn(_Answer):
+class SignedIn(Answer):
     """Who is signed in."""
 
     name: str
     role: str
 
 
-class Health(_Answer):
+class Health(Answer):
     """Alive, or ready."""
 
     status: str

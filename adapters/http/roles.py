@@ -18,10 +18,13 @@ _OPEN = frozenset(
         ("GET", "/api/docs"),
         ("GET", "/api/openapi.json"),
         ("POST", "/api/v1/session"),
+        ("GET", "/api/v1/setup"),
+        ("POST", "/api/v1/setup"),
     }
 )
-_OWN_SESSION = "/api/v1/session"
-_ADMIN = re.compile(r"/api/v1/(audit|users|config)(/|$)")
+_OWN = re.compile(r"/api/v1/session(/|$)")
+"""Everybody's own sign-in and password."""
+_ADMIN = re.compile(r"/api/v1/(audit|users|config|notifications)(/|$)")
 _OPERATOR = re.compile(r"/api/v1/tokens(/|$)")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -57,7 +60,7 @@ def required_role(method: str, path: str) -> Role | None:
         return None
     if _ADMIN.match(path):
         return Role.ADMIN
-    if path == _OWN_SESSION:
+    if _OWN.match(path):
         return Role.VIEWER
     if reading and not _OPERATOR.match(path):
         return Role.VIEWER

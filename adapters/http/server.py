@@ -18,7 +18,8 @@ from adapters.http.bridge import Bridge
 from adapters.http.services import Services, build_services
 from adapters.http.settings import HttpSettings
 from adapters.http.shield import PEER, Peer
-from controller.ports import Clock, Control, Store
+from controller.administration import SiteStore
+from controller.ports import Clock, Control
 
 log = structlog.get_logger(__name__)
 
@@ -37,12 +38,28 @@ class HttpServer:
     """
 
     def __init__(
-        self, *, settings: HttpSettings, control: Control, store: Store, clock: Clock
+        self,
+        *,
+        settings: HttpSettings,
+        control: Control,
+        store: SiteStore,
+        clock: Clock,
+        setup_code: str = "",
     ) -> None:
+        """Prepare to serve.
+
+        Args:
+            settings: Where, and what is put up with.
+            control: The running controller.
+            store: Its store.
+            clock: Time.
+            setup_code: What lets the first account be made from elsewhere; empty: only from here.
+        """
         self._settings = settings
         self._control = control
         self._store = store
         self._clock = clock
+        self._setup_code = setup_code
         self._thread: threading.Thread | None = None
         self._server: uvicorn.Server | None = None
         self._stopping = False
@@ -99,6 +116,7 @@ class HttpServer:
             store=self._store,
             clock=self._clock,
             bridge=bridge,
+            setup_code=self._setup_code,
             abort=connections.abort,
         )
         server = _Server(self._config(services), services)

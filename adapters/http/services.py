@@ -13,12 +13,14 @@ from adapters.http.accounts import Accounts
 from adapters.http.bridge import Bridge
 from adapters.http.browser_sessions import BrowserSessions
 from adapters.http.event_feed import EventFeed
+from adapters.http.first_run import FirstRun
 from adapters.http.gate import PRINCIPAL
 from adapters.http.roles import Principal
 from adapters.http.settings import HttpSettings
 from adapters.http.shield import Peer
 from adapters.http.throttle import RequestRate, SignInGuard
-from controller.ports import Clock, Control, Store
+from controller.administration import SiteStore
+from controller.ports import Clock, Control
 
 
 def _nothing_to_abort(_peer: Peer) -> None:
@@ -31,14 +33,17 @@ class Services:
 
     settings: HttpSettings
     control: Control
-    store: Store
+    store: SiteStore
     clock: Clock
     bridge: Bridge
     accounts: Accounts
     sessions: BrowserSessions
     guard: SignInGuard
+    refusals: RequestRate
+    """How often refused sign-ins of a client are written down."""
     rate: RequestRate
     feed: EventFeed
+    first_run: FirstRun
     abort: Callable[[Peer], None] = _nothing_to_abort
     """Cuts a connection off without waiting for it to take what is buffered."""
     patching: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -49,9 +54,10 @@ def build_services(
     *,
     settings: HttpSettings,
     control: Control,
-    store: Store,
+    store: SiteStore,
     clock: Clock,
     bridge: Bridge,
+    setup_code: str,
     abort: Callable[[Peer], None] = _nothing_to_abort,
 ) -> Services:
     """Build what the routes need around the controller's ports."""
@@ -68,8 +74,10 @@ def build_services(
             clock=clock, idle_s=settings.session_idle_s, absolute_s=settings.session_absolute_s
         ),
         guard=SignInGuard(clock=clock),
+        refusals=RequestRate(clock=clock, per_s=1 / 60, burst=1),
         rate=RequestRate(clock=clock, per_s=settings.requests_per_s, burst=settings.request_burst),
         feed=EventFeed(control=control, clock=clock, settings=settings),
+        first_run=FirstRun(setup_code),
         abort=abort,
     )
 

@@ -1,21 +1,19 @@
-"""Transactions for reading and billing: filters, pages and CSV."""
+"""Transactions for billing: CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
-from datetime import datetime
 from enum import Enum
+from itertools import count
 
 from adapters.http import views
 from adapters.http.bridge import Bridge
-from controller.ports import Store
+from controller.administration import TransactionList, TransactionQuery
 from controller.transaction import Transaction
 
 _PAGE = 500
-_MOST_SCANNED = 50_000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = (
     "id",
@@ -39,56 +37,16 @@ class Progress(Enum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionFilter:
-    """Which sessions; None: all."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-    station: str | None = None
-    evse: str | None = None
-    id_token: str | None = None
-    progress: Progress | None = None
-
-    def keeps(self, transaction: Transaction) -> bool:
-        """Tell whether a session passes what the store cannot filter by."""
-        token = transaction.id_token
-        if self.station is not None and transaction.station != self.station:
-            return False
-        if self.evse is not None and transaction.evse != self.evse:
-            return False
-        if self.id_token is not None and (token or "").casefold() != self.id_token.casefold():
-            return False
-        running = transaction.ended_at is None
-        return self.progress is None or running is (self.progress is Progress.RUNNING)
-
-
-async def select(store: Store, bridge: Bridge, wanted: SessionFilter) -> AsyncIterator[Transaction]:
+async def select(
+    store: TransactionList, bridge: Bridge, wanted: TransactionQuery
+) -> AsyncIterator[Transaction]:
     """Yield sessions, newest first, reading the store page by page."""
-    for offset in range(0, _MOST_SCANNED, _PAGE):
-        page = await bridge.run(
-            store.transactions(since=wanted.since, until=wanted.until, limit=_PAGE, offset=offset)
-        )
+    for offset in count(0, _PAGE):
+        page = await bridge.run(store.list_transactions(wanted, limit=_PAGE, offset=offset))
         for transaction in page:
-            if wanted.keeps(transaction):
-                yield transaction
+            yield transaction
         if len(page) < _PAGE:
             return
-
-
-async def page_of(
-    sessions: AsyncIterator[Transaction], *, limit: int, offset: int
-) -> tuple[list[Transaction], int | None]:
-    """Take one page; return it and the next page's offset."""
-    taken: list[Transaction] = []
-    index = 0
-    async for transaction in sessions:
-        if index >= offset + limit:
-            return taken, index
-        if index >= offset:
-            taken.append(transaction)
-        index += 1
-    return taken, None
 
 
 async def csv_lines(

@@ -107,16 +107,3 @@ def password_of(headers: Sequence[str], identity: str) -> bytes | None:
         return None
     user = identity.encode() + b":"
     return credentials.removeprefix(user) if credentials.startswith(user) else None
-
-
-def password_forms(password: bytes) -> tuple[bytes, ...]:
-    """Return what a station may mean by the password it sends, always the same number of forms.
-
-    OCPP 1.6 defines AuthorizationKey as hexadecimal. Some stations send the text as it was set, some
-    the bytes it stands for, some the hexadecimal text of a password that was set as text.
-    """
-    try:
-        decoded = bytes.fromhex(password.decode("ascii"))
-    except ValueError:
-        decoded = password
-    return (password, password.hex().encode(), password.hex().upper().encode(), decoded)

@@ -7,10 +7,11 @@ import contextlib
 import errno
 import http
 import logging
-from collections.abc import Mapping, Sequence
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from shlex import quote
-from typing import Any, Final, Protocol
+from functools import partial
+from typing import Any, Final
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -18,19 +19,20 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from adapters.ocpp.dialect import CallFailed, DialectFactory
-from adapters.ocpp.handshake import (
-    Negotiated,
-    identity_of,
-    negotiate,
-    password_forms,
-    password_of,
-    subprotocols_of,
+from adapters.ocpp.entrance import (
+    Admission,
+    Caller,
+    Entrance,
+    Refusal,
+    StationSecrets,
+    Stranger,
 )
 from adapters.ocpp.notices import Notices
 from adapters.ocpp.registry import Link, Registry
+from adapters.ocpp.server_certificates import ServerCertificates
 from adapters.ocpp.session import Session
-from adapters.ocpp.settings import OcppSettings
-from adapters.ocpp.throttle import Throttle
+from adapters.ocpp.settings import Listener, OcppSettings
+from adapters.ocpp.tls import ClientCertificate, TlsError
 from controller.commands import (
     ActionRequest,
     Command,
@@ -46,49 +48,19 @@ from controller.station import StationConnected, StationDisconnected
 
 log = structlog.get_logger()
 
-_HOUR_S: Final = 3600.0
-_TEN_MINUTES_S: Final = 600.0
 _HOUSEKEEPING_S: Final = 30.0
-_MAX_REMEMBERED: Final = 4096
-"""Addresses and identities whose failures are remembered."""
+_MAX_ERRANDS: Final = 256
+"""Writes on behalf of handshakes under way; more are dropped, they are records, not decisions."""
 
 _library_log = logging.getLogger("adapters.ocpp.websockets")
 _library_log.setLevel(logging.CRITICAL)
 """The library logs a traceback for every bad handshake that a stranger sends."""
 
-WRONG_PASSWORD: Final = "WRONG_PASSWORD"  # noqa: S105 - the code of a condition
-UNKNOWN_STATION: Final = "UNKNOWN_STATION"
-DUPLICATE_IDENTITY: Final = "DUPLICATE_IDENTITY"
-STATION_RECONNECTS: Final = "STATION_RECONNECTS"
 OCPP_WITHOUT_AUTHENTICATION: Final = "OCPP_WITHOUT_AUTHENTICATION"
 
 
 class ListenError(Exception):
     """The server cannot listen; the text names the place and the mend."""
-
-
-class StationSecrets(Protocol):
-    """The part of the store that knows the stations' passwords."""
-
-    async def station_secret_matches(self, station: StationId, candidate: bytes) -> bool:
-        """Compare in constant time; False for unknown stations, in about the same time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
-    """A handshake that was let in."""
-
-    station: StationId
-    peer: str
-    negotiated: Negotiated
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """A handshake that was turned away."""
-
-    status: http.HTTPStatus
-    text: str
 
 
 @dataclass(slots=True)
@@ -120,6 +92,10 @@ class StationSocket(ServerConnection):
         super().connection_lost(exc)
 
 
+def _forget(_stranger: Stranger) -> None:
+    return None
+
+
 class OcppServer:
     """Listens for stations, keeps one session for each, and is the controller's `Fleet`."""
 
@@ -132,6 +108,7 @@ class OcppServer:
         conditions: ConditionSink,
         clock: Clock,
         dialects: Mapping[str, DialectFactory],
+        on_stranger: Callable[[Stranger], None] = _forget,
     ) -> None:
         self._settings = settings
         self._desk = desk
@@ -141,51 +118,66 @@ class OcppServer:
         self._dialects = dialects
         self._notices = Notices(sink=conditions, clock=clock)
         self._registry = Registry()
-        self._failures = Throttle(
-            per_minute=settings.failures_per_minute,
-            burst=settings.failures_burst,
-            max_keys=_MAX_REMEMBERED,
+        self._entrance = Entrance(
+            settings=settings,
+            desk=desk,
+            store=store,
+            registry=self._registry,
+            notices=self._notices,
+            clock=clock,
+            protocols=dialects.keys(),
+            on_stranger=on_stranger,
+            spawn=self._spawn,
         )
-        self._connects = Throttle(
-            per_minute=settings.connects_per_minute,
-            burst=settings.connects_burst,
-            max_keys=_MAX_REMEMBERED,
-        )
-        self._server: Server | None = None
+        self._servers: list[Server] = []
+        self._certificates = ServerCertificates(conditions=conditions, clock=clock)
         self._housekeeping: asyncio.Task[None] | None = None
+        self._errands: set[asyncio.Future[None]] = set()
         self._crowd = Crowd(limit=settings.max_connections)
 
     # --- life -------------------------------------------------------------------------------------
 
     @property
-    def port(self) -> int:
-        """The TCP port in use.
+    def ports(self) -> tuple[int, ...]:
+        """The TCP ports in use, in the order of the listeners.
 
         Raises:
             RuntimeError: Not started.
         """
-        if self._server is None:
+        if not self._servers:
             raise RuntimeError("the server is not started")
-        return int(next(iter(self._server.sockets)).getsockname()[1])
+        return tuple(int(next(iter(server.sockets)).getsockname()[1]) for server in self._servers)
+
+    @property
+    def port(self) -> int:
+        """The first listener's TCP port; see `ports`."""
+        return self.ports[0]
 
     async def start(self) -> None:
         """Begin to listen.
 
         Raises:
-            ListenError: The address cannot be used.
+            ListenError: An address or a certificate cannot be used.
         """
-        settings = self._settings
-        if settings.security_profile >= 2 and settings.tls is None:
-            raise ListenError(
-                f"ocpp.security_profile {settings.security_profile} needs TLS: configure a "
-                "certificate, or use security_profile 1"
-            )
         try:
-            self._server = await serve(
+            for listener in self._settings.listeners:
+                self._servers.append(await self._listen(listener))
+        except BaseException:
+            await self._stop_listening()
+            raise
+        self._housekeeping = asyncio.create_task(self._keep_house())
+        if any(listener.security_profile == 0 for listener in self._settings.listeners):
+            self._conditions.begin(_without_authentication())
+
+    async def _listen(self, listener: Listener) -> Server:
+        settings = self._settings
+        context = self._context(listener)
+        try:
+            server = await serve(
                 self._serve,
-                settings.host,
-                settings.port,
-                process_request=self._process_request,
+                listener.host,
+                listener.port,
+                process_request=partial(self._process_request, listener),
                 select_subprotocol=_confirmed_subprotocol,
                 compression=None,
                 max_size=settings.max_frame_bytes,
@@ -194,15 +186,34 @@ class OcppServer:
                 close_timeout=settings.close_timeout_s,
                 create_connection=self._make_socket,  # type: ignore[arg-type] # any callable will do
                 server_header=None,
-                ssl=settings.tls,
+                ssl=context,
+                ssl_handshake_timeout=settings.open_timeout_s if context else None,
                 logger=_library_log,
             )
         except OSError as error:
-            raise ListenError(_listen_text(settings.host, settings.port, error)) from error
-        self._housekeeping = asyncio.create_task(self._keep_house())
-        if settings.security_profile == 0:
-            self._conditions.begin(_without_authentication())
-        log.info("ocpp.listening", host=settings.host, port=self.port)
+            raise ListenError(_listen_text(listener.host, listener.port, error)) from error
+        log.info(
+            "ocpp.listening",
+            host=listener.host,
+            port=int(next(iter(server.sockets)).getsockname()[1]),
+            security_profile=listener.security_profile,
+        )
+        return server
+
+    def _context(self, listener: Listener) -> ssl.SSLContext | None:
+        """Return the TLS of a listener; those of one profile share it."""
+        if not listener.has_tls:
+            return None
+        if self._settings.tls is None:
+            raise ListenError(
+                f"ocpp.security_profile {listener.security_profile} needs TLS: configure a "
+                "certificate under ocpp.tls, run `wattkeeper ca init`, or use security_profile 1"
+            )
+        asks = listener.security_profile >= 3
+        try:
+            return self._certificates.add(self._settings.tls, asks_for_certificate=asks)
+        except TlsError as error:
+            raise ListenError(str(error)) from error
 
     async def stop(self) -> None:
         """Close all connections and stop listening."""
@@ -211,15 +222,38 @@ class OcppServer:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._housekeeping
             self._housekeeping = None
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
-            self._server = None
+        await self._stop_listening()
+        await asyncio.gather(*self._errands, return_exceptions=True)
+
+    async def _stop_listening(self) -> None:
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.close()
+        for server in servers:
+            await server.wait_closed()
 
     async def _keep_house(self) -> None:
+        self._certificates.watch()
         while True:
             await asyncio.sleep(_HOUSEKEEPING_S)
             self._notices.expire()
+            self._certificates.watch()
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        """Run an errand that nobody waits for; a failing store is reported by the store itself."""
+        if len(self._errands) >= _MAX_ERRANDS:
+            close = getattr(work, "close", None)
+            if close is not None:
+                close()
+            return
+        errand = asyncio.ensure_future(work)
+        self._errands.add(errand)
+        errand.add_done_callback(self._end_errand)
+
+    def _end_errand(self, errand: asyncio.Future[None]) -> None:
+        self._errands.discard(errand)
+        if not errand.cancelled() and errand.exception() is not None:
+            log.warning("ocpp.errand_failed", error=repr(errand.exception()))
 
     def _make_socket(self, *args: Any, **kwargs: Any) -> StationSocket:
         return StationSocket(*args, crowd=self._crowd, **kwargs)
@@ -259,10 +293,11 @@ class OcppServer:
 
     # --- admission --------------------------------------------------------------------------------
 
-    async def _process_request(self, socket: ServerConnection, request: Request) -> Response | None:
+    async def _process_request(
+        self, listener: Listener, socket: ServerConnection, request: Request
+    ) -> Response | None:
         """Let a handshake in or answer it with an HTTP error."""
-        peer = str((socket.remote_address or ("",))[0])
-        outcome = await self._admit(peer, request)
+        outcome = await self._entrance.admit(_caller(listener, socket), request)
         if isinstance(outcome, Refusal):
             response = socket.respond(outcome.status, outcome.text + "\n")
             if outcome.status is http.HTTPStatus.UNAUTHORIZED:
@@ -273,123 +308,6 @@ class OcppServer:
         assert isinstance(socket, StationSocket)  # noqa: S101 - made by _make_socket
         socket.admission = outcome
         return None
-
-    async def _admit(self, peer: str, request: Request) -> Admission | Refusal:
-        """Decide on a handshake: identity, password, protocol, rate, duplicate."""
-        identity = identity_of(request.path)
-        if identity is None:
-            self._failures.count(peer, self._clock.monotonic_s())
-            return Refusal(
-                status=http.HTTPStatus.NOT_FOUND,
-                text="The address must end with the station's identity, as in /CP001.",
-            )
-        station = StationId(identity)
-        refusal = await self._authenticate(peer, station, request)
-        if refusal is not None:
-            return refusal
-        negotiated = negotiate(
-            subprotocols_of(request.headers.get_all("Sec-WebSocket-Protocol")),
-            available=self._dialects.keys(),
-            pinned=self._settings.pinned_protocols.get(station),
-            default=self._settings.default_protocol,
-        )
-        if negotiated is None:
-            return Refusal(
-                status=http.HTTPStatus.BAD_REQUEST,
-                text=f"Offer a subprotocol that is spoken here: {', '.join(self._dialects)}.",
-            )
-        refusal = self._slow_down(station) or await self._contest(peer, station)
-        if refusal is not None:
-            return refusal
-        self._connects.count(station, self._clock.monotonic_s())
-        return Admission(station=station, peer=peer, negotiated=negotiated)
-
-    async def _authenticate(
-        self, peer: str, station: StationId, request: Request
-    ) -> Refusal | None:
-        """Check that the station is known and is itself; equally slow for known and unknown."""
-        is_known = self._desk.evses(station) is not None
-        suspect = (peer, station) if is_known else peer
-        now_s = self._clock.monotonic_s()
-        if not self._failures.is_open(suspect, now_s):
-            return Refusal(
-                status=http.HTTPStatus.TOO_MANY_REQUESTS, text="Too many failed attempts."
-            )
-        is_itself = await self._knows_password(station, request)
-        if not is_known:
-            self._failures.count(suspect, now_s)
-            self._notices.begin(
-                UNKNOWN_STATION,
-                station,
-                f"A station named {station} tries to connect from {peer} and is not in the site "
-                "file. If it belongs here, add it under stations: and set its password with "
-                f"`wattkeeper station secret {quote(station)}`.",
-                severity=Severity.WARNING,
-                lasts_s=_HOUR_S,
-            )
-            return Refusal(status=http.HTTPStatus.NOT_FOUND, text="Unknown station.")
-        if is_itself:
-            return None
-        self._failures.count(suspect, now_s)
-        self._notices.begin(
-            WRONG_PASSWORD,
-            station,
-            f"{station} was refused: wrong or missing password, from {peer}. Set the same password "
-            f"in the station (AuthorizationKey) and with `wattkeeper station secret {quote(station)}`.",
-            severity=Severity.ALARM,
-            lasts_s=_HOUR_S,
-        )
-        return Refusal(status=http.HTTPStatus.UNAUTHORIZED, text="Wrong or missing password.")
-
-    async def _knows_password(self, station: StationId, request: Request) -> bool:
-        """Compare the password in all its forms; the number of comparisons never depends on it."""
-        if self._settings.security_profile == 0:
-            return True
-        password = password_of(request.headers.get_all("Authorization"), station)
-        matches = [
-            await self._store.station_secret_matches(station, form)
-            for form in password_forms(password or b"")
-        ]
-        return bool(password) and any(matches)
-
-    def _slow_down(self, station: StationId) -> Refusal | None:
-        """Refuse a station that connects again and again."""
-        if self._connects.is_open(station, self._clock.monotonic_s()):
-            return None
-        self._notices.begin(
-            STATION_RECONNECTS,
-            station,
-            f"{station} connects more than {self._settings.connects_per_minute:g} times a minute: "
-            "look for a second station with the same identity, or for a bad network.",
-            severity=Severity.WARNING,
-            lasts_s=_TEN_MINUTES_S,
-        )
-        return Refusal(
-            status=http.HTTPStatus.TOO_MANY_REQUESTS, text="Too many connections; wait a minute."
-        )
-
-    async def _contest(self, peer: str, station: StationId) -> Refusal | None:
-        """Refuse a second connection of a station whose first one lives at another address.
-
-        From the same address it is the station itself, back before its old connection was missed.
-        """
-        link = self._registry.get(station)
-        if link is None or link.peer == peer:
-            return None
-        if not await link.session.is_alive(self._settings.takeover_ping_s):
-            return None
-        self._notices.begin(
-            DUPLICATE_IDENTITY,
-            station,
-            f"A second station named {station} tries to connect from {peer} while the one at "
-            f"{link.peer} is connected. Give each station its own identity; if there is only one, "
-            "change its password.",
-            severity=Severity.ALARM,
-            lasts_s=_TEN_MINUTES_S,
-        )
-        return Refusal(
-            status=http.HTTPStatus.CONFLICT, text="A station with this identity is connected."
-        )
 
     # --- service ----------------------------------------------------------------------------------
 
@@ -414,8 +332,7 @@ class OcppServer:
         )
         if old is not None:
             old.session.abort()
-        self._notices.end(WRONG_PASSWORD, station)
-        self._notices.end(UNKNOWN_STATION, station)
+        self._entrance.welcome(admission)
         self._desk.post(StationConnected(station=station, protocol=protocol))
         log.info("ocpp.connected", station=station, protocol=protocol, peer=admission.peer)
         try:
@@ -424,6 +341,17 @@ class OcppServer:
             if self._registry.remove(link):
                 self._desk.post(StationDisconnected(station=station))
                 log.info("ocpp.disconnected", station=station)
+
+
+def _caller(listener: Listener, socket: ServerConnection) -> Caller:
+    """Return what the connection itself says of who knocks."""
+    tls = socket.transport.get_extra_info("ssl_object")
+    der = tls.getpeercert(binary_form=True) if tls is not None else None
+    return Caller(
+        peer=str((socket.remote_address or ("",))[0]),
+        listener=listener,
+        certificate=ClientCertificate.of(der) if der else None,
+    )
 
 
 def _confirmed_subprotocol(

@@ -2,12 +2,50 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from adapters.ocpp.frames import OCPP16
 from controller.site import StationId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPair:
+    """A server certificate with its chain, and its key."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """What TLS is made of."""
+
+    pairs: tuple[KeyPair, ...]
+    """One per kind of key: a station that knows only RSA or only ECDSA finds its own."""
+    client_ca: Path | None = None
+    """Authorities of the stations' certificates (security profile 3)."""
+    organisation: str | None = None
+    """O that stations' certificates must carry; None: any."""
+    rsa_key_exchange: bool = True
+    """Offer the two suites without forward secrecy too, last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """One port with one security profile."""
+
+    host: str
+    port: int
+    """0 takes any free port."""
+    security_profile: int
+    """0: no authentication. 1: HTTP Basic. 2: the same over TLS. 3: TLS with client certificates."""
+
+    @property
+    def has_tls(self) -> bool:
+        """Tell whether stations connect with `wss://`."""
+        return self.security_profile >= 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,8 +56,11 @@ class OcppSettings:
     port: int = 9000
     """0 takes any free port."""
     security_profile: int = 1
-    """0: no authentication. 1: HTTP Basic. 2: HTTP Basic over TLS (`tls` is needed)."""
-    tls: ssl.SSLContext | None = None
+    """Of the first listener; see `Listener`."""
+    also: tuple[Listener, ...] = ()
+    """Further listeners, each with its own profile."""
+    tls: TlsFiles | None = None
+    """Needed from security profile 2 up."""
     default_protocol: str | None = OCPP16
     """Spoken with stations that offer no subprotocol; None refuses them."""
     pinned_protocols: Mapping[StationId, str] = field(default_factory=dict)
@@ -60,3 +101,14 @@ class OcppSettings:
     connects_per_minute: float = 12.0
     """Accepted connections per identity. [1/min]"""
     connects_burst: int = 10
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        """All listeners, the first one first."""
+        first = Listener(host=self.host, port=self.port, security_profile=self.security_profile)
+        return (first, *self.also)
+
+    @property
+    def highest_profile(self) -> int:
+        """The best protection that any listener offers."""
+        return max(listener.security_profile for listener in self.listeners)

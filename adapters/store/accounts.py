@@ -141,16 +141,5 @@ def add_api_token(connection: Connection, name: str, token: str) -> None:
     connection.execute(insert(api_tokens).values(digest=digest, user=name))
 
 
-def user_of_api_token(connection: Connection, token: str) -> User | None:
-    """Find the user of a token. What is looked up is a digest, so timing tells nothing of use."""
-    digest = credentials.api_token_digest(token)
-    row = connection.execute(
-        select(users)
-        .join(api_tokens, api_tokens.c.user == users.c.name)
-        .where(api_tokens.c.digest == digest)
-    ).one_or_none()
-    return None if row is None else _user(row)
-
-
 def _user(row: Row[Any]) -> User:
     return User(name=row.name, role=Role(row.role))

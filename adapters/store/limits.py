@@ -22,5 +22,7 @@ class StoreLimits:
     """Compressed payload of stored cycle records. [B]"""
     quarantined: int = 10_000
     alarms: int = 100_000
+    reasons: int = 1_000_000
+    """Changes of what limits an EVSE, for looking back."""
     reserve_bytes: int = 64 * MIB
     """Free disk space below which samples and cycles stay in memory, so that transactions fit. [B]"""

@@ -71,6 +71,7 @@ transactions = Table(
     Index("ix_transactions_natural_key", "natural_key"),
     Index("ix_transactions_started_at", "started_at"),
     Index("ix_transactions_ended_at", "ended_at"),
+    Index("ix_transactions_evse", "evse", "started_at"),
 )
 
 tokens = Table(
@@ -83,6 +84,10 @@ tokens = Table(
     Column("group_id", Text),
     Column("expires_at", UtcTime),
     Column("priority", Integer, nullable=False),
+    Column("kind", Text, nullable=False, server_default="ISO14443"),
+    Column("max_a", Float),
+    Column("stations", Text, nullable=False, server_default="[]"),
+    Column("concurrent", Integer),
 )
 
 stations = Table(
@@ -98,12 +103,24 @@ stations = Table(
     Column("secret_digest", Text),
 )
 
+station_security = Table(
+    "station_security",
+    METADATA,
+    Column("station", Text, primary_key=True),
+    Column("least_profile", Integer, nullable=False, server_default="0"),
+    Column("certificate_name", Text),
+    Column("certificates_from", UtcTime),
+    Column("new_digest", Text),
+)
+
 users = Table(
     "users",
     METADATA,
     Column("name", Text, primary_key=True),
     Column("role", Text, nullable=False),
     Column("password_hash", Text),
+    Column("created_at", UtcTime),
+    Column("last_seen_at", UtcTime),
 )
 
 api_tokens = Table(
@@ -111,6 +128,21 @@ api_tokens = Table(
     METADATA,
     Column("digest", Text, primary_key=True),
     Column("user", Text, nullable=False),
+    Column("label", Text, nullable=False, server_default=""),
+    Column("created_at", UtcTime),
+    Column("expires_at", UtcTime),
+    Column("last_used_at", UtcTime),
+)
+
+config_versions = Table(
+    "config_versions",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("text", Text, nullable=False),
 )
 
 states = Table(
@@ -227,21 +259,36 @@ documents = Table(
     Index("ix_documents_kind_updated_at", "kind", "updated_at"),
 )
 
+reasons = Table(
+    "reasons",
+    METADATA,
+    Column("row", Integer, primary_key=True),
+    Column("evse", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("bound_by", Text, nullable=False),
+    Column("setpoint_a", Float, nullable=False),
+    UniqueConstraint("evse", "at", name="uq_reasons_evse_at"),
+)
+
 PRECIOUS = (
     transactions,
     tokens,
     stations,
+    station_security,
     users,
     api_tokens,
     states,
     alarms,
     audit_entries,
     documents,
+    config_versions,
 )
 """Tables that are copied out of a damaged file."""
 
 LARGE = (samples, cycles)
 """Tables too large to be read whole at every start."""
 
-HEAD = "0003"
+HEAD = "0005"
 """The newest migration."""

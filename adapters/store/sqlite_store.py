@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,15 +14,18 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from adapters.store import (
+    access,
     accounts,
     credentials,
     cycles,
     documents,
     journal,
+    reasons,
     samples,
     spool,
     transactions,
 )
+from adapters.store.administration import Administration
 from adapters.store.cycles import CycleQueue, CycleRecord
 from adapters.store.engines import bulk_connection, reading_engine
 from adapters.store.errors import StoreError
@@ -30,6 +33,7 @@ from adapters.store.limits import StoreLimits
 from adapters.store.opening import ask_for_check, is_damage, prepare
 from adapters.store.samples import HistoryQuery, SampleQueue, SampleReader
 from adapters.store.writer import Health, Writer
+from controller.access import StationSecurity
 from controller.decision import Alarm, Plan
 from controller.ports import Clock, ConditionSink
 from controller.records import (
@@ -51,7 +55,7 @@ READERS = 2
 HASHERS = 2
 
 
-class SqliteStore:
+class SqliteStore(Administration):
     """One file, one writing thread.
 
     Reads see every write whose call has returned. Samples and cycles are written a moment after
@@ -172,13 +176,42 @@ class SqliteStore:
 
     async def station_secret_matches(self, station: StationId, candidate: bytes) -> bool:
         """Compare in constant time; False for unknown stations, in about the same time."""
-        digest = await self._read(lambda c: accounts.station_digest(c, station))
-        return await self._hash(lambda: credentials.station_secret_matches(digest, candidate))
+        in_use, new = await self._read(lambda c: access.digests(c, station))
+        if await self._hash(lambda: credentials.station_secret_matches(in_use, candidate)):
+            return True
+        if new is None or not await self._hash(
+            lambda: credentials.station_secret_matches(new, candidate)
+        ):
+            return False
+        await self._write(lambda c: access.promote_digest(c, station, new))
+        return True
 
     async def set_station_secret(self, station: StationId, secret: str) -> None:
-        """Store a digest of the station's password."""
+        """Store a digest of the station's password; one that waited to be used is forgotten."""
         digest = await self._hash(lambda: credentials.station_digest(secret))
-        await self._write(lambda c: accounts.set_station_digest(c, station, digest))
+
+        def put(connection: Connection) -> None:
+            access.propose_digest(connection, station, None)
+            accounts.set_station_digest(connection, station, digest)
+
+        await self._write(put)
+
+    async def propose_station_secret(self, station: StationId, secret: str) -> None:
+        """Keep a new password beside the old one; the first use of it replaces the old one."""
+        digest = await self._hash(lambda: credentials.station_digest(secret))
+        await self._write(lambda c: access.propose_digest(c, station, digest))
+
+    async def withdraw_station_secret(self, station: StationId) -> None:
+        """Forget the new password; the old one stays."""
+        await self._write(lambda c: access.propose_digest(c, station, None))
+
+    async def station_security(self, station: StationId) -> StationSecurity:
+        """Return how a station must protect its connection."""
+        return await self._read(lambda c: access.find_security(c, station))
+
+    async def save_station_security(self, station: StationId, security: StationSecurity) -> None:
+        """Store it; `has_new_secret` is ignored."""
+        await self._write(lambda c: access.put_security(c, station, security))
 
     async def save_station(self, record: StationRecord) -> None:
         """Store what a station said about itself; its secret stays."""
@@ -214,8 +247,8 @@ class SqliteStore:
         return token
 
     async def user_by_api_token(self, token: str) -> User | None:
-        """Find the user of an API token."""
-        return await self._read(lambda c: accounts.user_of_api_token(c, token))
+        """Find the user of an API token that has not expired."""
+        return await self.user_by_live_token(token, datetime.now(UTC))
 
     async def users(self) -> tuple[User, ...]:
         """List accounts by name."""
@@ -352,6 +385,7 @@ class SqliteStore:
         while await self._write_bulk(self._prune_cycles):
             pass
         await self._write(lambda c: journal.prune_alarms(c, limits.alarms))
+        await self._write(lambda c: reasons.prune(c, limits.reasons))
 
     def _prune_cycles(self, connection: sqlite3.Connection) -> bool:
         is_pruned = cycles.prune(

@@ -7,10 +7,21 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
 
 from adapters.store.schema import micros_of
 from adapters.store.schema import transactions as table
+from controller.administration import TransactionQuery
 from controller.site import EvseId, StationId
 from controller.transaction import IdToken, Transaction, TransactionId
 
@@ -103,6 +114,45 @@ def listed(
         query = query.where(table.c.started_at < until)
     rows = connection.execute(query.limit(limit).offset(offset))
     return tuple(_transaction(row) for row in rows)
+
+
+def found(
+    connection: Connection, query: TransactionQuery, *, limit: int, offset: int
+) -> tuple[Transaction, ...]:
+    """List what a query finds, newest first."""
+    rows = connection.execute(
+        select(table)
+        .where(_matches(query))
+        .order_by(table.c.started_at.desc(), table.c.row.desc())
+        .limit(limit)
+        .offset(offset)
+    )
+    return tuple(_transaction(row) for row in rows)
+
+
+def count(connection: Connection, query: TransactionQuery) -> int:
+    """Count what a query finds."""
+    number = connection.execute(select(func.count()).select_from(table).where(_matches(query)))
+    return int(number.scalar_one())
+
+
+def _matches(query: TransactionQuery) -> ColumnElement[bool]:
+    wanted: list[ColumnElement[bool]] = []
+    if query.since is not None:
+        wanted.append(table.c.started_at >= query.since)
+    if query.until is not None:
+        wanted.append(table.c.started_at < query.until)
+    if query.station is not None:
+        wanted.append(table.c.station == query.station)
+    if query.evse is not None:
+        wanted.append(table.c.evse == query.evse)
+    if query.id_token is not None:
+        # Id tokens are printable ASCII (OCPP's CiString), for which SQLite's lower is enough.
+        wanted.append(func.lower(table.c.id_token) == query.id_token.lower())
+    if query.is_running is not None:
+        running = table.c.ended_at.is_(None)
+        wanted.append(running if query.is_running else ~running)
+    return and_(true(), *wanted)
 
 
 def _insert(connection: Connection, transaction: Transaction, *, offline: bool) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from adapters.store import SqliteStore
+from controller.access import StationSecurity
 from controller.decision import Alarm, Condition, Severity
 from controller.records import (
     AuditEntry,
@@ -241,6 +242,58 @@ def test_token_is_found_whatever_its_case(run: Run) -> None:
         assert await store.delete_token("04abcd")
         assert not await store.delete_token("04abcd")
         assert await store.token("04ABCD") is None
+
+    run(scenario)
+
+
+def test_a_station_may_send_its_password_in_every_form(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        await store.set_station_secret("CP001", "0123456789ABCDEF")
+        await store.set_station_secret("CP002", "correct horse")
+
+        assert await store.station_secret_matches("CP001", b"0123456789abcdef")
+        assert await store.station_secret_matches("CP001", bytes.fromhex("0123456789abcdef"))
+        assert await store.station_secret_matches("CP001", b"0123456789ABCDEF".hex().encode())
+        assert await store.station_secret_matches("CP002", b"correct horse".hex().upper().encode())
+
+    run(scenario)
+
+
+def test_a_new_password_replaces_the_old_one_when_it_is_used(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        await store.set_station_secret("CP001", "old old old old")
+        await store.propose_station_secret("CP001", "new new new new")
+
+        assert (await store.station_security("CP001")).has_new_secret
+        assert await store.station_secret_matches("CP001", b"old old old old")
+        assert await store.station_secret_matches("CP001", b"new new new new")
+        assert not await store.station_secret_matches("CP001", b"old old old old")
+        assert not (await store.station_security("CP001")).has_new_secret
+
+    run(scenario)
+
+
+def test_a_withdrawn_password_was_never_valid(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        await store.set_station_secret("CP001", "old old old old")
+        await store.propose_station_secret("CP001", "new new new new")
+        await store.withdraw_station_secret("CP001")
+
+        assert not await store.station_secret_matches("CP001", b"new new new new")
+        assert await store.station_secret_matches("CP001", b"old old old old")
+
+    run(scenario)
+
+
+def test_how_a_station_must_connect_is_kept(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        kept = StationSecurity(
+            least_profile=3, certificate_name="SN-1", certificates_from=NOON.replace(microsecond=0)
+        )
+        await store.save_station_security("CP001", kept)
+
+        assert await store.station_security("CP001") == kept
+        assert await store.station_security("CP002") == StationSecurity()
 
     run(scenario)
 

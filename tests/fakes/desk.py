@@ -7,8 +7,10 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from time import monotonic
 
+from controller.access import StationSecurity, canonical_secret
 from controller.decision import Condition
 from controller.records import (
+    AuditEntry,
     Authorization,
     StationRecord,
     TokenStatus,
@@ -100,11 +102,23 @@ class SecretBook:
 
     def __init__(self, secrets: dict[str, bytes]) -> None:
         self.secrets = secrets
+        self.security: dict[StationId, StationSecurity] = {}
+        self.entries: list[AuditEntry] = []
         self.compared = 0
 
     async def station_secret_matches(self, station: StationId, candidate: bytes) -> bool:
         self.compared += 1
-        return self.secrets.get(station) == candidate
+        known = self.secrets.get(station)
+        return known is not None and canonical_secret(known) == canonical_secret(candidate)
+
+    async def station_security(self, station: StationId) -> StationSecurity:
+        return self.security.get(station, StationSecurity())
+
+    async def save_station_security(self, station: StationId, security: StationSecurity) -> None:
+        self.security[station] = security
+
+    async def audit(self, entry: AuditEntry) -> None:
+        self.entries.append(entry)
 
 
 class SystemClock:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from controller.access import StationSecurity, canonical_secret
 from controller.decision import Alarm
 from controller.records import (
     AuditEntry,
@@ -34,6 +35,8 @@ class MemoryStore:
         self._tokens: dict[str, TokenRecord] = {}
         self._stations: dict[StationId, StationRecord] = {}
         self._secrets: dict[StationId, str] = {}
+        self._new_secrets: dict[StationId, str] = {}
+        self._security: dict[StationId, StationSecurity] = {}
         self._users: dict[str, tuple[User, str | None]] = {}
         self._api_tokens: dict[str, str] = {}
         self._texts: dict[str, str] = {}
@@ -130,12 +133,32 @@ class MemoryStore:
         return self._tokens.pop(token.casefold(), None) is not None
 
     async def station_secret_matches(self, station: StationId, candidate: bytes) -> bool:
-        known = self._secrets.get(station)
-        return known is not None and hmac.compare_digest(known.encode(), candidate)
+        given = canonical_secret(candidate)
+        known, new = self._secrets.get(station), self._new_secrets.get(station)
+        if known is not None and hmac.compare_digest(canonical_secret(known.encode()), given):
+            return True
+        if new is None or not hmac.compare_digest(canonical_secret(new.encode()), given):
+            return False
+        self._secrets[station] = self._new_secrets.pop(station)
+        return True
 
     async def set_station_secret(self, station: StationId, secret: str) -> None:
         self._secrets[station] = secret
+        self._new_secrets.pop(station, None)
         self._stations.setdefault(station, StationRecord(id=station))
+
+    async def propose_station_secret(self, station: StationId, secret: str) -> None:
+        self._new_secrets[station] = secret
+
+    async def withdraw_station_secret(self, station: StationId) -> None:
+        self._new_secrets.pop(station, None)
+
+    async def station_security(self, station: StationId) -> StationSecurity:
+        stored = self._security.get(station, StationSecurity())
+        return replace(stored, has_new_secret=station in self._new_secrets)
+
+    async def save_station_security(self, station: StationId, security: StationSecurity) -> None:
+        self._security[station] = security
 
     async def save_station(self, record: StationRecord) -> None:
         self._stations[record.id] = record

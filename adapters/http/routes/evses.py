@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Annotated, Any
 
@@ -13,8 +13,10 @@ from adapters.http import models as m
 from adapters.http import views
 from adapters.http.actions import carry_out
 from adapters.http.live import read_live
+from adapters.http.past import spans_of
 from adapters.http.problems import Problem, ProblemError, not_found, unprocessable
 from adapters.http.services import Services, Uses, Who
+from adapters.http.session_models import ReasonSpans
 from controller.commands import ActionRequest, StationAction
 from controller.operator import EvseOverride
 from controller.site import EvseId, StationId, evse_id
@@ -77,6 +79,35 @@ async def explain(
     if at is not None and at < live.plan.at:
         raise _not_kept(at)
     return views.why(live, status, services.control.alarms())
+
+
+@router.get("/{station}/{evse}/why/changes")
+async def list_reasons(
+    station: str,
+    evse: Number,
+    services: Uses,
+    since: Annotated[m.InstantIn | None, Query(alias="from")] = None,
+    until: Annotated[m.InstantIn | None, Query(alias="to")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+) -> ReasonSpans:
+    """Return what limited an EVSE when, oldest first; without times, the last day."""
+    read_live(services.control).evse(station, evse)
+    end = until if until is not None else services.clock.now()
+    begin = since if since is not None else end - timedelta(days=1)
+    found = await services.bridge.run(
+        services.store.reasons(
+            evse_id(StationId(station), evse),
+            since=begin,
+            until=end,
+            limit=limit + 1,
+            offset=offset,
+        )
+    )
+    spans = spans_of(found, since=begin, until=None)
+    return ReasonSpans(
+        items=spans[:limit], next_offset=offset + limit if len(found) > limit else None
+    )
 
 
 @router.post("/{station}/{evse}/pause")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from enum import Enum
+from math import ceil
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -9,14 +12,37 @@ from fastapi.responses import StreamingResponse
 
 from adapters.http import models as m
 from adapters.http import views
+from adapters.http.past import spans_of
 from adapters.http.problems import Problem, ProblemError, not_found
-from adapters.http.services import Uses, Who
-from adapters.http.session_table import Progress, SessionFilter, csv_lines, page_of, select
+from adapters.http.series_table import Span, read_series
+from adapters.http.services import Services, Uses, Who
+from adapters.http.session_models import ReasonSpan, SessionCurve, SessionDetail
+from adapters.http.session_table import csv_lines, select
+from controller.administration import TransactionQuery
 from controller.site import StationId
-from controller.transaction import TransactionId
+from controller.transaction import Transaction, TransactionId
 
 router = APIRouter(prefix="/api/v1", tags=["sessions"])
+_CURVE_POINTS = 600
+_MOST_REASONS = 1000
+_LEAST_STEP_S = 5.0
+"""Samples of chargers are kept every 5 s. [s]"""
+_FIELDS = {
+    "drawn_l1": "i_l1",
+    "drawn_l2": "i_l2",
+    "drawn_l3": "i_l3",
+    "limit_a": "limit_a",
+    "power_w": "p",
+    "energy_wh": "e_session",
+}
 Name = Annotated[str | None, Query(max_length=100)]
+
+
+class Progress(Enum):
+    """Whether a session goes on."""
+
+    RUNNING = "running"
+    ENDED = "ended"
 
 
 def _wanted(
@@ -27,7 +53,7 @@ def _wanted(
     evse: Name = None,
     id_token: Name = None,
     state: Progress | None = None,
-) -> SessionFilter:
+) -> TransactionQuery:
     if id_token is not None and not views.sees_tokens(who):
         raise ProblemError(
             Problem(
@@ -38,12 +64,17 @@ def _wanted(
                 mend="Use an operator's account.",
             )
         )
-    return SessionFilter(
-        since=since, until=until, station=station, evse=evse, id_token=id_token, progress=state
+    return TransactionQuery(
+        since=since,
+        until=until,
+        station=station,
+        evse=evse,
+        id_token=id_token,
+        is_running=None if state is None else state is Progress.RUNNING,
     )
 
 
-Wanted = Annotated[SessionFilter, Depends(_wanted)]
+Wanted = Annotated[TransactionQuery, Depends(_wanted)]
 
 
 @router.get("/sessions")
@@ -55,11 +86,14 @@ async def list_sessions(
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> m.Sessions:
     """Return sessions by start time, newest first; `from` is inclusive, `to` exclusive."""
-    found = select(services.store, services.bridge, wanted)
-    page, next_offset = await page_of(found, limit=limit, offset=offset)
+    store, bridge = services.store, services.bridge
+    page = await bridge.run(store.list_transactions(wanted, limit=limit, offset=offset))
+    total = await bridge.run(store.count_transactions(wanted))
     whole = views.sees_tokens(who)
     return m.Sessions(
-        items=[views.session(t, whole_tokens=whole) for t in page], next_offset=next_offset
+        items=[views.session(t, whole_tokens=whole) for t in page],
+        next_offset=offset + limit if offset + limit < total else None,
+        total=total,
     )
 
 
@@ -81,12 +115,49 @@ async def export_sessions(services: Uses, who: Who, wanted: Wanted) -> Streaming
 @router.get("/sessions/{id:path}")
 async def read_session(
     session: Annotated[str, Path(alias="id")], services: Uses, who: Who
-) -> m.SessionOut:
-    """Return one session; its id is `station/transaction`."""
+) -> SessionDetail:
+    """Return one session with its curve and what limited it; its id is `station/transaction`."""
     station, _, transaction = session.partition("/")
     found = await services.bridge.run(
         services.store.find_transaction(StationId(station), TransactionId(transaction))
     )
     if found is None:
         raise not_found("session", session)
-    return views.session(found, whole_tokens=views.sees_tokens(who))
+    whole = views.session(found, whole_tokens=views.sees_tokens(who))
+    return SessionDetail(
+        **whole.model_dump(),
+        curve=await _curve(services, found),
+        limited_by=await _limited_by(services, found),
+    )
+
+
+async def _curve(services: Services, session: Transaction) -> SessionCurve:
+    station, _, number = session.evse.rpartition("/")
+    until = session.ended_at or services.clock.now()
+    length_s = max(1.0, (until - session.started_at).total_seconds())
+    step_s = max(_LEAST_STEP_S, float(ceil(length_s / _CURVE_POINTS)))
+    span = Span(
+        since=session.started_at,
+        until=session.started_at + timedelta(seconds=length_s),
+        step_s=step_s,
+    )
+    read = await read_series(
+        services.store,
+        services.bridge,
+        measurement="charger",
+        fields=list(_FIELDS.values()),
+        tags={"cp": station, "evse": number},
+        span=span,
+    )
+    columns = {name: read[field] for name, field in _FIELDS.items()}
+    return SessionCurve(step_s=step_s, at=span.times(), **columns)
+
+
+async def _limited_by(services: Services, session: Transaction) -> list[ReasonSpan]:
+    until = session.ended_at or services.clock.now()
+    changes = await services.bridge.run(
+        services.store.reasons(
+            session.evse, since=session.started_at, until=until, limit=_MOST_REASONS, offset=0
+        )
+    )
+    return spans_of(changes, since=session.started_at, until=session.ended_at)

@@ -180,7 +180,14 @@ KEYS = [
     ('"127.0.0.1:9000"', "9000", 15, "ocpp.listen", "not a text", "quotes"),
     ("127.0.0.1:9000", ":9000", 15, "ocpp.listen", "no address", "host:port"),
     ("127.0.0.1:9000", "127.0.0.1:0", 15, "ocpp.listen", "no address", "host:port"),
-    (':9000"}', ':9000", security_profile: 2}', 15, "ocpp.security_profile", "TLS", "proxy"),
+    (
+        ':9000"}',
+        ':9000", listeners: {tls: {listen: "0.0.0.0:9000", security_profile: 2}}}',
+        15,
+        "ocpp.listeners.tls.listen",
+        "already taken by ocpp.listen",
+        "another port",
+    ),
     (
         ':9000"}',
         ':9000", security_profile: 7}',

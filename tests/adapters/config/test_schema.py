@@ -58,7 +58,7 @@ def test_the_examples_follow_the_schema(file: Path) -> None:
         ("  CP1:", "  CP 1:"),
         ("      1: {max", "      x: {max"),
         ("format: site/1", "format: site/2"),
-        ('9000"}', '9000", security_profile: 2}'),
+        ('9000"}', '9000", security_profile: 4}'),
         ("token_env: TOKEN", "token: abc"),
     ],
 )

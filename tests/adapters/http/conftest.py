@@ -6,16 +6,22 @@ import asyncio
 import hashlib
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
 
 import httpx
 import pytest
 
 from adapters.http.server import HttpServer
 from adapters.http.settings import HttpSettings
+from adapters.store.sqlite_store import SqliteStore
+from controller.administration import TransactionQuery
+from controller.alarms import AlarmBook
 from controller.decision import Alarm
+from controller.reasons import ReasonChange
 from controller.records import (
     AuditEntry,
     Role,
@@ -28,6 +34,7 @@ from controller.site import StationId
 from controller.transaction import IdToken, Transaction, TransactionId
 from tests.fakes.control import CARD, NOW, FakeControl
 
+T = TypeVar("T")
 PASSWORD = "correct horse battery staple"
 TOKENS = {role: f"wk_{role.value}_0123456789abcdef" for role in Role}
 
@@ -73,17 +80,20 @@ class FakeStore:
         await self._enter()
         return next((t for t in self.sessions if (t.station, t.id) == (station, transaction)), None)
 
-    async def transactions(
-        self, *, since: datetime | None, until: datetime | None, limit: int, offset: int
+    async def list_transactions(
+        self, query: TransactionQuery, *, limit: int, offset: int
     ) -> tuple[Transaction, ...]:
         await self._enter()
         newest = sorted(self.sessions, key=lambda t: t.started_at, reverse=True)
-        kept = [
-            t
-            for t in newest
-            if (since is None or t.started_at >= since) and (until is None or t.started_at < until)
-        ]
-        return tuple(kept[offset : offset + limit])
+        return tuple([t for t in newest if _keeps(query, t)][offset : offset + limit])
+
+    async def count_transactions(self, query: TransactionQuery) -> int:
+        await self._enter()
+        return sum(_keeps(query, t) for t in self.sessions)
+
+    async def reasons(self, *_: object, **__: object) -> tuple[ReasonChange, ...]:
+        await self._enter()
+        return ()
 
     async def token(self, token: IdToken) -> TokenRecord | None:
         await self._enter()
@@ -135,7 +145,13 @@ class FakeStore:
         await self._enter()
         return self.accounts.get(name) if password == PASSWORD else None
 
-    async def user_by_api_token(self, token: str) -> User | None:
+    async def note_token_used(self, token: str, at: datetime) -> None:
+        await self._enter()
+
+    async def note_sign_in(self, name: str, at: datetime) -> None:
+        await self._enter()
+
+    async def user_by_live_token(self, token: str, at: datetime) -> User | None:
         await self._enter()
         self.token_lookups += 1
         return self.accounts.get(self.digests.get(_digest(token), ""))
@@ -143,6 +159,18 @@ class FakeStore:
     async def users(self) -> tuple[User, ...]:
         await self._enter()
         return tuple(self.accounts.values())
+
+
+def _keeps(query: TransactionQuery, transaction: Transaction) -> bool:
+    t, q = transaction, query
+    return (
+        (q.since is None or t.started_at >= q.since)
+        and (q.until is None or t.started_at < q.until)
+        and (q.station is None or t.station == q.station)
+        and (q.evse is None or t.evse == q.evse)
+        and (q.id_token is None or (t.id_token or "").casefold() == q.id_token.casefold())
+        and (q.is_running is None or (t.ended_at is None) is q.is_running)
+    )
 
 
 def _digest(text: str) -> str:
@@ -212,6 +240,9 @@ class MainLoop:
 
         asyncio.run_coroutine_threadsafe(run(), self.loop).result(10)
 
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
+
     def close(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(5)
@@ -225,21 +256,29 @@ class Rig:
         self.main = MainLoop()
         self.sites: list[Site] = []
 
-    def start(self, *, control: FakeControl | None = None, **settings: object) -> Site:
+    def start(
+        self,
+        *,
+        control: FakeControl | None = None,
+        setup_code: str = "",
+        store: object = None,
+        **settings: object,
+    ) -> Site:
         clock = FakeClock()
         if control is None:
             control = FakeControl()
             control.publish(now_s=clock.monotonic_s())
-        store = FakeStore()
+        kept = FakeStore()
         calm: dict[str, object] = {"port": 0, "requests_per_s": 1e6, "request_burst": 1_000_000}
         server = HttpServer(
             settings=HttpSettings(**{**calm, **settings}),  # type: ignore[arg-type]
             control=control,
-            store=store,  # type: ignore[arg-type]
+            store=store or kept,  # type: ignore[arg-type]
             clock=clock,
+            setup_code=setup_code,
         )
         self.main.call(server.start)
-        site = Site(control, store, clock, server, self.main.thread.ident or 0)
+        site = Site(control, kept, clock, server, self.main.thread.ident or 0)
         self.sites.append(site)
         return site
 
@@ -256,6 +295,41 @@ def rig() -> Iterator[Rig]:
     rig = Rig()
     yield rig
     rig.close()
+
+
+@dataclass
+class Desk:
+    """A server on a real store, empty at first."""
+
+    site: Site
+    store: SqliteStore
+    main: MainLoop
+
+    def add(self, name: str, role: Role, password: str | None = PASSWORD) -> str:
+        """Add an account and return an API token of it."""
+        at = self.site.clock.now()
+        self.main.run(self.store.put_account(name, role, at, password=password))
+        work = self.store.add_api_token(name, label="test", at=at, expires_at=None)
+        return self.main.run(work)[1]
+
+    def client(self, token: str | None = None) -> httpx.Client:
+        client = self.site.client()
+        if token is not None:
+            client.headers["Authorization"] = f"Bearer {token}"
+        return client
+
+    def actions(self) -> list[str]:
+        entries = self.main.run(self.store.audit_log(limit=100, offset=0))
+        return [e.action for e in reversed(entries)]
+
+
+@pytest.fixture
+def desk(rig: Rig, tmp_path: Path) -> Iterator[Desk]:
+    store = SqliteStore.open(tmp_path / "w.db", conditions=AlarmBook(), clock=FakeClock())
+    yield Desk(rig.start(store=store, setup_code="ABCDE-FGHJK"), store, rig.main)
+    for started in rig.sites:
+        started.server.stop()
+    rig.main.run(store.close())
 
 
 @pytest.fixture

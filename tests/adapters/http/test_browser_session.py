@@ -138,7 +138,7 @@ def test_a_lock_out_is_audited_once_and_ends(site: Site) -> None:
 
     assert sign_in(client, "admin", PASSWORD).status_code == 200
     actions = [e.action for e in reversed(site.store.entries)]
-    assert actions == ["session.locked", "session.begin"]
+    assert actions == ["session.refused", "session.locked", "session.begin"]
 
 
 def test_trying_many_names_is_locked_out_too(site: Site) -> None:

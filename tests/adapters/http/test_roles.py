@@ -16,13 +16,17 @@ OPEN = {
     ("GET", "/api/docs"),
     ("GET", "/api/openapi.json"),
     ("POST", "/api/v1/session"),
+    ("GET", "/api/v1/setup"),
+    ("POST", "/api/v1/setup"),
 }
 LEAST = {
     ("GET", "/api/v1/audit"): Role.ADMIN,
     ("GET", "/api/v1/tokens"): Role.OPERATOR,
     ("GET", "/api/v1/tokens/{id}"): Role.OPERATOR,
     ("DELETE", "/api/v1/session"): Role.VIEWER,
+    ("POST", "/api/v1/session/password"): Role.VIEWER,
 }
+ADMIN = ("/api/v1/users", "/api/v1/config", "/api/v1/notifications")
 RANK = {None: 0, Role.VIEWER: 1, Role.OPERATOR: 2, Role.ADMIN: 3}
 VALUES = {
     "/api/v1/circuits": "main",
@@ -44,13 +48,17 @@ def routes(site: Site) -> Iterator[tuple[str, str]]:
 def least(method: str, path: str) -> Role | None:
     if (method, path) in OPEN:
         return None
+    if path.startswith(ADMIN):
+        return Role.ADMIN
     default = Role.VIEWER if method == "GET" else Role.OPERATOR
     return LEAST.get((method, path), default)
 
 
 def status_of(site: Site, role: Role | None, method: str, path: str) -> int:
     collection = path.partition("/{")[0]
-    url = path.format(id=VALUES.get(collection), station="CP001", evse=1) + QUERY.get(path, "")
+    url = path.format(
+        id=VALUES.get(collection), station="CP001", evse=1, name="ada", token="0"
+    ) + QUERY.get(path, "")
     with site.client(role).stream(method, url) as answer:
         return answer.status_code
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from adapters.ocpp.handshake import identity_of, negotiate, password_forms, password_of
+from adapters.ocpp.handshake import identity_of, negotiate, password_of
 from adapters.ocpp.notices import Notices
 from adapters.ocpp.server import ListenError
 from adapters.ocpp.throttle import Bucket, Throttle
@@ -121,16 +121,6 @@ AUTHORIZATIONS = [
 @pytest.mark.parametrize(("headers", "password"), AUTHORIZATIONS)
 def test_the_password_is_read_as_bytes(headers: list[str], password: bytes | None) -> None:
     assert password_of(headers, "CP001") == password
-
-
-def test_a_password_has_always_four_forms() -> None:
-    assert password_forms(b"c0ffee") == (
-        b"c0ffee",
-        b"633066666565",
-        b"633066666565",
-        b"\xc0\xff\xee",
-    )
-    assert len(password_forms(b"\xff")) == len(password_forms(b"")) == 4
 
 
 def test_a_bucket_says_how_long_to_wait() -> None:
@@ -294,7 +284,7 @@ def test_known_and_unknown_stations_cost_the_same_comparisons() -> None:
             await rig.status_of(station, password=password)
             counts.append(rig.secrets.compared - before)
 
-        assert counts == [4, 4, 4]
+        assert counts == [1, 1, 1]
 
     play(scene)
 
@@ -402,37 +392,73 @@ def test_a_silent_first_connection_is_replaced_and_its_late_end_changes_nothing(
     play(scene, takeover_ping_s=0.2)
 
 
-def test_the_same_address_replaces_at_once() -> None:
+def test_the_same_address_replaces_a_dead_connection_but_not_one_that_answers() -> None:
     async def scene(rig: Rig) -> None:
-        first = await rig.connect()
+        first = await rig.connect(ping_interval=None)
+        assert await rig.status_of() == 409
+        assert ("DUPLICATE_IDENTITY", "CP001") in rig.conditions.in_force
+        first.protocol.receive_data = lambda *_: None  # type: ignore[method-assign]
         second = await rig.connect()
 
-        with pytest.raises(ConnectionClosed):
-            await first.recv()
         assert (await ask(second, "Heartbeat", {}))[0] == 3
         assert rig.events(StationDisconnected) == []
+        first.transport.abort()
         await second.close()
+
+    play(scene, takeover_ping_s=0.2)
+
+
+def test_a_station_that_left_a_silent_connection_open_gets_in_when_it_insists() -> None:
+    async def scene(rig: Rig) -> None:
+        lingering = await rig.connect()
+        statuses = [await rig.status_of() for _ in range(3)]
+
+        assert statuses == [409, 409, 101]
+        with pytest.raises(ConnectionClosed):
+            await lingering.recv()
+
+    play(scene)
+
+
+def test_insisting_does_not_help_while_the_first_connection_speaks() -> None:
+    async def scene(rig: Rig) -> None:
+        first = await rig.connect()
+        statuses = []
+        for n in range(6):
+            assert (await ask(first, "Heartbeat", {}, str(n)))[0] == 3
+            statuses.append(await rig.status_of())
+
+        assert statuses == [409] * 6
+        await first.close()
 
     play(scene)
 
 
 def test_flipping_between_connections_is_throttled() -> None:
     async def scene(rig: Rig) -> None:
-        clients = []
-        statuses = []
-        for _ in range(14):
-            try:
-                clients.append(await rig.connect())
-                statuses.append(101)
-            except InvalidStatus as refused:
-                statuses.append(refused.response.status_code)
+        statuses = [await rig.status_of() for _ in range(14)]
 
         assert statuses[:10] == [101] * 10
         assert statuses[-1] == 429
-        assert (await ask(clients[-1], "Heartbeat", {}))[0] == 3
         assert ("STATION_RECONNECTS", "CP001") in rig.conditions.in_force
-        for client in clients:
-            await client.close()
+
+    play(scene)
+
+
+def test_a_wrong_password_stands_in_the_audit_log_a_few_times_a_minute() -> None:
+    async def scene(rig: Rig) -> None:
+        for n in range(10):
+            await rig.status_of(password=f"guess{n}")
+        await until(lambda: rig.secrets.entries)
+
+        entry = rig.secrets.entries[0]
+        assert (entry.actor, entry.action, entry.subject) == (
+            "127.0.0.1",
+            "station.refused",
+            "CP001",
+        )
+        assert "guess" not in entry.after
+        assert len(rig.secrets.entries) == 3
 
     play(scene)
 

@@ -1,0 +1,1 @@
+"""An own small certificate authority, for sites that have none."""
