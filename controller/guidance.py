@@ -81,7 +81,8 @@ def guided(problem: Problem, guidance: Guidance) -> Problem:
     )
     rank = {load.id: n for n, load in enumerate(order)}
     waiting = _waiting(nodes, order, guidance)
-    return Problem(
+    return replace(
+        problem,
         nodes=nodes,
         loads=tuple(
             replace(

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil, floor
 
 from controller.guidance import EvseGuidance
 from controller.phases import Phase, PhaseCurrents
 from controller.site import CircuitId, EvseId
 from controller.visit import Visit
-from optimizer.steps import STEP_TOLERANCE, amperes, whole_steps
+from optimizer.steps import STEP_TOLERANCE, amperes
 
 FIT_A = 1e-6
 
@@ -121,7 +122,7 @@ class _Share:
 
     def admit(self, visit: Visit, wish_a: float, *, must_leave_room: bool) -> bool:
         """Give the minimum if it fits; `must_leave_room`: also beside what others are to get."""
-        least = -whole_steps(-visit.min_a, visit.step_a) if visit.min_a > 0 else 0
+        least = ceil(visit.min_a / visit.step_a - STEP_TOLERANCE)
         need_a = amperes(visit.step_a, least)
         rows = self._rows[visit.evse]
         if need_a > visit.max_a + FIT_A or min(self._left[r] for r in rows) < need_a - FIT_A:
@@ -137,15 +138,19 @@ class _Share:
     def raise_to(self, visit: Visit, goal_a: float) -> None:
         """Give as many steps towards the goal as fit."""
         room_a = min(self._left[row] for row in self._rows[visit.evse])
-        goal = whole_steps(min(goal_a, visit.max_a), visit.step_a)
+        goal = _steps(min(goal_a, visit.max_a), visit.step_a)
         steps = min(
-            goal - self._count[visit.evse], whole_steps(max(0.0, room_a), visit.step_a)
+            goal - self._count[visit.evse], _steps(max(0.0, room_a), visit.step_a)
         )
         if steps <= 0:
             return
         self._count[visit.evse] += steps
         for row in self._rows[visit.evse]:
             self._left[row] -= amperes(visit.step_a, steps)
+
+
+def _steps(current_a: float, step_a: float) -> int:
+    return floor(current_a / step_a + STEP_TOLERANCE)
 
 
 def _rows(visit: Visit, rooms: Mapping[CircuitId, Room]) -> tuple[tuple[CircuitId, Phase], ...]:
