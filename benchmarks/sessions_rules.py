@@ -218,9 +218,7 @@ class Equal:
                 left[phase] -= rise_a * counts[phase]
             full = {p for p in PHASES if left[p] <= 1e-9}
             rising = [
-                v
-                for v in rising
-                if v.useful_a - share[v.index] > 1e-9 and not full & set(v.phases)
+                v for v in rising if v.useful_a - share[v.index] > 1e-9 and not full & set(v.phases)
             ]
         return {v.index: _floored(share[v.index], v) for v in present}
 

@@ -69,8 +69,6 @@ def _asker(count: int) -> Callable[[float], HorizonProblem]:
     def ask(extra_ah: float) -> HorizonProblem:
         one = EvseId("CP0000/1")
         changed = {**visits, one: replace(visits[one], need_ah=visits[one].need_ah + extra_ah)}
-        return horizon_problem(
-            grid, nodes=nodes, places=places, visits=changed, terms=Terms()
-        )
+        return horizon_problem(grid, nodes=nodes, places=places, visits=changed, terms=Terms())
 
     return ask

@@ -10,12 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite
 
-from controller.phases import PHASES, Phase, PhaseCurrents
+from controller.phases import PHASES, ZERO, PhaseCurrents
 from controller.site import CircuitId, EvseId
-from optimizer.problem import Load, Node, Problem
+from optimizer.problem import Budget, Load, Node, Problem
 
 LEAST_WEIGHT = 0.25
 """A load that the plan gives only its minimum still takes part in what is left over. [A]"""
+
+NO_TOTAL_A = 1e6
+"""A total of so much limits nothing. [A]"""
+MOST_WEIGHT = 100.0
+"""No wish counts more than this against one without."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,8 @@ class Guidance:
     evses: Mapping[EvseId, EvseGuidance] = field(default_factory=dict)
     circuit_cap_a: Mapping[CircuitId, PhaseCurrents] = field(default_factory=dict)
     """What all stations below a circuit may share, per phase. [A]"""
+    circuit_total_a: Mapping[CircuitId, float] = field(default_factory=dict)
+    """What they may share on all phases together. [A]"""
     policy: str = ""
     """Name of the policy that it was made by."""
     until_s: float | None = None
@@ -72,7 +79,7 @@ def guided(problem: Problem, guidance: Guidance) -> Problem:
         tier first, then as before. A load whose minimum does not fit beside the targets of the
         tiers before it gets a maximum of 0 and waits.
     """
-    if not guidance.evses and not guidance.circuit_cap_a:
+    if not (guidance.evses or guidance.circuit_cap_a or guidance.circuit_total_a):
         return problem
     nodes = tuple(_guided_node(node, guidance) for node in problem.nodes)
     loads = [_guided_load(load, guidance) for load in problem.loads]
@@ -93,14 +100,27 @@ def guided(problem: Problem, guidance: Guidance) -> Problem:
             )
             for load in loads
         ),
+        budgets=(*problem.budgets, *_budgets(problem, guidance)),
     )
+
+
+def _budgets(problem: Problem, guidance: Guidance) -> list[Budget]:
+    """Return the totals as limits on all phases together."""
+    by_id = {node.id: node for node in problem.nodes}
+    budgets = []
+    for circuit, total_a in sorted(guidance.circuit_total_a.items()):
+        below = frozenset(x.id for x in problem.loads if circuit in _path(by_id, x.node))
+        if below and isfinite(total_a) and total_a < NO_TOTAL_A:
+            budget = Budget(id=f"plan:{circuit}", available_a=max(0.0, total_a), loads=below)
+            budgets.append(budget)
+    return budgets
 
 
 def _guided_node(node: Node, guidance: Guidance) -> Node:
     cap = guidance.circuit_cap_a.get(CircuitId(node.id))
     if cap is None or not cap.is_finite():
         return node
-    return replace(node, available=node.available.lowest(cap))
+    return replace(node, available=node.available.lowest(cap.highest(ZERO)))
 
 
 def _guided_load(load: Load, guidance: Guidance) -> Load:
@@ -111,6 +131,7 @@ def _guided_load(load: Load, guidance: Guidance) -> Load:
     if most_a < load.min_a:
         return replace(load, min_a=0.0, max_a=0.0)
     weight = asked.weight if isfinite(asked.weight) and asked.weight > 0 else 1.0
+    weight = min(max(weight, LEAST_WEIGHT), MOST_WEIGHT)
     target_a = _target_a(load, asked)
     if target_a is not None:
         weight = max(LEAST_WEIGHT, target_a - load.min_a)

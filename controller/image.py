@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from controller.commands import CommandOutcome
+from controller.guidance import NO_GUIDANCE
 from controller.operator import Overrides
 from controller.phases import PhaseCurrents
 from controller.ports import Clock
@@ -59,6 +60,7 @@ class ProcessImage:
         self._outcomes: list[CommandOutcome] = []
         self._frames: dict[StationId, deque[FrameLogged]] = {}
         self.overrides = Overrides()
+        self.guidance = NO_GUIDANCE
 
     @property
     def site(self) -> Site:
@@ -141,6 +143,7 @@ class ProcessImage:
             meters=dict(self._meters),
             stations=dict(self._stations),
             overrides=self.overrides,
+            guidance=self.guidance,
             outcomes=outcomes,
         )
 

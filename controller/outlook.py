@@ -34,15 +34,15 @@ class Place:
 class Terms:
     """How much each term counts, against 1 for a unit of charge."""
 
-    late: float = 0.1
+    late_factor: float = 0.1
     """Lost by charge that comes at the end of the stay instead of at once."""
-    first_share: float = 0.15
+    first_ratio: float = 0.15
     """The first part of a need. [share]"""
-    first_worth: float = 0.5
-    change: float = 0.03
-    priority: float = 0.25
+    first_factor: float = 0.5
+    change_factor: float = 0.03
+    priority_factor: float = 0.25
     """Gained per step of priority."""
-    price: float = 0.0
+    price_factor: float = 0.0
     """Lost per unit of price of a slot; prices are scaled to 0..1."""
 
 
@@ -67,7 +67,7 @@ def horizon_problem(
     """
     nothing = numpy.zeros(grid.n_slots)
     middle_h = grid.begin_h + grid.length_h / 2
-    cost = nothing if price is None else terms.price * price
+    cost = nothing if price is None else terms.price_factor * price
     loads = tuple(
         _load(place, visits.get(place.evse), grid, middle_h, cost, terms) for place in places
     )
@@ -93,7 +93,7 @@ def _load(
             worth=nothing,
         )
     phases = len(place.phases)
-    value = 1.0 + terms.priority * visit.priority
+    value = 1.0 + terms.priority_factor * visit.priority
     late = numpy.minimum(1.0, middle_h / max(visit.stay_h, 1e-3))
     whole_ah = visit.need_ah + visit.taken_ah
     return HorizonLoad(
@@ -102,9 +102,9 @@ def _load(
         phases=place.phases,
         ceiling_ah=grid.stay_h(visit.stay_h) * visit.max_a,
         need_ah=visit.need_ah,
-        worth=phases * (value * (1.0 - terms.late * late) - cost),
-        first_ah=max(0.0, terms.first_share * whole_ah - visit.taken_ah),
-        first_worth=phases * terms.first_worth,
+        worth=phases * (value * (1.0 - terms.late_factor * late) - cost),
+        first_ah=max(0.0, terms.first_ratio * whole_ah - visit.taken_ah),
+        first_worth_per_ah=phases * terms.first_factor,
         held_ah=visit.held_a * float(grid.length_h[0]),
-        change_cost=phases * terms.change,
+        change_cost_per_ah=phases * terms.change_factor,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from controller.assess import Assessment
 from controller.decision import SiteMode
 from controller.draw import Draw
+from controller.guidance import guided
 from controller.memory import EvseMemory, Memory
 from controller.operator import EvseOverride
 from controller.phases import ZERO, PhaseCurrents
@@ -88,7 +89,10 @@ def pose(
         else:
             loads.append(load)
     nodes = _nodes(snapshot, assessment, draws, outside, memory, policy)
-    return Question(problem=Problem(nodes=nodes, loads=tuple(loads)), outside=frozenset(outside))
+    problem = Problem(nodes=nodes, loads=tuple(loads))
+    if snapshot.guidance.holds(snapshot.now_s):
+        problem = guided(problem, snapshot.guidance)
+    return Question(problem=problem, outside=frozenset(outside))
 
 
 def _load(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from math import ceil, floor
 
 from controller.guidance import EvseGuidance
@@ -79,18 +80,32 @@ def roster(
 # --- who is on ------------------------------------------------------------------------------------
 
 
+class _Group(IntEnum):
+    """The order of turns."""
+
+    JUST_STARTED = 0
+    DUE = 1
+    ON = 2
+    WANTED = 3
+    """Off, and the plan would have it on."""
+    WAITING = 4
+
+
 def _turn(
     visit: Visit, wish_a: Mapping[EvseId, float], rules: TurnRules
-) -> tuple[int, int, float, EvseId]:
-    """Order the vehicles: just started, turn due, on, waiting; each by priority.
+) -> tuple[_Group, int, float, EvseId]:
+    """Order the vehicles by group, then by priority.
 
-    Of those that are on the one that will soon be done goes on: it makes room for good.
+    Of those that are on, and of those that may start, the one that will soon be done comes first:
+    it makes room for good. Of those that are due, the one that has waited longest.
     """
-    is_due = visit.waited_h >= _due_h(visit, rules)
+    group, key = _Group.WAITING, visit.need_ah
     if visit.is_on:
-        group, key = (0, 0.0) if visit.ran_h < rules.min_on_h else (2, visit.need_ah)
-    else:
-        group, key = (1, _due_h(visit, rules) - visit.waited_h) if is_due else (3, visit.need_ah)
+        group = _Group.JUST_STARTED if visit.ran_h < rules.min_on_h else _Group.ON
+    elif visit.waited_h >= _due_h(visit, rules):
+        group, key = _Group.DUE, _due_h(visit, rules) - visit.waited_h
+    elif wish_a.get(visit.evse, 0.0) >= visit.min_a:
+        group = _Group.WANTED
     return (group, -visit.priority, key, visit.evse)
 
 
@@ -139,9 +154,7 @@ class _Share:
         """Give as many steps towards the goal as fit."""
         room_a = min(self._left[row] for row in self._rows[visit.evse])
         goal = _steps(min(goal_a, visit.max_a), visit.step_a)
-        steps = min(
-            goal - self._count[visit.evse], _steps(max(0.0, room_a), visit.step_a)
-        )
+        steps = min(goal - self._count[visit.evse], _steps(max(0.0, room_a), visit.step_a))
         if steps <= 0:
             return
         self._count[visit.evse] += steps

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from controller.commands import CommandOutcome
+from controller.guidance import NO_GUIDANCE, Guidance
 from controller.operator import Overrides
 from controller.readings import GridReading, Reading
 from controller.site import MeterId, Site, StationId
@@ -35,5 +36,7 @@ class Snapshot:
     meters: Mapping[MeterId, MeterView]
     stations: Mapping[StationId, StationView]
     overrides: Overrides = field(default_factory=Overrides)
+    guidance: Guidance = NO_GUIDANCE
+    """What plan and policy ask; it can only lower what the limits allow."""
     outcomes: tuple[CommandOutcome, ...] = ()
     """Commands that ended since the last snapshot."""

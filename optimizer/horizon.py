@@ -13,18 +13,14 @@ Rows:      `limit[node,phase,slot]`: what is below fits; `total[node,slot]`: all
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import perf_counter
 
-import highspy
 import numpy
-import numpy.typing
 import pulp
 
+from optimizer.arrays import Ints
 from optimizer.horizon_problem import FloatArray, HorizonPlan, HorizonProblem
 from optimizer.phases import PHASES
-
-_INF = highspy.kHighsInf
-_Indices = numpy.typing.NDArray[numpy.int32]
+from optimizer.solver import INF, KeptProgram, SolverError
 
 
 class HorizonError(RuntimeError):
@@ -47,14 +43,15 @@ class HorizonLp:
         Raises:
             HorizonError: If time is up or the solver does not reach an optimum.
         """
-        ends_at_s = perf_counter() + deadline_s
+        if not problem.loads:
+            return _empty(problem)
         model, self._model = self._model, None  # a model that failed is not used again
         try:
             if model is None or model.shape != _shape(problem):
                 model = _Model(problem)
-            plan = model.solve(problem, ends_at_s=ends_at_s)
-        except HorizonError:
-            raise
+            plan = model.solve(problem, deadline_s=deadline_s)
+        except SolverError as error:
+            raise HorizonError(str(error)) from error
         except Exception as error:
             # Foreign code: whatever it raises, the caller must be able to go on without a plan.
             raise HorizonError(f"{type(error).__name__}: {error}") from error
@@ -62,26 +59,37 @@ class HorizonLp:
         return plan
 
 
+def _empty(problem: HorizonProblem) -> HorizonPlan:
+    """Return the plan of a site without EVSEs."""
+    nodes = {node.id: node for node in problem.nodes}
+    return HorizonPlan(
+        charge_ah={},
+        price={n: numpy.zeros((3, problem.n_slots)) for n in nodes},
+        excess_ah={n: numpy.zeros(problem.n_slots) for n in nodes if nodes[n].total_ah is not None},
+        value=0.0,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Columns:
-    charge: _Indices
+    charge: Ints
     """Shape (n_loads, n_slots)."""
-    first: _Indices
-    more: _Indices
-    less: _Indices
-    excess: _Indices
+    first: Ints
+    more: Ints
+    less: Ints
+    excess: Ints
     """Shape (n_totals, n_slots)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rows:
-    limit: _Indices
+    limit: Ints
     """Shape (n_limits, n_slots)."""
-    total: _Indices
+    total: Ints
     """Shape (n_totals, n_slots)."""
-    need: _Indices
-    first: _Indices
-    change: _Indices
+    need: Ints
+    first: Ints
+    change: Ints
 
 
 class _Model:
@@ -91,35 +99,32 @@ class _Model:
         self.shape = _shape(problem)
         self._limits = _limits(problem)
         self._totals = [n for n, node in enumerate(problem.nodes) if node.total_ah is not None]
-        self.program = self._written(problem)
-        solver = pulp.HiGHS(msg=False, threads=1, solver="simplex")
-        solver.createAndConfigureSolver(self.program)
-        solver.buildSolverModel(self.program)
-        self.highs: highspy.Highs = self.program.solverModel
-        column = {v.name: v.index for v in self.program.variables()}
-        row = {c.name: c.index for c in self.program.constraints()}
+        self._kept = KeptProgram(self._written(problem), simplex_strategy=1)
         n, k = len(problem.loads), problem.n_slots
         limits, totals = len(self._limits), len(self._totals)
+        columns, rows = self._kept.columns, self._kept.rows
         self._columns = _Columns(
-            charge=_indices(column, "charge", (n, k)),
-            first=_indices(column, "first", (n,)),
-            more=_indices(column, "more", (n,)),
-            less=_indices(column, "less", (n,)),
-            excess=_indices(column, "excess", (totals, k)),
+            charge=columns("charge", n * k).reshape(n, k),
+            first=columns("first", n),
+            more=columns("more", n),
+            less=columns("less", n),
+            excess=columns("excess", totals * k).reshape(totals, k),
         )
         self._rows = _Rows(
-            limit=_indices(row, "limit", (limits, k)),
-            total=_indices(row, "total", (totals, k)),
-            need=_indices(row, "need", (n,)),
-            first=_indices(row, "firstrow", (n,)),
-            change=_indices(row, "change", (n,)),
+            limit=rows("limit", limits * k).reshape(limits, k),
+            total=rows("total", totals * k).reshape(totals, k),
+            need=rows("need", n),
+            first=rows("firstpart", n),
+            change=rows("change", n),
         )
 
     def _written(self, problem: HorizonProblem) -> pulp.LpProblem:
         """Write the model; its bounds and costs are set later, per run."""
         program = pulp.LpProblem("horizon", pulp.LpMaximize)
-        n, slots = range(len(problem.loads)), range(problem.n_slots)
-        charge = [[program.add_variable(f"charge_{i}_{k}", 0) for k in slots] for i in n]
+        n, slots = range(len(problem.loads)), problem.n_slots
+        charge = [
+            [program.add_variable(f"charge_{i * slots + k}", 0) for k in range(slots)] for i in n
+        ]
         first, more, less = (
             [program.add_variable(f"{kind}_{i}", 0) for i in n]
             for kind in ("first", "more", "less")
@@ -128,33 +133,26 @@ class _Model:
         for i in n:
             every = [(x, 1.0) for x in charge[i]]
             _add(program, f"need_{i}", every, pulp.LpConstraintLE)
-            _add(program, f"firstrow_{i}", [(first[i], 1.0), *((x, -1.0) for x, _ in every)])
+            _add(program, f"firstpart_{i}", [(first[i], 1.0), *((x, -1.0) for x, _ in every)])
             change = [(charge[i][0], 1.0), (more[i], -1.0), (less[i], 1.0)]
             _add(program, f"change_{i}", change, pulp.LpConstraintEQ)
         for r, (_, _, loads) in enumerate(self._limits):
-            for k in slots:
-                _add(program, f"limit_{r}_{k}", [(charge[i][k], 1.0) for i in loads])
+            for k in range(slots):
+                _add(program, f"limit_{r * slots + k}", [(charge[i][k], 1.0) for i in loads])
         below = _below(problem)
         for t, node in enumerate(self._totals):
             weights = [(i, float(len(problem.loads[i].phases))) for i in below[node]]
-            for k in slots:
-                excess = program.add_variable(f"excess_{t}_{k}", 0)
+            for k in range(slots):
+                excess = program.add_variable(f"excess_{t * slots + k}", 0)
                 terms = [(charge[i][k], w) for i, w in weights]
-                _add(program, f"total_{t}_{k}", [*terms, (excess, -1.0)])
+                _add(program, f"total_{t * slots + k}", [*terms, (excess, -1.0)])
         return program
 
-    def solve(self, problem: HorizonProblem, *, ends_at_s: float) -> HorizonPlan:
+    def solve(self, problem: HorizonProblem, *, deadline_s: float) -> HorizonPlan:
         """Pass this run's bounds and costs, solve, and read the plan."""
         self._pass(problem)
-        left_s = ends_at_s - perf_counter()
-        if left_s <= 0:
-            raise HorizonError("the deadline passed")
-        self.highs.setOptionValue("time_limit", self.highs.getRunTime() + left_s)
-        self.highs.run()
-        status = self.highs.getModelStatus()
-        if status != highspy.HighsModelStatus.kOptimal:
-            raise HorizonError(f"HiGHS ended with {self.highs.modelStatusToString(status)}")
-        return self._read(problem)
+        solution = self._kept.solve(time_limit_s=deadline_s)
+        return self._read(problem, numpy.array(solution.col_value), numpy.array(solution.row_dual))
 
     def _pass(self, problem: HorizonProblem) -> None:
         loads, columns, rows = problem.loads, self._columns, self._rows
@@ -162,45 +160,50 @@ class _Model:
         worth = numpy.array([x.worth for x in loads]).reshape(columns.charge.shape)
         first_ah = numpy.array([min(x.first_ah, x.need_ah) for x in loads])
         held_ah = numpy.array([x.held_ah for x in loads])
-        change_cost = numpy.array([x.change_cost for x in loads])
-        free = numpy.full(len(loads), _INF)
+        change_cost = numpy.array([x.change_cost_per_ah for x in loads])
+        free = numpy.full(len(loads), INF)
         totals = [problem.nodes[n] for n in self._totals]
         excess_ub = numpy.array([_excess_ceiling(x.excess_cost, problem.n_slots) for x in totals])
         excess_cost = numpy.array(
-            [numpy.zeros(problem.n_slots) if x.excess_cost is None else x.excess_cost for x in totals]
+            [
+                numpy.zeros(problem.n_slots) if x.excess_cost is None else x.excess_cost
+                for x in totals
+            ]
         )
         self._set_columns(columns.charge, ceiling, worth)
-        self._set_columns(columns.first, first_ah, numpy.array([x.first_worth for x in loads]))
+        self._set_columns(
+            columns.first, first_ah, numpy.array([x.first_worth_per_ah for x in loads])
+        )
         self._set_columns(columns.more, free, -change_cost)
         self._set_columns(columns.less, free, -change_cost)
         self._set_columns(columns.excess, excess_ub, -excess_cost)
         available = numpy.array([problem.nodes[n].available_ah[p] for n, p, _ in self._limits])
-        self._set_rows(rows.limit, -_INF, available)
-        self._set_rows(rows.total, -_INF, numpy.array([x.total_ah for x in totals]))
-        self._set_rows(rows.need, -_INF, numpy.array([x.need_ah for x in loads]))
-        self._set_rows(rows.first, -_INF, numpy.zeros(len(loads)))
+        self._set_rows(rows.limit, -INF, available)
+        self._set_rows(rows.total, -INF, numpy.array([x.total_ah for x in totals]))
+        self._set_rows(rows.need, -INF, numpy.array([x.need_ah for x in loads]))
+        self._set_rows(rows.first, -INF, numpy.zeros(len(loads)))
         self._set_rows(rows.change, None, held_ah)
 
-    def _set_columns(self, index: _Indices, upper: FloatArray, worth: FloatArray) -> None:
+    def _set_columns(self, index: Ints, upper: FloatArray, worth: FloatArray) -> None:
         """Bound columns from 0 to `upper`; HiGHS minimises, so worth is passed with its sign turned."""
         flat = index.ravel()
         if flat.size == 0:
             return
-        self.highs.changeColsBounds(flat.size, flat, numpy.zeros(flat.size), upper.ravel())
-        self.highs.changeColsCost(flat.size, flat, -worth.ravel())
+        self._kept.bound_columns(flat, numpy.zeros(flat.size), upper.ravel())
+        self._kept.cost_columns(flat, -worth.ravel())
 
-    def _set_rows(self, index: _Indices, lower: float | None, upper: FloatArray) -> None:
+    def _set_rows(self, index: Ints, lower: float | None, upper: FloatArray) -> None:
         """Bound rows; without `lower` they are equations."""
         flat, high = index.ravel(), upper.ravel()
         if flat.size == 0:
             return
         low = high if lower is None else numpy.full(flat.size, lower)
-        self.highs.changeRowsBounds(flat.size, flat, low, high)
+        self._kept.bound_rows(flat, low, high)
 
-    def _read(self, problem: HorizonProblem) -> HorizonPlan:
-        solution = self.highs.getSolution()
-        values = numpy.array(solution.col_value)
-        duals = numpy.maximum(0.0, -numpy.array(solution.row_dual))
+    def _read(
+        self, problem: HorizonProblem, values: FloatArray, row_dual: FloatArray
+    ) -> HorizonPlan:
+        duals = numpy.maximum(0.0, -row_dual)
         charge = values[self._columns.charge]
         price = {node.id: numpy.zeros((3, problem.n_slots)) for node in problem.nodes}
         for r, (node, phase, _) in enumerate(self._limits):
@@ -210,7 +213,7 @@ class _Model:
             charge_ah={x.id: numpy.maximum(0.0, charge[i]) for i, x in enumerate(problem.loads)},
             price=price,
             excess_ah={problem.nodes[n].id: excess[t] for t, n in enumerate(self._totals)},
-            value=-float(self.highs.getInfo().objective_function_value),
+            value=-float(self._kept.highs.getInfo().objective_function_value),
         )
 
 
@@ -220,19 +223,11 @@ def _add(
     terms: list[tuple[pulp.LpVariable, float]],
     sense: int = pulp.LpConstraintLE,
 ) -> None:
-    program.addConstraint(
-        pulp.LpConstraint(pulp.LpAffineExpression(terms), sense, rhs=0.0), name
-    )
+    program.addConstraint(pulp.LpConstraint(pulp.LpAffineExpression(terms), sense, rhs=0.0), name)
 
 
 def _excess_ceiling(cost: FloatArray | None, n_slots: int) -> FloatArray:
-    return numpy.full(n_slots, _INF if cost is not None else 0.0)
-
-
-def _indices(index: dict[str, int], kind: str, shape: tuple[int, ...]) -> _Indices:
-    """Return where HiGHS keeps the columns or rows of one kind, in our order."""
-    flat = [index[f"{kind}_" + "_".join(map(str, at))] for at in numpy.ndindex(*shape)]
-    return numpy.array(flat, numpy.int32).reshape(shape)
+    return numpy.full(n_slots, INF if cost is not None else 0.0)
 
 
 def _shape(problem: HorizonProblem) -> tuple[object, ...]:

@@ -47,11 +47,11 @@ class HorizonLoad:
     """Value of charge in each slot, less its price. Shape (n_slots,). [1/Ah]"""
     first_ah: float = 0.0
     """The first part of the need, which is worth more: nobody shall leave with nothing. [Ah]"""
-    first_worth: float = 0.0
+    first_worth_per_ah: float = 0.0
     """Extra value of the first part. [1/Ah]"""
     held_ah: float = 0.0
     """What the current limit would give in the first slot. [Ah]"""
-    change_cost: float = 0.0
+    change_cost_per_ah: float = 0.0
     """Price of giving more or less than `held_ah` in the first slot. [1/Ah]"""
 
 
@@ -94,7 +94,13 @@ class HorizonProblem:
         if len({load.id for load in self.loads}) != len(self.loads):
             defects.append("two loads have the same id")
         for load in self.loads:
-            single = (load.need_ah, load.first_ah, load.first_worth, load.held_ah, load.change_cost)
+            single = (
+                load.need_ah,
+                load.first_ah,
+                load.first_worth_per_ah,
+                load.held_ah,
+                load.change_cost_per_ah,
+            )
             if load.node not in ids:
                 defects.append(f"load {load.id}: node {load.node} does not exist")
             if not load.phases:

@@ -12,7 +12,22 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 INNER = ("controller", "optimizer")
-UNITS = ("_a", "_w", "_wh", "_v", "_hz", "_s", "_ms", "_percent", "_ratio", "_per_s", "_factor")
+UNITS = (
+    "_a",
+    "_ah",
+    "_h",
+    "_per_ah",
+    "_w",
+    "_wh",
+    "_v",
+    "_hz",
+    "_s",
+    "_ms",
+    "_percent",
+    "_ratio",
+    "_per_s",
+    "_factor",
+)
 UNITLESS = {"weight", "factor", "value", "level"}
 """Dimensionless, or of the dimension that its neighbour names."""
 
