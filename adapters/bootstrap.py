@@ -267,11 +267,20 @@ def _meters(site: Site) -> list[tuple[Meter, MeterMap, MeterLimits]]:
     return [
         (
             meter,
-            load_map(meter.model),
+            _map_of(meter),
             MeterLimits(max_a=rating.get(meter.id, 1000.0), nominal_v=site.voltage_v),
         )
         for meter in site.meters.values()
     ]
+
+
+def _map_of(meter: Meter) -> MeterMap:
+    try:
+        return load_map(meter.model).deviating(
+            word_order=meter.word_order, register_offset=meter.register_offset
+        )
+    except ValueError as error:
+        raise StartError(f"meters.{meter.id}: {error}") from error
 
 
 async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:

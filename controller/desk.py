@@ -6,10 +6,12 @@ or came from somebody else's station changes nothing twice.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+
+import structlog
 
 from controller import series
 from controller.image import ProcessImage
@@ -26,7 +28,16 @@ from controller.records import (
 )
 from controller.site import EvseId, Site, StationId
 from controller.station import FrameLogged, StationEvent, TransactionChanged
+from controller.tokens import (
+    ANSWER_WITHIN_S,
+    RunningSession,
+    TokenQuestion,
+    TokenRules,
+    decide_token,
+)
 from controller.transaction import IdToken, Transaction, TransactionId
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,26 +86,59 @@ class Desk:
     # --- tokens -----------------------------------------------------------------------------------
 
     async def authorize(self, station: StationId, token: IdToken) -> Authorization:
-        """Decide on a token: the store's record, else the rule for unknown ones."""
-        record = await self._store.token(token)
-        if record is None:
-            is_free = self._rules.accept_unknown_tokens
-            status = TokenStatus.ACCEPTED if is_free else TokenStatus.INVALID
-            return Authorization(status=status)
-        return decided(record, self._clock.now())
+        """Decide on a token; how many sessions it runs counts only when one is opened."""
+        return await self._authorized(station, token)
 
-    async def _authorized(self, station: StationId, token: IdToken | None) -> Authorization:
+    async def _authorized(
+        self, station: StationId, token: IdToken | None, *, opening: TransactionId | None = None
+    ) -> Authorization:
+        """Decide within the time that a station waits; a store that is too slow knows nobody."""
         if token is None:
             return Authorization(status=TokenStatus.ACCEPTED)
-        return await self.authorize(station, token)
+        rules = TokenRules(accept_unknown=self._rules.accept_unknown_tokens)
+        question = TokenQuestion(
+            token=token, station=station, at=self._clock.now(), starting=opening is not None
+        )
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                record, group = await self._records(token)
+                if opening is not None and _counts_sessions(record, group):
+                    question = replace(question, running=await self._running(besides=opening))
+        except TimeoutError:
+            log.warning("desk.token_unknown_in_time", station=station)
+            record, group = None, None
+        return decide_token(record, group, question, rules)
+
+    async def _records(self, token: IdToken) -> tuple[TokenRecord | None, TokenRecord | None]:
+        """Return a token's record and its group's."""
+        record = await self._store.token(token)
+        if record is None or record.group is None:
+            return record, None
+        return record, await self._store.token(record.group)
+
+    async def _running(self, *, besides: TransactionId) -> tuple[RunningSession, ...]:
+        sessions = []
+        for transaction in await self._store.open_transactions():
+            if transaction.id_token is not None and transaction.id != besides:
+                record = await self._store.token(transaction.id_token)
+                sessions.append(
+                    RunningSession(
+                        id=transaction.id,
+                        station=transaction.station,
+                        token=transaction.id_token,
+                        group=record.group if record is not None else None,
+                    )
+                )
+        return tuple(sessions)
 
     # --- transactions -----------------------------------------------------------------------------
 
     async def open_transaction(self, opened: TransactionOpened) -> TransactionReceipt:
         """Book a start; the same start again returns what was booked."""
-        authorization = await self._authorized(opened.station, opened.id_token)
+        id_ = opened.id if opened.id is not None else new_transaction_id()
+        authorization = await self._authorized(opened.station, opened.id_token, opening=id_)
         wanted = Transaction(
-            id=opened.id if opened.id is not None else new_transaction_id(),
+            id=id_,
             station=opened.station,
             evse=opened.evse,
             id_token=opened.id_token,
@@ -102,9 +146,16 @@ class Desk:
             start_wh=opened.meter_wh,
             last_wh=opened.meter_wh,
             seq_no=opened.seq_no,
+            max_a=authorization.max_a,
+            priority=authorization.priority,
         )
         stored = await self._store.open_transaction(wanted, offline=opened.offline)
         is_repeated = stored != wanted
+        if is_repeated and authorization.status is TokenStatus.CONCURRENT_TX:
+            # The session that counts against this start is the one that it repeats.
+            authorization = await self._authorized(
+                opened.station, opened.id_token, opening=stored.id
+            )
         return TransactionReceipt(
             transaction=stored, authorization=authorization, repeated=is_repeated
         )
@@ -114,8 +165,14 @@ class Desk:
         stored = await self._store.find_transaction(noted.station, noted.id)
         if stored is None:
             return None
+        is_first = stored.id_token is None and noted.id_token is not None
+        authorization = await self._authorized(
+            noted.station, noted.id_token, opening=stored.id if is_first else None
+        )
         after = replace(
             stored,
+            max_a=authorization.max_a if is_first else stored.max_a,
+            priority=authorization.priority if is_first else stored.priority,
             id_token=stored.id_token if stored.id_token is not None else noted.id_token,
             start_wh=stored.start_wh if stored.start_wh is not None else noted.meter_wh,
             last_wh=_advanced(stored.last_wh, noted.meter_wh),
@@ -123,7 +180,6 @@ class Desk:
         )
         if after != stored and stored.ended_at is None:
             await self._store.save_transaction(after)
-        authorization = await self._authorized(noted.station, noted.id_token)
         return TransactionReceipt(
             transaction=after if stored.ended_at is None else stored,
             authorization=authorization,
@@ -190,17 +246,8 @@ def _known(transactions: Iterable[Transaction], site: Site) -> Iterable[Transact
     return (t for t in transactions if site.evse(t.evse) is not None)
 
 
-def decided(record: TokenRecord, now: datetime) -> Authorization:
-    """Return what a stored token may do now."""
-    status = record.status
-    if record.expires_at is not None and record.expires_at <= now:
-        status = TokenStatus.EXPIRED
-    return Authorization(
-        status=status,
-        expires_at=record.expires_at,
-        group=record.group,
-        priority=record.priority,
-    )
+def _counts_sessions(*records: TokenRecord | None) -> bool:
+    return any(record is not None and record.concurrent is not None for record in records)
 
 
 def new_transaction_id() -> TransactionId:

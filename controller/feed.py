@@ -27,6 +27,11 @@ class MeterFeed:
     def put_reading(self, meter: MeterId, reading: GridReading) -> None:
         """Deliver a sample, taken just now."""
         self._image.put_reading(meter, reading)
+        self._keep(meter, reading)
+        for virtual, calculated in self._image.virtual_readings(meter):
+            self._keep(virtual, calculated)
+
+    def _keep(self, meter: MeterId, reading: GridReading) -> None:
         sample = series.of_meter(meter, reading, self._clock.now())
         if self._sampled.get(meter) != sample.at:
             self._sampled[meter] = sample.at

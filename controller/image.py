@@ -34,6 +34,7 @@ from controller.station import (
     StationView,
     TransactionChanged,
 )
+from controller.virtual import calculated, dependents
 
 FRAMES_KEPT = 200
 
@@ -84,8 +85,23 @@ class ProcessImage:
             reading=Reading(value=reading, taken_s=now_s),
             changed_s=before.changed_s if is_same else now_s,
         )
+        self._wake_if_over(meter, reading.current)
+        for virtual, sum_of in self.virtual_readings(meter):
+            self._wake_if_over(virtual, sum_of.current)
+
+    def virtual_readings(self, meter: MeterId) -> tuple[tuple[MeterId, GridReading], ...]:
+        """Return the readings of the calculated meters that a meter is a part of."""
+        touched = dependents(self._site, meter)
+        views = self._calculated() if touched else {}
+        readings = ((virtual, views[virtual].reading) for virtual in touched)
+        return tuple((v, reading.value) for v, reading in readings if reading is not None)
+
+    def _calculated(self) -> dict[MeterId, MeterView]:
+        return calculated(self._site, self._meters, self._stations, now_s=self._clock.monotonic_s())
+
+    def _wake_if_over(self, meter: MeterId, current: PhaseCurrents) -> None:
         limit = self._limits.get(meter)
-        if limit is not None and not reading.current.fits(limit):
+        if limit is not None and not current.fits(limit):
             self._wake("overload")
 
     def put_fault(self, meter: MeterId, fault: str) -> None:
@@ -140,7 +156,7 @@ class ProcessImage:
             now_s=self._clock.monotonic_s(),
             at=self._clock.now(),
             site=self._site,
-            meters=dict(self._meters),
+            meters=self._meters | self._calculated(),
             stations=dict(self._stations),
             overrides=self.overrides,
             guidance=self.guidance,

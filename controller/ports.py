@@ -24,6 +24,7 @@ from controller.records import (
     SeriesPoint,
     SpooledSample,
     StationRecord,
+    TokenImport,
     TokenRecord,
     TransactionClosed,
     TransactionNoted,
@@ -94,6 +95,9 @@ class Store(StationAccess, Protocol):
 
     async def delete_token(self, token: IdToken) -> bool:
         """Delete; False when it did not exist."""
+
+    async def import_tokens(self, records: Sequence[TokenRecord], *, replace: bool) -> TokenImport:
+        """Insert or replace all, in one step; with `replace`, delete those that are not among them."""
 
     # Stations.
     async def station_secret_matches(self, station: StationId, candidate: bytes) -> bool:

@@ -16,6 +16,7 @@ from controller.policy import Policy
 from controller.site import CircuitId, Evse, EvseId
 from controller.snapshot import Snapshot
 from controller.station import EvseState, LeaseMode
+from controller.transaction import Transaction
 from optimizer.problem import Load, Node, Problem
 
 _NO_OVERRIDE = EvseOverride()
@@ -37,9 +38,28 @@ def override_of(snapshot: Snapshot, evse: EvseId) -> EvseOverride:
 
 
 def wanted_a(snapshot: Snapshot, evse: Evse) -> float:
-    """Return the most an EVSE may be given: its rating, or an operator's lower maximum. [A]."""
-    limit_a = override_of(snapshot, evse.id).max_a
-    return evse.max_a if limit_a is None else min(evse.max_a, limit_a)
+    """Return the most an EVSE may be given: its rating, an operator's or its token's maximum. [A]."""
+    running = _running(snapshot, evse)
+    limits_a = (
+        override_of(snapshot, evse.id).max_a,
+        running.max_a if running is not None else None,
+    )
+    return min([evse.max_a, *(limit_a for limit_a in limits_a if limit_a is not None)])
+
+
+def priority_of(snapshot: Snapshot, evse: Evse) -> int:
+    """Return who is served first: an operator's word, else the token's, else the configured one."""
+    override = override_of(snapshot, evse.id).priority
+    if override is not None:
+        return override
+    running = _running(snapshot, evse)
+    return running.priority if running is not None and running.priority else evse.priority
+
+
+def _running(snapshot: Snapshot, evse: Evse) -> Transaction | None:
+    station = snapshot.stations.get(evse.station)
+    view = station.evses.get(evse.id) if station is not None else None
+    return view.transaction if view is not None else None
 
 
 def is_shut(snapshot: Snapshot, evse: Evse) -> bool:
@@ -224,8 +244,7 @@ def _ranks(
 def _turn(
     draw: Draw, memory: EvseMemory, *, snapshot: Snapshot, policy: Policy
 ) -> tuple[int, int, float]:
-    override = override_of(snapshot, draw.evse.id)
-    priority = draw.evse.priority if override.priority is None else override.priority
+    priority = priority_of(snapshot, draw.evse)
     now_s = snapshot.now_s
     if draw.view.state is EvseState.SUSPENDED_EV and memory.demand_a is not None:
         return (-priority, 3, 0.0)

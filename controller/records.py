@@ -21,6 +21,18 @@ class TokenStatus(Enum):
     CONCURRENT_TX = "concurrent_tx"
 
 
+class TokenKind(Enum):
+    """What an id token is: OCPP 2.0.1 IdTokenEnumType; 1.6 knows no difference."""
+
+    ISO14443 = "ISO14443"
+    ISO15693 = "ISO15693"
+    EMAID = "eMAID"
+    CENTRAL = "Central"
+    KEY_CODE = "KeyCode"
+    LOCAL = "Local"
+    MAC_ADDRESS = "MacAddress"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRecord:
     """An RFID card or other id token known at this site."""
@@ -31,6 +43,23 @@ class TokenRecord:
     group: IdToken | None = None
     expires_at: datetime | None = None
     priority: int = 0
+    kind: TokenKind = TokenKind.ISO14443
+    max_a: float | None = None
+    """The most that its sessions may draw per phase; None: what the EVSE may. [A]"""
+    stations: tuple[StationId, ...] = ()
+    """Where it may charge; empty: everywhere."""
+    concurrent: int | None = None
+    """How many sessions it may run at once, or its group's members together; None: any number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenImport:
+    """What an import of tokens changed."""
+
+    added: int
+    changed: int
+    same: int
+    deleted: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +70,7 @@ class Authorization:
     expires_at: datetime | None = None
     group: IdToken | None = None
     priority: int = 0
+    max_a: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,14 @@ class ProtectiveDevice(Enum):
         return {"mcb": 1.13, "mccb": 1.05, "gg": 1.25}[self.value]
 
 
+class MeterRole(Enum):
+    """What a meter measures. The sign is the same for all: + flows towards the loads."""
+
+    LOAD = "load"
+    PRODUCTION = "production"
+    BATTERY = "battery"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meter:
     """A meter on Modbus."""
@@ -44,6 +52,27 @@ class Meter:
     """`tcp://HOST:PORT`, `rtu+tcp://HOST:PORT` or `rtu:///dev/ttyUSB0?baud=9600&parity=N`."""
     unit: int
     interval_s: float = 1.0
+    word_order: str | None = None
+    """`big` or `little`, where the device differs from its map."""
+    register_offset: int = 0
+    """How far its registers lie from those of its map."""
+    role: MeterRole = MeterRole.LOAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualMeter:
+    """A meter that is calculated: a sum of meters, less others, plus what stations report."""
+
+    id: MeterId
+    plus: tuple[MeterId, ...] = ()
+    minus: tuple[MeterId, ...] = ()
+    stations: tuple[StationId, ...] = ()
+    role: MeterRole = MeterRole.LOAD
+
+    @property
+    def parts(self) -> tuple[MeterId, ...]:
+        """The meters that it is calculated from."""
+        return (*self.plus, *self.minus)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +145,8 @@ class Site:
     circuits: Mapping[CircuitId, Circuit]
     stations: Mapping[StationId, Station]
     meters: Mapping[MeterId, Meter]
+    virtual_meters: Mapping[MeterId, VirtualMeter] = field(default_factory=dict)
+    """Calculated meters; each comes after those that it is calculated from."""
 
     _evses: dict[EvseId, Evse] = field(init=False, repr=False, compare=False)
     _paths: dict[CircuitId, tuple[CircuitId, ...]] = field(

@@ -30,6 +30,10 @@ class Transaction:
     ended_at: datetime | None = None
     end_reason: str | None = None
     seq_no: int | None = None
+    max_a: float | None = None
+    """The most that its token may draw per phase; None: what the EVSE may. [A]"""
+    priority: int = 0
+    """Its token's; higher is served first. 0: as the EVSE is configured."""
 
     @property
     def energy_wh(self) -> float | None:

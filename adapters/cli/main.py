@@ -15,9 +15,12 @@ import typer
 from adapters.cli import accounts, certificates, run, sessions
 from adapters.cli.demo import DemoSettings, demo_command
 from adapters.cli.logs import configure_logs
+from adapters.cli.tokens import tokens
 from adapters.config.report import check_command
 from adapters.modbus.catalogue import known_models
 from adapters.modbus.command import read_command
+from adapters.modbus.detect import SECONDS
+from adapters.modbus.detect_command import detect_command
 
 DONE, FAILED, BAD_USAGE = 0, 1, 2
 
@@ -37,6 +40,7 @@ app.add_typer(session, name="sessions")
 app.add_typer(user, name="user")
 app.add_typer(station, name="station")
 app.add_typer(certificates.ca, name="ca")
+app.add_typer(tokens, name="tokens")
 station.command("certificate")(certificates.station_certificate)
 station.command("profile")(certificates.station_profile)
 
@@ -88,6 +92,18 @@ def read_meter(
 ) -> None:
     """Read a meter once and print its values."""
     raise typer.Exit(read_command(connection, model, unit))
+
+
+@meter.command("detect")
+def detect_meter(
+    connection: Annotated[
+        str, typer.Argument(help="HOST, tcp://HOST:PORT, rtu+tcp://..., rtu:///dev/...")
+    ],
+    unit: Annotated[int | None, typer.Option(min=0, max=255, help="Modbus unit id.")] = None,
+    seconds: Annotated[float, typer.Option(min=5, max=3600, help="Longest search.")] = SECONDS,
+) -> None:
+    """Find model, unit, word order and offset of a meter; print the lines for the site file."""
+    raise typer.Exit(detect_command(connection, unit, seconds))
 
 
 @session.command("export")

@@ -35,10 +35,12 @@ from controller.site import (
     Evse,
     Meter,
     MeterId,
+    MeterRole,
     ProtectiveDevice,
     Site,
     Station,
     StationId,
+    VirtualMeter,
     evse_id,
 )
 
@@ -67,10 +69,38 @@ def to_site(document: SiteDocument) -> Site:
                 connection=entry.connection,
                 unit=entry.unit,
                 interval_s=entry.interval_s,
+                word_order=entry.word_order,
+                register_offset=entry.register_offset,
+                role=MeterRole(entry.role),
             )
             for name, entry in sorted(document.meters.items())
         },
+        virtual_meters=_virtual_meters(document),
     )
+
+
+def _virtual_meters(document: SiteDocument) -> dict[MeterId, VirtualMeter]:
+    """Build the calculated meters, each after those that it is calculated from."""
+    waiting = dict(sorted(document.virtual_meters.items()))
+    ordered: dict[MeterId, VirtualMeter] = {}
+    while waiting:
+        ready = [
+            name
+            for name, entry in waiting.items()
+            if not any(part in waiting for part in (*entry.sum, *entry.minus))
+        ]
+        for name in ready:
+            entry = waiting.pop(name)
+            ordered[MeterId(name)] = VirtualMeter(
+                id=MeterId(name),
+                plus=tuple(MeterId(part) for part in entry.sum),
+                minus=tuple(MeterId(part) for part in entry.minus),
+                stations=tuple(StationId(station) for station in entry.stations),
+                role=MeterRole(entry.role),
+            )
+        if not ready:  # a ring, which the rules have refused before
+            break
+    return ordered
 
 
 def to_circuit(name: str, entry: CircuitEntry) -> Circuit:

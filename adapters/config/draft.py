@@ -21,6 +21,7 @@ from adapters.config.keys import (
     MeterEntry,
     OcppSection,
     PolicySection,
+    VirtualMeterEntry,
 )
 from adapters.config.problems import KeyPath
 
@@ -55,6 +56,8 @@ class Draft:
 
     meters: Mapping[str, MeterEntry]
     meter_ids: frozenset[str]
+    """Ids of the meters that are read, and of those that are calculated."""
+    virtual_meters: Mapping[str, VirtualMeterEntry]
     circuits: Mapping[str, CircuitEntry]
     circuit_ids: frozenset[str]
     parents: Mapping[str, str | None]
@@ -70,10 +73,12 @@ class Draft:
 def draft_of(data: object) -> Draft:
     """Pick out of a parsed file what is valid."""
     meters, circuits = _map(data, "meters"), _map(data, "circuits")
+    virtual = _map(data, "virtual_meters")
     stations = _map(data, "stations")
     return Draft(
         meters=_entries(MeterEntry, meters),
-        meter_ids=frozenset(meters),
+        meter_ids=frozenset(meters) | frozenset(virtual),
+        virtual_meters=_entries(VirtualMeterEntry, virtual),
         circuits=_entries(CircuitEntry, circuits),
         circuit_ids=frozenset(circuits),
         parents={

@@ -135,11 +135,30 @@ class MeterEntry(Keys):
     connection: Annotated[str, AfterValidator(spelling.check_connection)] = Field(
         examples=["tcp://192.168.1.10:502"]
     )
-    """`tcp://HOST:PORT`, `rtu+tcp://HOST:PORT` or `rtu:///dev/ttyUSB0?baud=9600&parity=N`."""
+    """`tcp://HOST:PORT`, `udp://HOST:PORT`, `rtu+tcp://HOST:PORT` or `rtu:///dev/ttyUSB0?baud=9600&parity=N`."""
     unit: int = Field(1, ge=0, le=255)
     """Modbus unit (slave address) of the meter."""
     interval_s: float = Field(1.0, ge=0.1, le=60)
     """How often it is read. [s]"""
+    word_order: Literal["big", "little"] | None = Field(None, examples=["little"])
+    """Which word of a number comes first, where this device differs from its map."""
+    register_offset: int = Field(0, ge=-1, le=1)
+    """How far its registers lie from those of its map: 1 or -1 where firmware counts otherwise."""
+    role: Literal["load", "production", "battery"] = "load"
+    """What it measures: power flows towards the loads are positive, so production is negative."""
+
+
+class VirtualMeterEntry(Keys):
+    """A meter that is calculated from others, or from what stations report."""
+
+    sum: list[Name] = Field(default_factory=list, examples=["[garage-a, garage-b]"])
+    """Ids of the meters that are added."""
+    minus: list[Name] = Field(default_factory=list, examples=["[pv]"])
+    """Ids of the meters that are subtracted."""
+    stations: list[StationKey] = Field(default_factory=list, examples=["[CP001]"])
+    """Stations whose own meters are added: the last resort, as they report slowly."""
+    role: Literal["load", "production", "battery"] = "load"
+    """What it measures."""
 
 
 class CircuitEntry(Keys):
@@ -152,7 +171,7 @@ class CircuitEntry(Keys):
     device: Literal["mcb", "mccb", "gg"] = "mcb"
     """What protects it: `mcb` (miniature breaker), `mccb` (moulded case) or `gg` (fuse)."""
     meter: Name | None = Field(None, examples=["main"])
-    """Id of the meter that measures all of this circuit."""
+    """Id of the meter, real or calculated, that measures all of this circuit."""
     building_peak_a: LoadPerPhase | None = Field(None, examples=[140])
     """The most that everything below other than the stations can draw; needed with a meter. [A]"""
     margin_a: float = Field(1.0, ge=0, le=10_000)
@@ -368,6 +387,8 @@ class SiteDocument(Keys):
     """What the site is called and where it stands."""
     meters: dict[Name, MeterEntry] = Field(default_factory=dict)
     """Meters by id."""
+    virtual_meters: dict[Name, VirtualMeterEntry] = Field(default_factory=dict)
+    """Calculated meters by id; a circuit may name one like any other."""
     circuits: dict[Name, CircuitEntry] = Field(
         min_length=1, examples=["{main: {limit_a: 63, device: mccb}}"]
     )

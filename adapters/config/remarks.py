@@ -59,8 +59,10 @@ def _stations(document: SiteDocument, site: Site) -> Iterator[Note]:
 
 def _meters(document: SiteDocument) -> Iterator[Note]:
     used = {circuit.meter for circuit in document.circuits.values()}
-    for name in sorted(document.meters):
-        if name not in used:
+    for virtual in document.virtual_meters.values():
+        used |= {*virtual.sum, *virtual.minus}
+    for name, entry in sorted(document.meters.items()):
+        if name not in used and entry.role == "load":
             yield ("meters", name), "no circuit uses this meter"
 
 

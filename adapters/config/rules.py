@@ -203,6 +203,53 @@ def _buses(draft: Draft) -> Findings:
         by_place[bus.place].append(meter)
 
 
+def _virtual_meters(draft: Draft) -> Findings:
+    """A calculated meter needs parts that exist, and must not be one of its own."""
+    for name, entry in draft.virtual_meters.items():
+        path = ("virtual_meters", name)
+        if name in draft.meters:
+            yield Finding(
+                path=path,
+                text=f"{name} is a meter and a calculated meter",
+                mend="give one of them another id",
+            )
+        if not entry.sum and not entry.stations:
+            yield Finding(
+                path=path,
+                text="it adds nothing",
+                mend="add `sum: [METER, ...]`, or `stations: [STATION, ...]`",
+            )
+        for key, parts in (("sum", entry.sum), ("minus", entry.minus)):
+            for part in parts:
+                if part not in draft.meter_ids:
+                    yield _no_such("meter", part, draft.meter_ids, (*path, key))
+        for station in entry.stations:
+            if station not in draft.station_ids:
+                yield _no_such("station", station, draft.station_ids, (*path, "stations"))
+    yield from _virtual_rings(draft)
+
+
+def _virtual_rings(draft: Draft) -> Findings:
+    entries = draft.virtual_meters
+    safe: set[str] = set()
+    while True:
+        found = {
+            name
+            for name, entry in entries.items()
+            if name not in safe
+            and all(p in safe or p not in entries for p in (*entry.sum, *entry.minus))
+        }
+        if not found:
+            break
+        safe |= found
+    for name in sorted(entries.keys() - safe)[:1]:
+        yield Finding(
+            path=("virtual_meters", name),
+            text=f"the calculated meter {name} is calculated from itself",
+            mend="remove the part that leads back to it",
+        )
+
+
 def _models(draft: Draft, known_models: frozenset[str] | None) -> Findings:
     if known_models is None:
         return
@@ -377,6 +424,7 @@ _RULES: Final[tuple[Callable[[Draft], Findings], ...]] = (
     _evse_rotations,
     _evse_ratings,
     _buses,
+    _virtual_meters,
     _meter_ages,
     _thresholds,
     _listeners,

@@ -24,7 +24,8 @@ MODEL_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*
 VARIABLE_PATTERN: Final = r"^[A-Z_][A-Z0-9_]{0,63}$"
 
 _CONNECTION_FORMS: Final = (
-    "write tcp://HOST:PORT, rtu+tcp://HOST:PORT or rtu:///dev/ttyUSB0?baud=9600&parity=N"
+    "write tcp://HOST:PORT, udp://HOST:PORT, rtu+tcp://HOST:PORT or "
+    "rtu:///dev/ttyUSB0?baud=9600&parity=N"
 )
 _SERIAL_OPTIONS: Final = ("baud", "parity", "stopbits", "timeout_s")
 _BAUDS: Final = ("1200", "2400", "4800", "9600", "19200", "38400", "57600", "115200")
@@ -152,7 +153,11 @@ def parse_connection(text: str) -> Bus:
         raise misspelled(f"{_shown(text)} is no connection", _CONNECTION_FORMS) from None
     if parts.scheme == "rtu":
         return _serial_bus(text, parts)
-    if parts.scheme not in ("tcp", "rtu+tcp") or not parts.hostname or parts.username is not None:
+    if (
+        parts.scheme not in ("tcp", "udp", "rtu+tcp")
+        or not parts.hostname
+        or parts.username is not None
+    ):
         raise misspelled(f"{_shown(text)} is no connection", _CONNECTION_FORMS)
     if not 1 <= port <= 65535 or parts.path not in ("", "/") or re.search(r"\s", text):
         raise misspelled(f"{_shown(text)} is no connection", _CONNECTION_FORMS)

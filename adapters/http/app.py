@@ -31,6 +31,7 @@ _ROUTERS = (
     stations.router,
     sessions.router,
     tokens.router,
+    tokens.table,
     history.router,
     events.router,
     session.router,

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
-from controller.records import TokenStatus
+from controller.records import TokenKind, TokenStatus
+from controller.token_table import LEAST_MAX_A
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -432,6 +433,10 @@ class TokenIn(Request):
     group: TokenId | None = None
     expires_at: InstantIn | None = None
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    kind: TokenKind = TokenKind.ISO14443
+    max_a: Annotated[float, Field(ge=LEAST_MAX_A, le=1000)] | None = None
+    stations: Annotated[list[Text], Field(max_length=1000)] = []
+    concurrent: Annotated[int, Field(ge=1, le=1000)] | None = None
 
 
 class TokenOut(Answer):
@@ -440,9 +445,24 @@ class TokenOut(Answer):
     id: str
     status: TokenStatus
     label: str
-    group: str | None
+    group: str | None = Field(
+        description="Its parentIdTag; a token with that id limits all members."
+    )
     expires_at: Instant | None
     priority: int
+    kind: TokenKind
+    max_a: float | None = Field(description="Most current of its sessions per phase; null: any.")
+    stations: list[str] = Field(description="Where it may charge; empty: everywhere.")
+    concurrent: int | None = Field(description="Sessions at once; null: any number.")
+
+
+class TokensImported(Answer):
+    """What an import changed."""
+
+    added: int
+    changed: int
+    same: int
+    deleted: int
 
 
 class Tokens(Answer):

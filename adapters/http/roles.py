@@ -22,10 +22,11 @@ _OPEN = frozenset(
         ("POST", "/api/v1/setup"),
     }
 )
+_PAGE = re.compile(r"/assets/[^/]+$")
 _OWN = re.compile(r"/api/v1/session(/|$)")
 """Everybody's own sign-in and password."""
 _ADMIN = re.compile(r"/api/v1/(audit|users|config|notifications)(/|$)")
-_OPERATOR = re.compile(r"/api/v1/tokens(/|$)")
+_OPERATOR = re.compile(r"/api/v1/(tokens|uploads)(/|\.csv$|$)")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -56,7 +57,7 @@ def required_role(method: str, path: str) -> Role | None:
     to be read and an operator to be changed, routes that do not exist included.
     """
     reading = method in _READING
-    if ("GET" if reading else method, path) in _OPEN:
+    if ("GET" if reading else method, path) in _OPEN or (reading and _PAGE.match(path)):
         return None
     if _ADMIN.match(path):
         return Role.ADMIN

@@ -285,6 +285,10 @@ def token(record: TokenRecord) -> m.TokenOut:
         group=record.group,
         expires_at=record.expires_at,
         priority=record.priority,
+        kind=record.kind,
+        max_a=record.max_a,
+        stations=list(record.stations),
+        concurrent=record.concurrent,
     )
 
 

@@ -40,13 +40,14 @@ def _files() -> dict[str, Path]:
 
 
 @cache
-def _models() -> dict[str, MeterMap | RefusedMeter]:
+def all_models() -> dict[str, MeterMap | RefusedMeter]:
+    """Return every entry of the catalogue, usable or refused."""
     return {model: read_map(path) for model, path in _files().items()}
 
 
 def known_models() -> frozenset[str]:
     """Return the models that can be configured, such as `eastron/sdm630`."""
-    return frozenset(model for model, entry in _models().items() if isinstance(entry, MeterMap))
+    return frozenset(model for model, entry in all_models().items() if isinstance(entry, MeterMap))
 
 
 def load_map(model: str) -> MeterMap:
@@ -55,7 +56,7 @@ def load_map(model: str) -> MeterMap:
     Raises:
         MeterModelError: The model is unknown, or known as unfit.
     """
-    entry = _models().get(model)
+    entry = all_models().get(model)
     if isinstance(entry, MeterMap):
         return entry
     if entry is not None:

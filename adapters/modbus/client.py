@@ -16,7 +16,11 @@ from enum import Enum
 from typing import Any, Final, TypeAlias
 
 from pymodbus import FramerType, ModbusException
-from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
+from pymodbus.client import (
+    AsyncModbusSerialClient,
+    AsyncModbusTcpClient,
+    AsyncModbusUdpClient,
+)
 from pymodbus.pdu import ModbusPDU
 
 from adapters.modbus.connection import Endpoint, Transport
@@ -37,7 +41,7 @@ _LIBRARY_TIMEOUT_S: Final = 60.0
 # The library writes its whole packet history at each failure; failures are reported by us, once.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
-_Client: TypeAlias = AsyncModbusTcpClient | AsyncModbusSerialClient
+_Client: TypeAlias = AsyncModbusTcpClient | AsyncModbusSerialClient | AsyncModbusUdpClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +252,16 @@ def _client(endpoint: Endpoint, gate: _Gate) -> _Client:
             baudrate=endpoint.baud,
             parity=endpoint.parity,
             stopbits=endpoint.stopbits,
+            timeout=_LIBRARY_TIMEOUT_S,
+            retries=0,
+            reconnect_delay=0,
+            trace_packet=gate.trace_packet,
+            trace_connect=gate.trace_connect,
+        )
+    if endpoint.transport is Transport.UDP:
+        return AsyncModbusUdpClient(
+            endpoint.host,
+            port=endpoint.port,
             timeout=_LIBRARY_TIMEOUT_S,
             retries=0,
             reconnect_delay=0,

@@ -12,7 +12,9 @@ from adapters.modbus.registermap import BusDefaults
 _TCP_ANSWER_S: Final = 0.8
 _RTU_ANSWER_S: Final = 0.3
 _DEFAULT_PORT: Final = 502
-_FORMS: Final = "tcp://HOST:PORT, rtu+tcp://HOST:PORT or rtu:///dev/ttyUSB0?baud=9600&parity=N"
+_FORMS: Final = (
+    "tcp://HOST:PORT, udp://HOST:PORT, rtu+tcp://HOST:PORT or rtu:///dev/ttyUSB0?baud=9600&parity=N"
+)
 _OPTIONS: Final = frozenset({"baud", "parity", "stopbits", "timeout_s"})
 
 
@@ -24,13 +26,14 @@ class Transport(Enum):
     """How frames travel; the value is the scheme."""
 
     TCP = "tcp"
+    UDP = "udp"
     RTU_OVER_TCP = "rtu+tcp"
     SERIAL = "rtu"
 
     @property
     def is_rtu(self) -> bool:
         """Tell whether frames carry no transaction id, so that a late answer looks like a good one."""
-        return self is not Transport.TCP
+        return self in (Transport.RTU_OVER_TCP, Transport.SERIAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,18 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import structlog
 
-from adapters.modbus.client import Failure, FailureKind, ModbusConnection, Refusal, Registers
+from adapters.modbus.client import (
+    Failure,
+    FailureKind,
+    ModbusConnection,
+    Outcome,
+    Refusal,
+    Registers,
+)
 from adapters.modbus.connection import Endpoint, parse_connection
 from adapters.modbus.frames import ReadRequest, Table
 from adapters.modbus.plausibility import MeterLimits, implausible
@@ -42,6 +49,13 @@ _CHAIN_END: Final = 0xFFFF
 _CHAIN_MAX: Final = 64
 
 
+class Line(Protocol):
+    """What a reader asks: one connection."""
+
+    async def read(self, request: ReadRequest, *, silence_s: float) -> Outcome:
+        """Read registers."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterSample:
     """What one poll brought. The values carry our signs and are not judged yet."""
@@ -49,6 +63,8 @@ class MeterSample:
     values: Decoded
     fingerprint: str
     """Digest of the raw registers."""
+    words: Mapping[int, int]
+    """The raw registers by address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,14 +98,19 @@ class MeterReader:
         self._layout: _Layout | None = None
         self._blocks: list[Block] = []
 
-    async def read(self, connection: ModbusConnection) -> Poll:
+    @property
+    def located(self) -> MeterMap:
+        """The map with every point at its register, once the device has been read."""
+        return self._map if self._layout is None else self._layout.meter_map
+
+    async def read(self, connection: Line) -> Poll:
         """Read all points once."""
         poll = await self._read(connection)
         if isinstance(poll, MeterFault):
             self._layout = None
         return poll
 
-    async def _read(self, connection: ModbusConnection) -> Poll:
+    async def _read(self, connection: Line) -> Poll:
         if self._layout is None:
             layout = await self._locate(connection)
             if isinstance(layout, MeterFault):
@@ -105,11 +126,9 @@ class MeterReader:
                 text=f"the SunSpec model at register {mark[0]} has moved; looking again"
             )
         values = signed(meter_map, decode(meter_map, words))
-        return MeterSample(values=values, fingerprint=_fingerprint(words))
+        return MeterSample(values=values, fingerprint=_fingerprint(words), words=words)
 
-    async def _words(
-        self, connection: ModbusConnection, meter_map: MeterMap
-    ) -> dict[int, int] | MeterFault:
+    async def _words(self, connection: Line, meter_map: MeterMap) -> dict[int, int] | MeterFault:
         """Read all blocks; those that the device refuses are read in smaller pieces from now on."""
         words: dict[int, int] = {}
         pending, accepted = list(self._blocks), list[Block]()
@@ -135,7 +154,7 @@ class MeterReader:
         self._blocks = accepted
         return words
 
-    async def _locate(self, connection: ModbusConnection) -> _Layout | MeterFault:
+    async def _locate(self, connection: Line) -> _Layout | MeterFault:
         """Return the plain map; with SunSpec, walk the chain of models to find where it starts."""
         if self._map.sunspec is None:
             return _Layout(meter_map=self._map)
@@ -157,7 +176,7 @@ class MeterReader:
             "check the unit id, and that SunSpec is switched on in the device"
         )
 
-    async def _walk(self, connection: ModbusConnection, start: int) -> _Layout | MeterFault:
+    async def _walk(self, connection: Line, start: int) -> _Layout | MeterFault:
         at, passed = start, list[str]()
         while len(passed) < _CHAIN_MAX and at < _CHAIN_END:
             header = await self._ask(connection, (at, 2))
@@ -178,9 +197,7 @@ class MeterReader:
             "check the unit id of the meter"
         )
 
-    async def _ask(
-        self, connection: ModbusConnection, block: Block
-    ) -> Registers | Refusal | Failure:
+    async def _ask(self, connection: Line, block: Block) -> Registers | Refusal | Failure:
         table = Table.HOLDING if self._map.table == "holding" else Table.INPUT
         request = ReadRequest(unit=self._unit, table=table, address=block[0], count=block[1])
         return await connection.read(request, silence_s=self._map.silence_s)

@@ -48,6 +48,7 @@ Block: TypeAlias = tuple[int, int]
 Address = Annotated[int, Field(ge=0, le=65535)]
 
 _READ_MAX: Final = 125
+_ADDRESS_MAX: Final = 65535
 _SCALE_EXPONENT_MAX: Final = 10
 
 
@@ -101,6 +102,16 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+_NO_RATIO: Final = frozenset({0, 0x7FFF, 0x8000, 0xFFFF})
+
+
+class Factor(_Strict):
+    """A register that holds a ratio, such as that of the current transformers."""
+
+    at: Address
+    scale: float = Field(default=1.0, allow_inf_nan=False, gt=0)
+
+
 class Point(_Strict):
     """Where a value lies and how it is coded."""
 
@@ -114,6 +125,10 @@ class Point(_Strict):
     """Register with a signed power of ten that scales as well (SunSpec)."""
     invalid: tuple[int, ...] = ()
     """Further raw values that mean "no value", besides those that its type always has."""
+    times: tuple[Factor, ...] = ()
+    """Registers that the value is multiplied by: transformer ratios that are set in the device."""
+    sign_only: bool = False
+    """Its amount cannot be relied on; only the direction is used."""
 
     def spans(self) -> tuple[Block, ...]:
         """Return every stretch of registers that the value needs."""
@@ -123,6 +138,7 @@ class Point(_Strict):
             spans.append((self.minus_at, size))
         if self.scale_at is not None:
             spans.append((self.scale_at, 1))
+        spans.extend((factor.at, 1) for factor in self.times)
         return tuple(spans)
 
     def shifted(self, base: int) -> Point:
@@ -132,6 +148,9 @@ class Point(_Strict):
                 "at": self.at + base,
                 "minus_at": None if self.minus_at is None else self.minus_at + base,
                 "scale_at": None if self.scale_at is None else self.scale_at + base,
+                "times": tuple(
+                    factor.model_copy(update={"at": factor.at + base}) for factor in self.times
+                ),
             }
         )
 
@@ -152,6 +171,15 @@ class SunSpec(_Strict):
     def points(self, model_id: int) -> dict[PointName, Point] | None:
         """Return the points of a model, with offsets; None: it does not measure the grid."""
         return next((model.points for model in self.models if model_id in model.ids), None)
+
+
+class Identity(_Strict):
+    """A register by which the device tells what it is; only `meter detect` asks."""
+
+    at: Address
+    type: RegisterType = RegisterType.UINT16
+    among: tuple[int, ...] = Field(min_length=1)
+    """What it holds in this model."""
 
 
 class BusDefaults(_Strict):
@@ -181,12 +209,14 @@ class MeterMap(_Strict):
     silence_s: float = Field(default=0.05, ge=0, le=5)
     """Pause that the meter needs before each request. [s]"""
     default: BusDefaults = BusDefaults()
-    current_sign: Literal["from_power", "signed"]
-    """`from_power`: currents are magnitudes and take the sign of their phase's active power."""
+    current_sign: Literal["from_power", "signed", "magnitude"]
+    """`from_power`: currents are magnitudes and take the sign of their phase's active power.
+    `magnitude`: the device tells no direction per phase, so that all counts as import."""
     power_sign: Literal["import_positive", "export_positive"]
     """Direction that the meter counts as positive, for power and for signed currents."""
     blocks: tuple[tuple[Address, Annotated[int, Field(ge=1, le=_READ_MAX)]], ...] = ()
     """Reads to use instead of those that follow from the points: [first register, count]."""
+    identity: Identity | None = None
     points: dict[PointName, Point] = {}
     sunspec: SunSpec | None = None
 
@@ -217,6 +247,31 @@ class MeterMap(_Strict):
                 f"two blocks have the same length; set blocks: so that {counts} differ"
             )
         return self
+
+    def deviating(self, *, word_order: str | None, register_offset: int) -> MeterMap:
+        """Return the map of a device that differs from it in word order or by an offset.
+
+        Raises:
+            ValueError: The offset leads out of the registers, or a SunSpec map was to be shifted.
+        """
+        if register_offset and self.sunspec is not None:
+            raise ValueError("a SunSpec device is found by its mark; it has no register_offset")
+        points = {name: point.shifted(register_offset) for name, point in self.points.items()}
+        ends = [end for p in points.values() for at, n in p.spans() for end in (at, at + n - 1)]
+        if any(not 0 <= end <= _ADDRESS_MAX for end in ends):
+            raise ValueError(f"register_offset {register_offset} leads out of 0 to {_ADDRESS_MAX}")
+        return self.model_copy(
+            update={
+                "word_order": word_order or self.word_order,
+                "points": points,
+                "blocks": tuple((at + register_offset, n) for at, n in self.blocks),
+            }
+        )
+
+    @property
+    def points_for_signs(self) -> frozenset[PointName]:
+        """Points whose amount is not to be relied on."""
+        return frozenset(name for name, point in self.points.items() if point.sign_only)
 
     @property
     def required(self) -> tuple[PointName, ...]:
@@ -306,8 +361,21 @@ def _value(point: Point, words: Mapping[int, int], word_order: str) -> float | N
         if subtrahend is None:
             return None
         count -= subtrahend
-    exponent = _exponent(point, words)
-    return None if exponent is None else _scaled(count, point.scale, exponent)
+    exponent, ratio = _exponent(point, words), _ratio(point, words)
+    return (
+        None if exponent is None or ratio is None else _scaled(count * ratio, point.scale, exponent)
+    )
+
+
+def _ratio(point: Point, words: Mapping[int, int]) -> float | None:
+    """Return the product of the ratio registers; 1 without any; None: one of them holds none."""
+    ratio = 1.0
+    for factor in point.times:
+        word = words.get(factor.at)
+        if word is None or word in _NO_RATIO:
+            return None
+        ratio *= word * factor.scale
+    return ratio
 
 
 def _count(point: Point, at: int, words: Mapping[int, int], word_order: str) -> int | float | None:
@@ -368,7 +436,9 @@ def signed(meter_map: MeterMap, values: Decoded) -> dict[PointName, float]:
             continue
         if meter_map.current_sign == "signed":
             turned[current] = factor * turned[current] + 0.0
+        elif meter_map.current_sign == "magnitude":
+            turned[current] = abs(turned[current])
         else:
             exporting = turned.get(power, 0.0) < 0.0
             turned[current] = -abs(turned[current]) if exporting else abs(turned[current])
-    return turned
+    return {n: v for n, v in turned.items() if n not in meter_map.points_for_signs}

@@ -47,6 +47,8 @@ class Register:
     scale: float = 1.0
     minus_at: int | None = None
     scale_at: int | None = None
+    times: tuple[tuple[int, float], ...] = ()
+    """Ratio registers and their scale; the simulated ratio is 1."""
 
     @property
     def size(self) -> int:
@@ -110,7 +112,7 @@ class Layout:
 
     def encode(self, quantities: Mapping[str, float]) -> Words:
         """Code quantities, named as in the map files; + flows towards the loads."""
-        words: Words = dict(self.constants)
+        words: Words = dict(self.constants) | self._ratios()
         exponents = self._exponents(quantities)
         for address, exponent in exponents.items():
             words |= _at(address, Register(at=address, type="int16").words(exponent, "big"))
@@ -125,7 +127,7 @@ class Layout:
 
     def without_values(self) -> Words:
         """Code "not measured" in every register."""
-        words: Words = dict(self.constants)
+        words: Words = dict(self.constants) | self._ratios()
         for register in self.registers.values():
             words |= _at(register.at, register.no_value(self.word_order))
             if register.minus_at is not None:
@@ -139,6 +141,14 @@ class Layout:
         """First register and the one after the last; all between can be read."""
         addresses = list(self.without_values())
         return min(addresses), max(addresses) + 1
+
+    def _ratios(self) -> Words:
+        """Return the ratio registers: each says 1 in its own scale."""
+        return {
+            at: round(1.0 / scale)
+            for register in self.registers.values()
+            for at, scale in register.times
+        }
 
     def _placed(self, register: Register, number: float) -> Words:
         if register.minus_at is None:
@@ -196,7 +206,7 @@ def load_layout(model: str, maps_dir: Path | None) -> Layout:
     return Layout(
         table=document["table"],
         word_order=document["word_order"],
-        unsigned_currents=document["current_sign"] == "from_power",
+        unsigned_currents=document["current_sign"] != "signed",
         export_is_positive=document["power_sign"] == "export_positive",
         max_block=document.get("max_block", 125),
         registers=registers,
@@ -215,6 +225,10 @@ def _registers(points: Mapping[str, Any], base: int) -> dict[str, Register]:
             scale=float(point.get("scale", 1.0)),
             minus_at=shifted(point.get("minus_at")),
             scale_at=shifted(point.get("scale_at")),
+            times=tuple(
+                (factor["at"] + base, float(factor.get("scale", 1.0)))
+                for factor in point.get("times", ())
+            ),
         )
         for name, point in points.items()
     }

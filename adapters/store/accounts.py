@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select
@@ -9,7 +11,15 @@ from sqlalchemy.dialects.sqlite import insert
 
 from adapters.store import credentials
 from adapters.store.schema import api_tokens, stations, tokens, users
-from controller.records import Role, StationRecord, TokenRecord, TokenStatus, User
+from controller.records import (
+    Role,
+    StationRecord,
+    TokenImport,
+    TokenKind,
+    TokenRecord,
+    TokenStatus,
+    User,
+)
 from controller.site import StationId
 from controller.transaction import IdToken
 
@@ -34,6 +44,10 @@ def put_token(connection: Connection, record: TokenRecord) -> None:
         "group_id": record.group,
         "expires_at": record.expires_at,
         "priority": record.priority,
+        "kind": record.kind.value,
+        "max_a": record.max_a,
+        "stations": json.dumps(record.stations),
+        "concurrent": record.concurrent,
     }
     connection.execute(
         insert(tokens)
@@ -47,6 +61,27 @@ def delete_token(connection: Connection, token: IdToken) -> bool:
     return connection.execute(delete(tokens).where(tokens.c.key == token.casefold())).rowcount > 0
 
 
+def import_tokens(
+    connection: Connection, records: Sequence[TokenRecord], *, replace: bool
+) -> TokenImport:
+    """Insert or replace many in one step."""
+    known = {token.id.casefold(): token for token in all_tokens(connection)}
+    wanted = {record.id.casefold(): record for record in records}
+    changed = {key: r for key, r in wanted.items() if known.get(key) != r}
+    for record in changed.values():
+        put_token(connection, record)
+    gone = known.keys() - wanted.keys() if replace else frozenset[str]()
+    for key in gone:
+        connection.execute(delete(tokens).where(tokens.c.key == key))
+    added = len(changed.keys() - known.keys())
+    return TokenImport(
+        added=added,
+        changed=len(changed) - added,
+        same=len(wanted) - len(changed),
+        deleted=len(gone),
+    )
+
+
 def _token(row: Row[Any]) -> TokenRecord:
     return TokenRecord(
         id=IdToken(row.id),
@@ -55,6 +90,10 @@ def _token(row: Row[Any]) -> TokenRecord:
         group=None if row.group_id is None else IdToken(row.group_id),
         expires_at=row.expires_at,
         priority=row.priority,
+        kind=TokenKind(row.kind),
+        max_a=row.max_a,
+        stations=tuple(StationId(s) for s in json.loads(row.stations)),
+        concurrent=row.concurrent,
     )
 
 

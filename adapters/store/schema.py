@@ -67,6 +67,8 @@ transactions = Table(
     Column("end_reason", Text),
     Column("seq_no", Integer),
     Column("offline", Integer, nullable=False, server_default="0"),
+    Column("max_a", Float),
+    Column("priority", Integer, nullable=False, server_default="0"),
     UniqueConstraint("station", "id", name="uq_transactions_station_id"),
     Index("ix_transactions_natural_key", "natural_key"),
     Index("ix_transactions_started_at", "started_at"),
@@ -290,5 +292,5 @@ PRECIOUS = (
 LARGE = (samples, cycles)
 """Tables too large to be read whole at every start."""
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration."""

@@ -42,6 +42,7 @@ from controller.records import (
     SeriesPoint,
     SpooledSample,
     StationRecord,
+    TokenImport,
     TokenRecord,
     User,
 )
@@ -169,6 +170,10 @@ class SqliteStore(Administration):
     async def put_token(self, record: TokenRecord) -> None:
         """Insert or replace."""
         await self._write(lambda c: accounts.put_token(c, record))
+
+    async def import_tokens(self, records: Sequence[TokenRecord], *, replace: bool) -> TokenImport:
+        """Insert or replace all, in one step; with `replace`, delete those that are not among them."""
+        return await self._write(lambda c: accounts.import_tokens(c, records, replace=replace))
 
     async def delete_token(self, token: IdToken) -> bool:
         """Delete; False when it did not exist."""

@@ -191,6 +191,8 @@ def _values(transaction: Transaction) -> dict[str, object]:
         "ended_at": transaction.ended_at,
         "end_reason": transaction.end_reason,
         "seq_no": transaction.seq_no,
+        "max_a": transaction.max_a,
+        "priority": transaction.priority,
     }
 
 
@@ -206,4 +208,6 @@ def _transaction(row: Row[Any]) -> Transaction:
         ended_at=row.ended_at,
         end_reason=row.end_reason,
         seq_no=row.seq_no,
+        max_a=row.max_a,
+        priority=row.priority,
     )

@@ -21,6 +21,8 @@ from controller.records import (
     Sample,
     SeriesPoint,
     StationRecord,
+    TokenImport,
+    TokenKind,
     TokenRecord,
     TokenStatus,
     User,
@@ -496,5 +498,49 @@ def test_a_document_that_is_put_once_stays(run: Run) -> None:
         assert await store.delete_document("tariff", "cdr")
         assert not await store.delete_document("tariff", "cdr")
         assert await store.document("tariff", "cdr") is None
+
+    run(scenario)
+
+
+def test_every_limit_of_a_token_is_kept(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        token = TokenRecord(
+            id=IdToken("04AA"),
+            kind=TokenKind.ISO15693,
+            max_a=13.5,
+            stations=("CP001", "CP002"),
+            concurrent=2,
+        )
+        await store.put_token(token)
+
+        assert await store.token(IdToken("04aa")) == token
+
+    run(scenario)
+
+
+def test_an_import_adds_changes_and_deletes_in_one_step(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        one, two, three = (TokenRecord(id=IdToken(n)) for n in ("01", "02", "03"))
+        await store.put_token(one)
+        await store.put_token(two)
+        changed = replace(two, label="new")
+
+        assert await store.import_tokens([changed, three], replace=False) == TokenImport(
+            added=1, changed=1, same=0, deleted=0
+        )
+        assert await store.import_tokens([changed], replace=True) == TokenImport(
+            added=0, changed=0, same=1, deleted=2
+        )
+        assert await store.tokens() == (changed,)
+
+    run(scenario)
+
+
+def test_a_transaction_keeps_what_its_token_allowed(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        limited = replace(a_transaction(), max_a=10.0, priority=3)
+        await store.open_transaction(limited, offline=False)
+
+        assert await store.open_transactions() == (limited,)
 
     run(scenario)

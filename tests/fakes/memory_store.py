@@ -16,6 +16,7 @@ from controller.records import (
     SeriesPoint,
     SpooledSample,
     StationRecord,
+    TokenImport,
     TokenRecord,
     User,
 )
@@ -24,6 +25,25 @@ from controller.site import StationId
 from controller.transaction import IdToken, Transaction, TransactionId
 
 Key = tuple[StationId, TransactionId]
+
+
+def imported(
+    known: dict[str, TokenRecord], records: Sequence[TokenRecord], *, replace: bool
+) -> TokenImport:
+    """Take records into a table by casefolded id."""
+    wanted = {r.id.casefold(): r for r in records}
+    new = wanted.keys() - known.keys()
+    same = {k for k in wanted.keys() - new if known[k] == wanted[k]}
+    gone = known.keys() - wanted.keys() if replace else set()
+    for key in gone:
+        del known[key]
+    known.update(wanted)
+    return TokenImport(
+        added=len(new),
+        changed=len(wanted) - len(new) - len(same),
+        same=len(same),
+        deleted=len(gone),
+    )
 
 
 class MemoryStore:
@@ -128,6 +148,9 @@ class MemoryStore:
 
     async def put_token(self, record: TokenRecord) -> None:
         self._tokens[record.id.casefold()] = record
+
+    async def import_tokens(self, records: Sequence[TokenRecord], *, replace: bool) -> TokenImport:
+        return imported(self._tokens, records, replace=replace)
 
     async def delete_token(self, token: IdToken) -> bool:
         return self._tokens.pop(token.casefold(), None) is not None

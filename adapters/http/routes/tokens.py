@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator
 
 from adapters.http import models as m
 from adapters.http import views
-from adapters.http.problems import not_found
+from adapters.http.problems import not_found, unprocessable
 from adapters.http.services import Services, Uses, Who
 from controller.records import AuditEntry, TokenRecord
+from controller.site import StationId
+from controller.token_table import TableError, tokens_from_csv, tokens_to_csv
 from controller.transaction import IdToken
 
 router = APIRouter(prefix="/api/v1/tokens", tags=["tokens"])
+table = APIRouter(prefix="/api/v1", tags=["tokens"])
+_MOST_PROBLEMS = 20
+_IMPORT_S = 30.0
+_EXAMPLE = (
+    "id,status,label,group,expires_at,priority\r\n04A1B2C3,accepted,Van 7,FLEET,2027-12-31,2\r\n"
+)
 
 
 def _printable(text: str) -> str:
@@ -42,6 +51,66 @@ async def list_tokens(
     )
 
 
+@table.get(
+    "/tokens.csv",
+    response_class=Response,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+)
+async def export_tokens(services: Uses) -> Response:
+    """Return all tokens as CSV; spreadsheets read no cell of it as a formula."""
+    records = await services.bridge.run(services.store.tokens())
+    return Response(
+        tokens_to_csv(records),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="tokens.csv"'},
+    )
+
+
+@table.put(
+    "/tokens.csv",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"text/csv": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+        }
+    },
+)
+async def import_tokens(
+    request: Request,
+    services: Uses,
+    who: Who,
+    replace: Annotated[bool, Query(description="Delete tokens that are not in the table.")] = False,
+) -> m.TokensImported:
+    """Add or replace all tokens of a CSV table, or none when a line of it is wrong."""
+    try:
+        records = tokens_from_csv((await request.body()).decode("utf-8"))
+    except UnicodeDecodeError:
+        raise unprocessable(
+            "The table is not UTF-8 text.", "Save it as `CSV UTF-8`.", code="not-utf-8"
+        ) from None
+    except TableError as error:
+        raise unprocessable(
+            "; ".join(str(p) for p in error.problems[:_MOST_PROBLEMS]),
+            "Mend these lines and send the table again; nothing was changed.",
+            code="bad-table",
+        ) from None
+    report = await services.bridge.carry_out(
+        services.store.import_tokens(records, replace=replace), timeout_s=_IMPORT_S
+    )
+    await services.bridge.carry_out(
+        services.store.audit(
+            AuditEntry(
+                at=services.clock.now(),
+                actor=who.name,
+                action="tokens.import",
+                subject="tokens",
+                after=orjson.dumps(asdict(report)).decode(),
+            )
+        )
+    )
+    return m.TokensImported(**asdict(report))
+
+
 @router.get("/{id:path}")
 async def read_token(token: Token, services: Uses) -> m.TokenOut:
     """Return one token."""
@@ -59,6 +128,10 @@ async def put_token(token: Token, asked: m.TokenIn, services: Uses, who: Who) ->
         group=IdToken(asked.group) if asked.group is not None else None,
         expires_at=asked.expires_at,
         priority=asked.priority,
+        kind=asked.kind,
+        max_a=asked.max_a,
+        stations=tuple(StationId(s) for s in asked.stations),
+        concurrent=asked.concurrent,
     )
     if after != before:
         await services.bridge.carry_out(services.store.put_token(after))

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,12 +27,14 @@ from controller.records import (
     Role,
     SeriesPoint,
     StationRecord,
+    TokenImport,
     TokenRecord,
     User,
 )
 from controller.site import StationId
 from controller.transaction import IdToken, Transaction, TransactionId
 from tests.fakes.control import CARD, NOW, FakeControl
+from tests.fakes.memory_store import imported
 
 T = TypeVar("T")
 PASSWORD = "correct horse battery staple"
@@ -106,6 +108,10 @@ class FakeStore:
     async def put_token(self, record: TokenRecord) -> None:
         await self._enter()
         self.known[record.id.casefold()] = record
+
+    async def import_tokens(self, records: Sequence[TokenRecord], *, replace: bool) -> TokenImport:
+        await self._enter()
+        return imported(self.known, records, replace=replace)
 
     async def delete_token(self, token: IdToken) -> bool:
         await self._enter()

@@ -95,8 +95,28 @@ def test_a_page_asks_nothing_of_other_hosts(shared: Site, path: str) -> None:
 def test_the_page_runs_under_its_own_policy_only(shared: Site) -> None:
     policy = shared.client().get("/").headers["content-security-policy"]
 
-    assert policy.count("'sha256-") == 2
+    assert "script-src 'self';" in policy
+    assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+
+
+def test_assets_are_open_kept_for_ever_and_compressed(shared: Site) -> None:
+    client = shared.client()
+    name = re.search(r"assets/index-[\w-]+\.js", client.get("/").text)
+    assert name is not None
+
+    answer = client.get(f"/{name[0]}")
+
+    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["content-encoding"] == "gzip"
+    assert answer.headers["content-type"].startswith("text/javascript")
+    again = client.get(f"/{name[0]}", headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize("name", ["nothing.js", "..%2F..%2Fpage.py", "%2e%2e/index.html"])
+def test_only_files_of_the_build_are_served(shared: Site, name: str) -> None:
+    assert shared.client().get(f"/assets/{name}").status_code in {401, 404}
 
 
 def test_metrics(site: Site) -> None:

@@ -22,6 +22,7 @@ OPEN = {
 LEAST = {
     ("GET", "/api/v1/audit"): Role.ADMIN,
     ("GET", "/api/v1/tokens"): Role.OPERATOR,
+    ("GET", "/api/v1/tokens.csv"): Role.OPERATOR,
     ("GET", "/api/v1/tokens/{id}"): Role.OPERATOR,
     ("DELETE", "/api/v1/session"): Role.VIEWER,
     ("POST", "/api/v1/session/password"): Role.VIEWER,

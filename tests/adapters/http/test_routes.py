@@ -317,6 +317,31 @@ def test_tokens_are_put_read_and_deleted_and_audited(site: Site) -> None:
     assert "Van 7" in site.store.entries[0].before
 
 
+def test_tokens_travel_as_a_table(site: Site) -> None:
+    client = site.client(Role.OPERATOR)
+    table = "id;label;max_a;stations\r\n04A1;'=Van 7;16;CP001 CP002\r\n04A2;;;\r\n"
+    client.put("/api/v1/tokens/04FF", json={"status": "blocked"})
+    added = client.put("/api/v1/tokens.csv", content=table)
+    replaced = client.put("/api/v1/tokens.csv?replace=true", content=table)
+    exported = client.get("/api/v1/tokens.csv")
+
+    assert added.json() == {"added": 2, "changed": 0, "same": 0, "deleted": 0}
+    assert replaced.json() == {"added": 0, "changed": 0, "same": 2, "deleted": 1}
+    assert client.get("/api/v1/tokens/04a1").json()["stations"] == ["CP001", "CP002"]
+    assert "04A1,accepted,'=Van 7,,,0,ISO14443,16,CP001 CP002,\r\n" in exported.text
+    assert [e.action for e in site.store.entries][:2] == ["tokens.import", "tokens.import"]
+
+
+def test_a_table_with_a_bad_line_changes_nothing_and_names_it(site: Site) -> None:
+    client = site.client(Role.OPERATOR)
+    refused = client.put("/api/v1/tokens.csv", content="id,max_a\n04A1,16\n04A2,many\n")
+
+    assert refused.status_code == 422
+    assert "line 3: max_a: 'many'" in refused.json()["detail"]
+    assert client.get("/api/v1/tokens").json()["items"] == []
+    assert client.put("/api/v1/tokens.csv", content=b"id\n\xff\n").status_code == 422
+
+
 def test_history_asks_the_store(site: Site) -> None:
     site.store.points = (SeriesPoint(at=NOW, value=12.5),)
 

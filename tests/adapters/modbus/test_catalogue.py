@@ -16,7 +16,8 @@ from adapters.modbus.catalogue import (
 )
 from adapters.modbus.plausibility import MeterLimits, implausible
 from adapters.modbus.reader import MeterReader, MeterSample
-from adapters.modbus.registermap import MeterMap
+from adapters.modbus.registermap import CURRENTS, MeterMap, decode, signed
+from adapters.modbus.table import DOCUMENT, filled
 from tests.adapters.modbus.images import CAPTURES, Memory, image
 
 FILES = sorted(catalogue().glob("*/*.yaml"))
@@ -137,3 +138,31 @@ def test_wrong_map_names_file_and_problem(
         read_map(path)
     assert str(path) in str(refused.value)
     assert problem in str(refused.value)
+
+
+def test_table_of_the_documentation_is_that_of_the_maps() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert text == filled(text), "run: python -m adapters.modbus.table"
+
+
+def test_ratio_registers_multiply_and_their_absence_leaves_values_out() -> None:
+    shown = image(CAPTURES / "chint-dtsu666.yaml")
+    meter_map = load_map("chint/dtsu666")
+    assert decode(meter_map, shown.words | {6: 40})["current_l1_a"] == pytest.approx(40 * 41.25)
+    assert "current_l1_a" not in decode(meter_map, shown.words | {6: 0})
+
+
+def test_current_without_direction_counts_as_import() -> None:
+    shown = image(CAPTURES / "dzg-dvh4013.yaml")
+    values = signed(load_map("dzg/dvh4013"), decode(load_map("dzg/dvh4013"), shown.words))
+    assert [values[name] for name in CURRENTS] == [41.25, 3.5, 12.75]
+
+
+def test_offset_that_leads_out_of_the_registers_is_refused() -> None:
+    with pytest.raises(ValueError, match="leads out of"):
+        load_map("eastron/sdm630").deviating(word_order=None, register_offset=-1)
+
+
+def test_sunspec_device_has_no_offset() -> None:
+    with pytest.raises(ValueError, match="found by its mark"):
+        load_map("sunspec/meter").deviating(word_order=None, register_offset=1)

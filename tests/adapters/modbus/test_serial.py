@@ -128,7 +128,7 @@ def test_unplugged_adapter_is_told_and_taken_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("udp://h:1", "is not tcp://HOST:PORT"),
+        ("http://h:1", "is not tcp://HOST:PORT"),
         ("tcp://h:99999", "is not tcp://HOST:PORT"),
         ("tcp://:502", "names no host"),
         ("tcp://h:502/1", "names no host"),
