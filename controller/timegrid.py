@@ -47,9 +47,9 @@ class TimeGrid:
         """Return the begin of every slot."""
         return tuple(self.begin_at + timedelta(hours=float(h)) for h in self.begin_h)
 
-    def stay_h(self, hours: float) -> FloatArray:
+    def stay_h(self, until_h: float) -> FloatArray:
         """Return how long a vehicle that leaves in so many hours is there, slot by slot. [h]"""
-        stay: FloatArray = numpy.clip(hours - self.begin_h, 0.0, self.length_h)
+        stay: FloatArray = numpy.clip(until_h - self.begin_h, 0.0, self.length_h)
         return stay
 
 
