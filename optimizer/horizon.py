@@ -178,11 +178,11 @@ class _Model:
         self._set_columns(columns.less, free, -change_cost)
         self._set_columns(columns.excess, excess_ub, -excess_cost)
         available = numpy.array([problem.nodes[n].available_ah[p] for n, p, _ in self._limits])
-        self._set_rows(rows.limit, -INF, available)
-        self._set_rows(rows.total, -INF, numpy.array([x.total_ah for x in totals]))
-        self._set_rows(rows.need, -INF, numpy.array([x.need_ah for x in loads]))
-        self._set_rows(rows.first, -INF, numpy.zeros(len(loads)))
-        self._set_rows(rows.change, None, held_ah)
+        self._set_rows(rows.limit, available)
+        self._set_rows(rows.total, numpy.array([x.total_ah for x in totals]))
+        self._set_rows(rows.need, numpy.array([x.need_ah for x in loads]))
+        self._set_rows(rows.first, numpy.zeros(len(loads)))
+        self._fix_rows(rows.change, held_ah)
 
     def _set_columns(self, index: Ints, upper: FloatArray, worth: FloatArray) -> None:
         """Bound columns from 0 to `upper`; HiGHS minimises, so worth is passed with its sign turned."""
@@ -192,13 +192,15 @@ class _Model:
         self._kept.bound_columns(flat, numpy.zeros(flat.size), upper.ravel())
         self._kept.cost_columns(flat, -worth.ravel())
 
-    def _set_rows(self, index: Ints, lower: float | None, upper: FloatArray) -> None:
-        """Bound rows; without `lower` they are equations."""
-        flat, high = index.ravel(), upper.ravel()
-        if flat.size == 0:
-            return
-        low = high if lower is None else numpy.full(flat.size, lower)
-        self._kept.bound_rows(flat, low, high)
+    def _set_rows(self, index: Ints, upper: FloatArray) -> None:
+        """Let rows be at most `upper`."""
+        if index.size:
+            flat = index.ravel()
+            self._kept.bound_rows(flat, numpy.full(flat.size, -INF), upper.ravel())
+
+    def _fix_rows(self, index: Ints, at: FloatArray) -> None:
+        """Make rows equations."""
+        self._kept.bound_rows(index, at, at)
 
     def _read(
         self, problem: HorizonProblem, values: FloatArray, row_dual: FloatArray
