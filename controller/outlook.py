@@ -39,7 +39,7 @@ class Terms:
     first_ratio: float = 0.15
     """The first part of a need. [share]"""
     first_factor: float = 0.5
-    change_factor: float = 0.03
+    change_factor: float = 0.01
     priority_factor: float = 0.25
     """Gained per step of priority."""
     price_factor: float = 0.0

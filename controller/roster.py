@@ -27,7 +27,7 @@ class TurnRules:
 
     first_turn_h: float = 0.75
     """Whoever has waited so long since arrival is served before those who are on. [h]"""
-    turn_h: float = 70 / 60
+    turn_h: float = 65 / 60
     """The same after a pause. [h]"""
     min_on_h: float = 0.5
     """Whoever was started is not paused before. [h]"""
@@ -75,6 +75,17 @@ def roster(
         )
         for tier, visit in enumerate(order)
     }
+
+
+def filled_in_order(
+    visits: Sequence[Visit], rooms: Mapping[CircuitId, Room]
+) -> dict[EvseId, float]:
+    """Fill up one vehicle after the other, in the order given. [A]"""
+    share = _Share(visits, rooms)
+    for visit in visits:
+        if share.admit(visit, 0.0, must_leave_room=False):
+            share.raise_to(visit, visit.max_a)
+    return {visit.evse: share.given_a(visit) for visit in visits}
 
 
 # --- who is on ------------------------------------------------------------------------------------

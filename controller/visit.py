@@ -33,6 +33,8 @@ class Visit:
     """How long it has been off, from its arrival or its last pause. [h]"""
     pauses: int = 0
     """How often it was paused."""
+    here_h: float = 0.0
+    """How long it has been plugged in. [h]"""
     priority: int = 0
     """Higher is served first."""
     stated: bool = True
