@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Protocol
 
 from controller import assess as assessing
-from controller import ledger
+from controller import ledger, turns
 from controller.assess import Assessment
 from controller.commands import CommandOutcome
 from controller.decision import CircuitStatus, Condition, EvseStatus, Plan, SiteMode, Wave
@@ -102,6 +102,7 @@ def decide(
     if questions:
         wave = replace(wave, questions=questions)
     after = _advanced(memory, snapshot, targets, assessment, accounts, questions)
+    after = _in_line(memory, after, snapshot.now_s, policy)
     conditions = (*assessment.conditions, *conditions_of(snapshot, draws, after))
     return Decision(
         wave=wave,
@@ -231,6 +232,12 @@ def _advanced(
     return replace(memory, evses=evses, circuits=circuits, decided_s=now_s)
 
 
+def _in_line(memory: Memory, after: Memory, now_s: float, policy: Policy) -> Memory:
+    """Remember who stands where in line, and what each was given."""
+    carried, booked_s = turns.advanced(memory, after.evses, now_s=now_s, policy=policy)
+    return replace(after, turns=carried, booked_s=booked_s)
+
+
 def _with_turn(before: EvseMemory, setpoint_a: float, now_s: float) -> EvseMemory:
     is_running = setpoint_a > 0 and before.transaction is not None
     is_waiting = before.transaction is not None and not is_running
@@ -244,7 +251,11 @@ def _with_turn(before: EvseMemory, setpoint_a: float, now_s: float) -> EvseMemor
     if is_same:
         return before
     return replace(
-        before, setpoint_a=setpoint_a, running_since_s=running_s, waiting_since_s=waiting_s
+        before,
+        setpoint_a=setpoint_a,
+        running_since_s=running_s,
+        waiting_since_s=waiting_s,
+        ran_before=before.ran_before or is_running,
     )
 
 

@@ -53,9 +53,22 @@ class EvseMemory:
     """Since when it has been granted at least its minimum. [s]"""
     waiting_since_s: float | None = None
     """Since when it has wanted current and had none. [s]"""
+    ran_before: bool = False
+    """Whether this transaction has had current before; then a pause is a rest."""
     asked_s: float | None = None
     """When its meter values were last asked for. [s]"""
     setpoint_a: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Where one transaction stands in line, and its fairness account."""
+
+    transaction: TransactionId | None = None
+    in_line_s: float | None = None
+    """Since when it is in line: it began to want current, or its last full turn ended. [s]"""
+    surplus_ah: float = 0.0
+    """What it was given beyond an equal share; below 0 it was given less. [Ah per phase]"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +80,9 @@ class Memory:
     decided_s: float | None = None
     circuits: Mapping[CircuitId, CircuitMemory] = field(default_factory=dict)
     evses: Mapping[EvseId, EvseMemory] = field(default_factory=dict)
+    turns: Mapping[EvseId, Turn] = field(default_factory=dict)
+    booked_s: float | None = None
+    """When the fairness account was booked last. [s]"""
 
     def circuit(self, circuit: CircuitId) -> CircuitMemory:
         """Return what is remembered of a circuit."""
@@ -76,6 +92,11 @@ class Memory:
         """Return what is remembered of an EVSE."""
         return self.evses.get(evse, _NO_EVSE)
 
+    def turn(self, evse: EvseId) -> Turn:
+        """Return an EVSE's place in line."""
+        return self.turns.get(evse, _NO_TURN)
 
+
+_NO_TURN = Turn()
 _NO_CIRCUIT = CircuitMemory()
 _NO_EVSE = EvseMemory()

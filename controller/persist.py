@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from controller import baseload, ledger
 from controller.baseload import BaseLoad, PhaseBase
 from controller.ledger import Account, Grant, GrantState
-from controller.memory import CircuitMemory, EvseMemory, Memory
+from controller.memory import CircuitMemory, EvseMemory, Memory, Turn
 from controller.operator import EvseOverride, Overrides
 from controller.phases import Phase, PhaseCurrents
 from controller.site import CircuitId, EvseId
@@ -28,8 +28,15 @@ def memory_to_text(memory: Memory, *, now_s: float, at: datetime) -> str:
     """Write what must survive a restart: grants, vehicles' phases, turns, heat."""
     evses = {e: _evse_out(m, now_s) for e, m in memory.evses.items()}
     circuits = {c: _circuit_out(m) for c, m in memory.circuits.items()}
+    turns = {e: _turn_out(t, now_s) for e, t in memory.turns.items()}
     return json.dumps(
-        {"format": FORMAT, "at": at.isoformat(), "evses": evses, "circuits": circuits}
+        {
+            "format": FORMAT,
+            "at": at.isoformat(),
+            "evses": evses,
+            "circuits": circuits,
+            "turns": turns,
+        }
     )
 
 
@@ -51,6 +58,8 @@ def memory_from_text(text: str, *, now_s: float, at: datetime) -> Memory:
                 CircuitId(c): _circuit_in(m, now_s=now_s, down_s=down_s)
                 for c, m in data["circuits"].items()
             },
+            # Absent in what versions before turns were kept have written.
+            turns={EvseId(e): _turn_in(t, zero_s) for e, t in data.get("turns", {}).items()},
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"memory is damaged: {error!r}") from error
@@ -86,6 +95,7 @@ def _evse_out(memory: EvseMemory, now_s: float) -> dict[str, Any]:
         "phases": [p.value for p in phases] if phases is not None else None,
         "running": _age(memory.running_since_s, now_s),
         "waiting": _age(memory.waiting_since_s, now_s),
+        "ran": memory.ran_before,
         "raised": _age(memory.account.raised_s, now_s),
         "grants": [
             {
@@ -121,6 +131,23 @@ def _evse_in(data: Mapping[str, Any], zero_s: float) -> EvseMemory:
         vehicle_phases=tuple(Phase(p) for p in phases) if phases is not None else None,
         running_since_s=_time(data["running"], zero_s),
         waiting_since_s=_time(data["waiting"], zero_s),
+        ran_before=bool(data.get("ran", False)),
+    )
+
+
+def _turn_out(turn: Turn, now_s: float) -> dict[str, Any]:
+    return {
+        "transaction": turn.transaction,
+        "in_line": _age(turn.in_line_s, now_s),
+        "surplus_ah": turn.surplus_ah,
+    }
+
+
+def _turn_in(data: Mapping[str, Any], zero_s: float) -> Turn:
+    return Turn(
+        transaction=_maybe(data["transaction"], TransactionId),
+        in_line_s=_time(data["in_line"], zero_s),
+        surplus_ah=float(data["surplus_ah"]),
     )
 
 

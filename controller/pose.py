@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from controller import turns
 from controller.assess import Assessment
 from controller.decision import SiteMode
 from controller.draw import Draw
 from controller.guidance import guided
 from controller.memory import EvseMemory, Memory
-from controller.operator import EvseOverride
 from controller.phases import ZERO, PhaseCurrents
 from controller.policy import Policy
-from controller.site import CircuitId, Evse, EvseId
+from controller.site import CircuitId, EvseId
 from controller.snapshot import Snapshot
 from controller.station import EvseState, LeaseMode
-from controller.transaction import Transaction
+from controller.wishes import is_shut as is_shut
+from controller.wishes import override_of as override_of
+from controller.wishes import priority_of as priority_of
+from controller.wishes import wanted_a as wanted_a
 from optimizer.problem import Load, Node, Problem
 
-_NO_OVERRIDE = EvseOverride()
 _OUT_OF_ORDER = frozenset({EvseState.FAULTED, EvseState.UNAVAILABLE})
 
 
@@ -30,41 +32,6 @@ class Question:
     problem: Problem
     outside: frozenset[EvseId]
     """EVSEs that take part in nothing: their committed current is subtracted from every circuit."""
-
-
-def override_of(snapshot: Snapshot, evse: EvseId) -> EvseOverride:
-    """Return the operator's wishes for an EVSE."""
-    return snapshot.overrides.evses.get(evse, _NO_OVERRIDE)
-
-
-def wanted_a(snapshot: Snapshot, evse: Evse) -> float:
-    """Return the most an EVSE may be given: its rating, an operator's or its token's maximum. [A]."""
-    running = _running(snapshot, evse)
-    limits_a = (
-        override_of(snapshot, evse.id).max_a,
-        running.max_a if running is not None else None,
-    )
-    return min([evse.max_a, *(limit_a for limit_a in limits_a if limit_a is not None)])
-
-
-def priority_of(snapshot: Snapshot, evse: Evse) -> int:
-    """Return who is served first: an operator's word, else the token's, else the configured one."""
-    override = override_of(snapshot, evse.id).priority
-    if override is not None:
-        return override
-    running = _running(snapshot, evse)
-    return running.priority if running is not None and running.priority else evse.priority
-
-
-def _running(snapshot: Snapshot, evse: Evse) -> Transaction | None:
-    station = snapshot.stations.get(evse.station)
-    view = station.evses.get(evse.id) if station is not None else None
-    return view.transaction if view is not None else None
-
-
-def is_shut(snapshot: Snapshot, evse: Evse) -> bool:
-    """Tell whether an operator wants it to take nothing: paused, or a maximum below its minimum."""
-    return override_of(snapshot, evse.id).paused or wanted_a(snapshot, evse) < evse.min_a
 
 
 def is_controllable(draw: Draw, snapshot: Snapshot, memory: EvseMemory) -> bool:
@@ -95,7 +62,7 @@ def pose(
     """Build the allocator's problem for this cycle."""
     loads: list[Load] = []
     outside: set[EvseId] = set()
-    ranks = _ranks(snapshot, draws, memory, policy)
+    ranks = turns.ranks(snapshot, draws, memory, policy)
     for evse in snapshot.site.evses():
         load = _load(
             draws[evse.id],
@@ -219,38 +186,3 @@ def _largest(fallbacks: list[PhaseCurrents], count: int) -> PhaseCurrents:
     for fallback in sorted(fallbacks, key=max, reverse=True)[:count]:
         total = total + fallback
     return total
-
-
-# --- who is served first --------------------------------------------------------------------------
-
-
-def _ranks(
-    snapshot: Snapshot, draws: Mapping[EvseId, Draw], memory: Memory, policy: Policy
-) -> dict[EvseId, int]:
-    """Order the EVSEs for admission: priority, then a fair turn.
-
-    Vehicles that have just been started keep going for `min_on_s`; after that those that wait
-    come first, longest wait ahead. Vehicles that want nothing come last.
-    """
-    keys = {
-        evse: _turn(draw, memory.evse(evse), snapshot=snapshot, policy=policy)
-        for evse, draw in draws.items()
-        if draw.is_charging
-    }
-    ordered = sorted(keys, key=lambda evse: (*keys[evse], evse))
-    return {evse: rank for rank, evse in enumerate(ordered)}
-
-
-def _turn(
-    draw: Draw, memory: EvseMemory, *, snapshot: Snapshot, policy: Policy
-) -> tuple[int, int, float]:
-    priority = priority_of(snapshot, draw.evse)
-    now_s = snapshot.now_s
-    if draw.view.state is EvseState.SUSPENDED_EV and memory.demand_a is not None:
-        return (-priority, 3, 0.0)
-    if memory.running_since_s is not None:
-        ran_s = now_s - memory.running_since_s
-        return (-priority, 0, 0.0) if ran_s < policy.min_on_s else (-priority, 2, ran_s)
-    waited_s = now_s - memory.waiting_since_s if memory.waiting_since_s is not None else 0.0
-    is_resting = memory.waiting_since_s is not None and waited_s < policy.min_off_s
-    return (-priority, 2 if is_resting else 1, -waited_s)

@@ -269,6 +269,8 @@ class PolicySection(Keys):
     """A vehicle that was started is not paused for fairness before that. [s]"""
     min_off_s: float = Field(_P.min_off_s, ge=0, le=86_400)
     """A vehicle that was paused is not started again before that. [s]"""
+    max_wait_s: float = Field(_P.max_wait_s, ge=0, le=604_800)
+    """A vehicle that has waited for so long goes before every priority. [s]"""
     newcomers: int = Field(_P.newcomers, ge=0, le=100)
     """Idle EVSEs per circuit whose fallback is kept free for a vehicle that plugs in."""
     rush_s: float = Field(_P.rush_s, ge=0, le=3600)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -85,3 +87,28 @@ def test_overrides_come_back_as_they_were() -> None:
     )
 
     assert persist.overrides_from_text(persist.overrides_to_text(overrides)) == overrides
+
+
+def test_the_line_and_the_account_survive_a_restart() -> None:
+    memory, now_s = a_memory()
+    turn = replace(memory.turn(EVSE), surplus_ah=-2.5)
+    memory = replace(memory, turns={EVSE: turn})
+    text = persist.memory_to_text(memory, now_s=now_s, at=AT)
+
+    restored = persist.memory_from_text(text, now_s=5.0, at=AT + timedelta(seconds=20)).turn(EVSE)
+
+    assert turn.in_line_s is not None
+    assert restored.in_line_s == pytest.approx(turn.in_line_s - now_s + 5.0 - 20.0)
+    assert (restored.transaction, restored.surplus_ah) == (turn.transaction, -2.5)
+
+
+def test_a_memory_of_a_version_without_turns_is_read() -> None:
+    memory, now_s = a_memory()
+    data = json.loads(persist.memory_to_text(memory, now_s=now_s, at=AT))
+    del data["turns"]
+    for evse in data["evses"].values():
+        del evse["ran"]
+
+    restored = persist.memory_from_text(json.dumps(data), now_s=5.0, at=AT)
+
+    assert (restored.turns, len(restored.evses)) == ({}, len(memory.evses))
