@@ -88,9 +88,9 @@ class SitePlan:
     prices: SlotPrices | None
     energy_wh: float
     """Planned, all vehicles. [Wh]"""
-    cost: float | None
+    planned_cost: float | None
     """Of that energy, in the currency of the prices; None without prices."""
-    cost_at_once: float | None
+    at_once_cost: float | None
     """Of charging as soon as possible instead."""
     conditions: tuple[Condition, ...]
 
@@ -149,8 +149,8 @@ def plan_site(given: PlanningInput, solve: Solve) -> SitePlan:
         prospects=prospects,
         prices=prices,
         energy_wh=sum(_energy_wh(site, v, horizon.charge_ah[e]) for e, v in visits.items()),
-        cost=None if prices is None else _cost(site, grid, visits, horizon, prices),
-        cost_at_once=at_once,
+        planned_cost=None if prices is None else _cost(site, grid, visits, horizon, prices),
+        at_once_cost=at_once,
         conditions=tuple(_conditions(prospects, prices)),
     )
 

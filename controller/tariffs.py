@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 DAY_MIN = 24 * 60
 LONGEST = timedelta(hours=72)
 """Prices reach so far ahead at most."""
+LARGEST = 1e9
+"""No price and no power is beyond this."""
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -109,13 +111,19 @@ class SeriesError(ValueError):
 
 
 def checked_series(
-    *, begin_at: datetime, step_s: float, values: Sequence[float], now: datetime, least: float
+    *,
+    begin_at: datetime,
+    step_s: float,
+    values: Sequence[float],
+    now: datetime,
+    allows_negative: bool,
 ) -> Series:
     """Build a series from what a client gave.
 
     Raises:
-        SeriesError: Not finite, below `least`, of an unusable step, in the past, or too far ahead.
+        SeriesError: Not finite or out of bounds, of an unusable step, in the past, or too far ahead.
     """
+    least = -LARGEST if allows_negative else 0.0
     if begin_at.tzinfo is None:
         raise SeriesError("begin_at has no time zone; write it as 2026-03-02T00:00:00Z")
     if step_s not in (300, 900, 1800, 3600):
@@ -125,8 +133,10 @@ def checked_series(
     for index, value in enumerate(values):
         if not isfinite(value):
             raise SeriesError(f"value {index} is not a finite number")
-        if not least <= value <= 1e9:
-            raise SeriesError(f"value {index} is {value:g}; it must be at least {least:g}")
+        if not least <= value <= LARGEST:
+            raise SeriesError(
+                f"value {index} is {value:g}; it must be between {least:g} and {LARGEST:g}"
+            )
     series = Series(begin_at=begin_at.astimezone(UTC), step_s=step_s, values=tuple(values))
     if series.end_at <= now:
         raise SeriesError(

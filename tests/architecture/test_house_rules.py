@@ -17,6 +17,8 @@ UNITS = (
     "_ah",
     "_h",
     "_per_ah",
+    "_per_kwh",
+    "_cost",
     "_w",
     "_wh",
     "_v",
