@@ -282,6 +282,7 @@ def _limit(
     limit = circuit.limit_a.lowest(
         snapshot.overrides.circuit_limit_a.get(circuit.id, circuit.limit_a)
     )
+    limit = limit.lowest(snapshot.signal_limit_a.get(circuit.id, limit))
     if is_shedding:
         limit = limit.lowest(circuit.limit_a.scaled(policy.thermal_shed_to_ratio))
     return limit, replace(before, heat=heat, heating=heating, is_shedding=is_shedding)

@@ -103,6 +103,11 @@ class Cycle:
         """What the latest decision was made from."""
         return self._core.snapshot
 
+    @property
+    def memory(self) -> Memory:
+        """What the latest decision remembers."""
+        return self._core.memory
+
     def wake(self, reason: str) -> None:
         """Ask for a decision as soon as possible."""
         self.stats.wakes[reason] = self.stats.wakes.get(reason, 0) + 1

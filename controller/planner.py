@@ -36,6 +36,7 @@ Solve = Callable[[HorizonProblem], HorizonPlan]
 class PlanningSettings:
     """The site's planning section."""
 
+    policy: PolicyName = PolicyName.EQUAL_SHARE
     typical: TypicalStay = field(default_factory=TypicalStay)
     turns: TurnRules = field(default_factory=TurnRules)
     tariff: Tariff | None = None

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import numpy
 
-from optimizer.horizon_problem import FloatArray
+from optimizer.horizon_problem import FloatArray as FloatArray
 
 QUARTER_S = 900.0
 _QUARTERS = (*(1,) * 8, *(2,) * 8, *(4,) * 18)

@@ -19,6 +19,7 @@ from adapters.config.rules import broken_rules
 from adapters.config.settings import HttpSettings, InfluxSettings, OcppSettings, StoreSettings
 from adapters.config.source import Source, parse, read_text
 from controller.certificate import Certificate, certify
+from controller.planner import PlanningSettings
 from controller.policy import Policy
 from controller.site import Site
 
@@ -33,6 +34,7 @@ class SiteFile:
     document: SiteDocument
     site: Site
     policy: Policy
+    planning: PlanningSettings
     ocpp: OcppSettings
     http: HttpSettings
     store: StoreSettings
@@ -81,6 +83,7 @@ def load_site_text(
         document=document,
         site=site,
         policy=domain.to_policy(document.policy),
+        planning=domain.to_planning(document),
         ocpp=domain.to_ocpp(document, path.parent),
         http=domain.to_http(document),
         store=domain.to_store(document, path.parent),

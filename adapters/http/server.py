@@ -19,6 +19,7 @@ from adapters.http.services import Services, build_services
 from adapters.http.settings import HttpSettings
 from adapters.http.shield import PEER, Peer
 from controller.administration import SiteStore
+from controller.planning import Planning
 from controller.ports import Clock, Control
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,7 @@ class HttpServer:
         store: SiteStore,
         clock: Clock,
         setup_code: str = "",
+        planning: Planning | None = None,
     ) -> None:
         """Prepare to serve.
 
@@ -54,12 +56,14 @@ class HttpServer:
             store: Its store.
             clock: Time.
             setup_code: What lets the first account be made from elsewhere; empty: only from here.
+            planning: The planner, where there is one.
         """
         self._settings = settings
         self._control = control
         self._store = store
         self._clock = clock
         self._setup_code = setup_code
+        self._planning = planning
         self._thread: threading.Thread | None = None
         self._server: uvicorn.Server | None = None
         self._stopping = False
@@ -117,6 +121,7 @@ class HttpServer:
             clock=self._clock,
             bridge=bridge,
             setup_code=self._setup_code,
+            planning=self._planning,
             abort=connections.abort,
         )
         server = _Server(self._config(services), services)

@@ -20,6 +20,7 @@ from adapters.http.settings import HttpSettings
 from adapters.http.shield import Peer
 from adapters.http.throttle import RequestRate, SignInGuard
 from controller.administration import SiteStore
+from controller.planning import Planning
 from controller.ports import Clock, Control
 
 
@@ -44,6 +45,8 @@ class Services:
     rate: RequestRate
     feed: EventFeed
     first_run: FirstRun
+    planning: Planning | None = None
+    """None: the controller runs without a planner."""
     abort: Callable[[Peer], None] = _nothing_to_abort
     """Cuts a connection off without waiting for it to take what is buffered."""
     patching: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -58,6 +61,7 @@ def build_services(
     clock: Clock,
     bridge: Bridge,
     setup_code: str,
+    planning: Planning | None = None,
     abort: Callable[[Peer], None] = _nothing_to_abort,
 ) -> Services:
     """Build what the routes need around the controller's ports."""
@@ -78,6 +82,7 @@ def build_services(
         rate=RequestRate(clock=clock, per_s=settings.requests_per_s, burst=settings.request_burst),
         feed=EventFeed(control=control, clock=clock, settings=settings),
         first_run=FirstRun(setup_code),
+        planning=planning,
         abort=abort,
     )
 
