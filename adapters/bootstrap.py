@@ -24,6 +24,11 @@ from adapters.modbus.catalogue import load_map
 from adapters.modbus.plausibility import MeterLimits
 from adapters.modbus.reader import MeterPoller
 from adapters.modbus.registermap import MeterMap
+from adapters.ocpi.server import OcpiServer
+from adapters.ocpi.settings import OcpiSettings
+from adapters.ocpp.book import StationBook
+from adapters.ocpp.faulttable import shipped_folder
+from adapters.ocpp.quirks import load_catalogue
 from adapters.ocpp.server import OcppServer
 from adapters.ocpp.settings import OcppSettings
 from adapters.ocpp.translation import DialectSettings, EvseWiring
@@ -77,6 +82,8 @@ class RunSettings:
     influx: InfluxSettings | None
     accept_unknown_tokens: bool
     planning: PlanningSettings = field(default_factory=PlanningSettings)
+    ocpi: OcpiSettings | None = None
+    """None: no roaming."""
     authority: Authority | None = None
     """The own authority, which may not exist yet."""
 
@@ -99,9 +106,12 @@ class RunningController:
         self.cycle: Cycle
         self.operations: Operations
         self.planning: Planning
+        self.book: StationBook
         self.ocpp: OcppServer
         self.http: HttpServer
         self.uploader: InfluxUploader | None = None
+        self.ocpi: OcpiServer | None = None
+        self._desk: Desk
 
     async def __aenter__(self) -> RunningController:
         """Open the store, restore what was known, start every adapter, and control."""
@@ -129,6 +139,7 @@ class RunningController:
             clock=clock,
             rules=DeskRules(accept_unknown_tokens=settings.accept_unknown_tokens),
         )
+        self._desk = desk
         self.ocpp = self._ocpp_server(desk)
         self.cycle = Cycle(
             image=image,
@@ -174,6 +185,7 @@ class RunningController:
         )
         self.http.start()
         self._stack.push_async_callback(asyncio.to_thread, self.http.stop)
+        self._serve_partners()
         poller = MeterPoller(meters=_meters(settings.site), sink=feed, clock=clock)
         work = [self._run(self.cycle.run(), "cycle"), self._run(poller.run(), "meters")]
         if settings.influx is not None:
@@ -194,6 +206,23 @@ class RunningController:
         scheduler.start()
         self._stack.callback(scheduler.shutdown, wait=False)
         self.cycle.wake("start")
+
+    def _serve_partners(self) -> None:
+        settings = self._settings
+        if settings.ocpi is None:
+            return
+        self.ocpi = OcpiServer(
+            settings=settings.ocpi,
+            site=settings.site,
+            control=self.operations,
+            store=self.store,
+            documents=self.store,
+            clock=self._clock,
+            key_file=settings.store_path.with_name(settings.store_path.name + ".partners.key"),
+        )
+        self.ocpi.start()
+        self._stack.push_async_callback(asyncio.to_thread, self.ocpi.stop)
+        self._desk.ask_partners(self.ocpi)
 
     # --- parts ------------------------------------------------------------------------------------
 
@@ -237,6 +266,7 @@ class RunningController:
         return Seen(snapshot=snapshot, plan=plan, memory=self.cycle.memory)
 
     async def _prune(self) -> None:
+        self.book.expire()
         await self.store.prune(self._clock.now())
 
     async def _renew_certificates(self) -> None:
@@ -270,6 +300,13 @@ class RunningController:
             wirings=_wirings(self._settings.site),
         )
         clock = self._clock
+        book = StationBook(
+            clock=clock,
+            documents=self.store,
+            sink=self.alarms,
+            catalogue=load_catalogue(shipped_folder("chargers")),
+        )
+        self.book = book
         return OcppServer(
             settings=self._settings.ocpp,
             desk=desk,
@@ -277,8 +314,12 @@ class RunningController:
             conditions=self.alarms,
             clock=clock,
             dialects={
-                "ocpp1.6": lambda c: V16Dialect(c, desk=desk, clock=clock, settings=dialect),
-                "ocpp2.0.1": lambda c: V201Dialect(c, desk=desk, clock=clock, settings=dialect),
+                "ocpp1.6": lambda c: V16Dialect(
+                    c, desk=desk, clock=clock, settings=dialect, book=book
+                ),
+                "ocpp2.0.1": lambda c: V201Dialect(
+                    c, desk=desk, clock=clock, settings=dialect, book=book
+                ),
             },
         )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from controller.site import EvseId, StationId
 from controller.transaction import TransactionId
@@ -32,6 +34,8 @@ class Applied:
 
     self_expiring: bool
     """True: the station ends the limit by itself (a lease). False: it stays until replaced."""
+    answer: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """What the station answered to an operator's action, in the names of the wire."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,20 @@ class StationAction(Enum):
     HARD_RESET = "hard_reset"
     TRIGGER_STATUS = "trigger_status"
     TRIGGER_METER_VALUES = "trigger_meter_values"
+    TRIGGER = "trigger"
+    AVAILABILITY = "availability"
+    CLEAR_CACHE = "clear_cache"
+    RESERVE = "reserve"
+    CANCEL_RESERVATION = "cancel_reservation"
+    READ_CONFIGURATION = "read_configuration"
+    WRITE_CONFIGURATION = "write_configuration"
+    READ_REPORT = "read_report"
+    UPDATE_FIRMWARE = "update_firmware"
+    GET_LOG = "get_log"
+    TRANSFER_DATA = "transfer_data"
+    DRILL = "drill"
+    CALL = "call"
+    """Any message of the station's OCPP version, checked against its schema."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,3 +103,5 @@ class ActionRequest:
     action: StationAction
     argument: str = ""
     """START: the id token. STOP: the transaction id."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """What the action needs besides; the names are those of `docs/api.md`."""

@@ -26,6 +26,7 @@ from controller.records import (
     TransactionOpened,
     TransactionReceipt,
 )
+from controller.roaming import RoamingDesk
 from controller.site import EvseId, Site, StationId
 from controller.station import FrameLogged, StationEvent, TransactionChanged
 from controller.tokens import (
@@ -60,6 +61,11 @@ class Desk:
         self._store = store
         self._clock = clock
         self._rules = rules
+        self._partners: RoamingDesk | None = None
+
+    def ask_partners(self, partners: RoamingDesk) -> None:
+        """Ask roaming partners about tokens that the site itself does not know."""
+        self._partners = partners
 
     def post(self, event: StationEvent) -> None:
         """Report an event to the image."""
@@ -107,6 +113,10 @@ class Desk:
         except TimeoutError:
             log.warning("desk.token_unknown_in_time", station=station)
             record, group = None, None
+        if record is None and self._partners is not None:
+            verdict = await self._partners.authorize(station, token)
+            if verdict is not None:
+                return verdict
         return decide_token(record, group, question, rules)
 
     async def _records(self, token: IdToken) -> tuple[TokenRecord | None, TokenRecord | None]:

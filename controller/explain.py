@@ -147,7 +147,12 @@ def _reason_binding(
 
 
 def _reason_maximum(draw: Draw, snapshot: Snapshot) -> Reason:
-    if wanted_a(snapshot, draw.evse) < draw.evse.max_a:
+    wanted = wanted_a(snapshot, draw.evse)
+    if wanted == override_of(snapshot, draw.evse.id).partner_max_a:
+        return Reason(
+            code=ReasonCode.OPERATOR_MAXIMUM, text="At the limit that a roaming partner set."
+        )
+    if wanted < draw.evse.max_a:
         return Reason(code=ReasonCode.OPERATOR_MAXIMUM, text="At the maximum that an operator set.")
     return Reason(code=ReasonCode.OWN_MAXIMUM, text="At the rating of the EVSE.")
 

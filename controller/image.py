@@ -19,12 +19,15 @@ from controller.signals import GridSignal, limits_in_force
 from controller.site import CircuitId, EvseId, MeterId, Site, StationId
 from controller.snapshot import MeterView, Snapshot
 from controller.station import (
+    ChargingNeedsReported,
     EvseSampled,
     EvseState,
     EvseStateChanged,
     EvseView,
+    ExternalLimitReported,
     FallbackConfirmed,
     FrameLogged,
+    JobReported,
     LeaseMode,
     LeaseModeFound,
     StationBooted,
@@ -38,6 +41,14 @@ from controller.station import (
 from controller.virtual import calculated, dependents
 
 FRAMES_KEPT = 200
+EvseEvent = (
+    FallbackConfirmed
+    | EvseStateChanged
+    | TransactionChanged
+    | EvseSampled
+    | ExternalLimitReported
+    | ChargingNeedsReported
+)
 
 
 class ProcessImage:
@@ -175,10 +186,16 @@ def _empty_view(site: Site, station: StationId) -> StationView:
 
 def _station_of(event: StationEvent) -> StationId:
     match event:
-        case FallbackConfirmed(evse=evse) | EvseStateChanged(evse=evse) | EvseSampled(evse=evse):
-            return StationId(evse.rpartition("/")[0])
         case TransactionChanged(transaction=transaction):
             return transaction.station
+        case (
+            FallbackConfirmed(evse=evse)
+            | EvseStateChanged(evse=evse)
+            | EvseSampled(evse=evse)
+            | ExternalLimitReported(evse=evse)
+            | ChargingNeedsReported(evse=evse)
+        ):
+            return StationId(evse.rpartition("/")[0])
         case _:
             return event.station
 
@@ -192,7 +209,14 @@ def _changes_the_plan(before: StationView, after: StationView) -> bool:
 
 def _standing(evses: Mapping[EvseId, EvseView]) -> list[tuple[object, ...]]:
     return [
-        (e.id, e.state, e.fallback_a, e.transaction.id if e.transaction is not None else None)
+        (
+            e.id,
+            e.state,
+            e.fallback_a,
+            e.transaction.id if e.transaction is not None else None,
+            e.external_limit_a,
+            e.needs,
+        )
         for e in evses.values()
     ]
 
@@ -222,6 +246,8 @@ def applied(view: StationView, event: StationEvent, *, now_s: float) -> StationV
             return replace(view, info=info)
         case LeaseModeFound(mode=mode):
             return replace(view, lease_mode=mode)
+        case JobReported(kind=kind, job=job):
+            return replace(view, jobs={**view.jobs, kind: job})
         case _:
             return _applied_to_evse(view, event, now_s)
 
@@ -234,11 +260,7 @@ def _unconfirmed(view: StationView) -> dict[EvseId, EvseView]:
     return {e: replace(v, fallback_a=None) for e, v in view.evses.items()}
 
 
-def _applied_to_evse(
-    view: StationView,
-    event: FallbackConfirmed | EvseStateChanged | TransactionChanged | EvseSampled,
-    now_s: float,
-) -> StationView:
+def _applied_to_evse(view: StationView, event: EvseEvent, now_s: float) -> StationView:
     evse = event.transaction.evse if isinstance(event, TransactionChanged) else event.evse
     before = view.evses.get(evse)
     if before is None:
@@ -246,11 +268,7 @@ def _applied_to_evse(
     return replace(view, evses={**view.evses, evse: _evse_after(before, event, now_s)})
 
 
-def _evse_after(
-    before: EvseView,
-    event: FallbackConfirmed | EvseStateChanged | TransactionChanged | EvseSampled,
-    now_s: float,
-) -> EvseView:
+def _evse_after(before: EvseView, event: EvseEvent, now_s: float) -> EvseView:
     match event:
         case FallbackConfirmed(fallback_a=fallback_a):
             return replace(before, fallback_a=fallback_a)
@@ -263,7 +281,11 @@ def _evse_after(
             if transaction.ended_at is None:
                 return replace(before, transaction=transaction)
             is_other = before.transaction is not None and before.transaction.id != transaction.id
-            return before if is_other else replace(before, transaction=None)
+            return before if is_other else replace(before, transaction=None, needs=None)
+        case ExternalLimitReported(limit_a=limit_a):
+            return replace(before, external_limit_a=limit_a)
+        case ChargingNeedsReported(needs=needs):
+            return replace(before, needs=needs)
 
 
 __all__ = ["EvseSample", "EvseState", "LeaseMode", "ProcessImage", "applied"]

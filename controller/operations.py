@@ -14,7 +14,7 @@ import structlog
 
 from controller import persist
 from controller.alarms import AlarmBook
-from controller.commands import ActionRequest, CommandResult
+from controller.commands import ActionRequest, CommandResult, StationAction
 from controller.cycle import Cycle
 from controller.decision import Alarm, Plan
 from controller.image import ProcessImage
@@ -126,7 +126,10 @@ class Operations:
         """Carry out a station action."""
         result = await self._fleet.act(request)
         subject = request.evse if request.evse is not None else request.station
-        await self._audit(actor, request.action.value, subject, "", type(result).__name__)
+        action = request.action.value
+        if request.action is StationAction.CALL:
+            action = f"{action} {str(request.parameters.get('message', ''))[:50]}"
+        await self._audit(actor, action, subject, "", type(result).__name__)
         return result
 
     async def restore(self) -> None:
@@ -178,6 +181,9 @@ def _check_override(override: EvseOverride, *, most_a: float) -> None:
     max_a = override.max_a
     if max_a is not None and not (isfinite(max_a) and 0 <= max_a <= most_a):
         raise ValueError(f"max_a is between 0 and the rating, {most_a:g} A")
+    partner_a = override.partner_max_a
+    if partner_a is not None and not (isfinite(partner_a) and partner_a >= 0):
+        raise ValueError("partner_max_a is a number of amperes, 0 or more")
 
 
 def _currents(current: PhaseCurrents | None) -> str:

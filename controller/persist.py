@@ -182,6 +182,7 @@ def _override_out(override: EvseOverride) -> dict[str, Any]:
     return {
         "priority": override.priority,
         "max_a": override.max_a,
+        "partner_max_a": override.partner_max_a,
         "paused": override.paused,
         "departure_at": departure.isoformat() if departure is not None else None,
         "energy_need_wh": override.energy_need_wh,
@@ -193,6 +194,7 @@ def _override_in(data: Mapping[str, Any]) -> EvseOverride:
         EvseOverride(
             priority=data["priority"],
             max_a=data["max_a"],
+            partner_max_a=data.get("partner_max_a"),
             paused=bool(data["paused"]),
             energy_need_wh=data["energy_need_wh"],
         ),

@@ -58,6 +58,8 @@ class Policy:
     """A vehicle that was started is not paused for fairness before that."""
     min_off_s: float = 60.0
     """A vehicle that was paused is not started again before that."""
+    steady_a: float = 0.5
+    """Setpoints are not moved by so little for fairness alone. [A]"""
     max_wait_s: float = 3600.0
     """A vehicle that waited for so long goes before every priority."""
     newcomers: int = 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from controller.access import StationAccess
 from controller.commands import ActionRequest, Command, CommandResult
@@ -151,8 +151,9 @@ class Store(StationAccess, Protocol):
         since: datetime,
         until: datetime,
         step_s: float,
+        statistic: Literal["mean", "max"] = "mean",
     ) -> tuple[SeriesPoint, ...]:
-        """Return the mean of a field per step."""
+        """Return the mean or the maximum of a field per step."""
 
     # Accounts.
     async def add_user(self, user: User, password: str | None) -> None:

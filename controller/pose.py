@@ -76,7 +76,7 @@ def pose(
         else:
             loads.append(load)
     nodes = _nodes(snapshot, assessment, draws, outside, memory, policy)
-    problem = Problem(nodes=nodes, loads=tuple(loads))
+    problem = Problem(nodes=nodes, loads=tuple(loads), settle_a=policy.steady_a)
     if snapshot.guidance.holds(snapshot.now_s):
         problem = guided(problem, snapshot.guidance)
     return Question(problem=problem, outside=frozenset(outside))
@@ -139,6 +139,10 @@ def _nodes(
             available=assessment.circuits[circuit.id].usable
             - taken[circuit.id]
             - reserve[circuit.id],
+            unbalance_a=circuit.unbalance_a,
+            flowing=assessment.circuits[circuit.id].building + taken[circuit.id]
+            if circuit.unbalance_a is not None
+            else ZERO,
         )
         for circuit in site.circuits.values()
     )

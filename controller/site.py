@@ -89,6 +89,8 @@ class Circuit:
     """Worst case of everything below this circuit that is not one of our stations. [A]"""
     margin_a: float
     """Kept free below the limit, so that meter noise needs no command. [A]"""
+    unbalance_a: float | None = None
+    """By how much any phase may exceed any other; None: no limit. [A]"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

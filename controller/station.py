@@ -52,6 +52,26 @@ class StationInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChargingNeeds:
+    """What a vehicle itself asked for (ISO 15118, reported by the station)."""
+
+    departure_at: datetime | None = None
+    energy_wh: float | None = None
+    max_a: float | None = None
+    """Most it can take per phase. [A]"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """How far a station is with something that takes long: a firmware update, an upload."""
+
+    status: str
+    """As the station words it, for example `Downloading`."""
+    at: datetime
+    request_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvseView:
     """The latest about one EVSE."""
 
@@ -64,6 +84,10 @@ class EvseView:
     sample: Reading[EvseSample] | None = None
     fallback_a: float | None = None
     """Fallback that the station confirmed to hold; None: not confirmed, it may draw `max_a`. [A]"""
+    external_limit_a: float | None = None
+    """Limit that something else put on the station (NotifyChargingLimit), per phase. [A]"""
+    needs: ChargingNeeds | None = None
+    """What the plugged vehicle asked for; an operator's wish goes before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +106,8 @@ class StationView:
     clock_skew_s: float | None = None
     """Station clock minus ours. [s]"""
     evses: Mapping[EvseId, EvseView] = field(default_factory=dict)
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+    """Latest state per kind: `firmware`, `log`, `publish`."""
 
 
 # --- events: what an adapter tells the controller -------------------------------------------------
@@ -159,6 +185,31 @@ class EvseSampled:
     sample: EvseSample
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobReported:
+    """A station says how far a job is."""
+
+    station: StationId
+    kind: str
+    job: Job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalLimitReported:
+    """Something else limits an EVSE, or no longer does (None)."""
+
+    evse: EvseId
+    limit_a: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargingNeedsReported:
+    """A vehicle said what it needs."""
+
+    evse: EvseId
+    needs: ChargingNeeds
+
+
 StationEvent = (
     StationConnected
     | StationDisconnected
@@ -169,6 +220,9 @@ StationEvent = (
     | EvseStateChanged
     | TransactionChanged
     | EvseSampled
+    | JobReported
+    | ExternalLimitReported
+    | ChargingNeedsReported
 )
 
 

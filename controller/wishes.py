@@ -1,26 +1,55 @@
-"""What operators and tokens want of an EVSE, over what is configured."""
+"""What operators, tokens, vehicles and stations want of an EVSE, over what is configured."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from controller.operator import EvseOverride
-from controller.site import Evse, EvseId
+from controller.site import Evse, EvseId, StationId
 from controller.snapshot import Snapshot
-from controller.transaction import Transaction
+from controller.station import EvseView
 
 _NO_OVERRIDE = EvseOverride()
+_HOT = frozenset({"HighTemperature", "TemperatureSensor.Problem"})
+HOT_RATIO = 0.5
+"""Part of its rating that a station gets which is too hot (fault matrix)."""
 
 
 def override_of(snapshot: Snapshot, evse: EvseId) -> EvseOverride:
-    """Return the operator's wishes for an EVSE."""
-    return snapshot.overrides.evses.get(evse, _NO_OVERRIDE)
+    """Return the wishes for an EVSE: the operator's, and the vehicle's own where he has none."""
+    override = snapshot.overrides.evses.get(evse, _NO_OVERRIDE)
+    view = view_of(snapshot, evse)
+    if view is None or view.needs is None:
+        return override
+    departure_at, energy_wh = override.departure_at, override.energy_need_wh
+    return replace(
+        override,
+        departure_at=departure_at if departure_at is not None else view.needs.departure_at,
+        energy_need_wh=energy_wh if energy_wh is not None else view.needs.energy_wh,
+    )
+
+
+def view_of(snapshot: Snapshot, evse: EvseId) -> EvseView | None:
+    """Return the latest about an EVSE; None: its station is unknown."""
+    station = snapshot.stations.get(StationId(evse.rpartition("/")[0]))
+    return station.evses.get(evse) if station is not None else None
 
 
 def wanted_a(snapshot: Snapshot, evse: Evse) -> float:
-    """Return the most an EVSE may be given: its rating, an operator's or its token's maximum. [A]."""
-    running = _running(snapshot, evse)
+    """Return the most an EVSE may be given: its rating, or a lower maximum that somebody set. [A].
+
+    An operator may have set one, a roaming partner or back office, the token that charges, or
+    something else at the station that limits it. A hot station gets half of its rating.
+    """
+    view = view_of(snapshot, evse.id)
+    running = view.transaction if view is not None else None
+    override = override_of(snapshot, evse.id)
     limits_a = (
-        override_of(snapshot, evse.id).max_a,
+        override.max_a,
+        override.partner_max_a,
         running.max_a if running is not None else None,
+        view.external_limit_a if view is not None else None,
+        max(evse.min_a, evse.max_a * HOT_RATIO) if view and view.error_code in _HOT else None,
     )
     return min([evse.max_a, *(limit_a for limit_a in limits_a if limit_a is not None)])
 
@@ -30,14 +59,9 @@ def priority_of(snapshot: Snapshot, evse: Evse) -> int:
     override = override_of(snapshot, evse.id).priority
     if override is not None:
         return override
-    running = _running(snapshot, evse)
+    view = view_of(snapshot, evse.id)
+    running = view.transaction if view is not None else None
     return running.priority if running is not None and running.priority else evse.priority
-
-
-def _running(snapshot: Snapshot, evse: Evse) -> Transaction | None:
-    station = snapshot.stations.get(evse.station)
-    view = station.evses.get(evse.id) if station is not None else None
-    return view.transaction if view is not None else None
 
 
 def is_shut(snapshot: Snapshot, evse: Evse) -> bool:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from adapters.cli import accounts, certificates, run, sessions
+from adapters.cli import history as history_files
 from adapters.cli.demo import DemoSettings, demo_command
 from adapters.cli.logs import configure_logs
 from adapters.cli.tokens import tokens
@@ -33,10 +34,12 @@ app = typer.Typer(
 )
 meter = typer.Typer(help="Read and find meters.", no_args_is_help=True)
 session = typer.Typer(help="Charging sessions.", no_args_is_help=True)
+history = typer.Typer(help="The time series.", no_args_is_help=True)
 user = typer.Typer(help="Accounts of the API and the pages.", no_args_is_help=True)
 station = typer.Typer(help="Charging stations.", no_args_is_help=True)
 app.add_typer(meter, name="meter")
 app.add_typer(session, name="sessions")
+app.add_typer(history, name="history")
 app.add_typer(user, name="user")
 app.add_typer(station, name="station")
 app.add_typer(certificates.ca, name="ca")
@@ -115,6 +118,15 @@ def export_sessions(
 ) -> None:
     """Write sessions for billing to standard output."""
     _exit(sessions.export(site, since=since, until=until, form=form))
+
+
+@history.command("export")
+def export_history(
+    folder: Annotated[Path, typer.Option("--to", help="Folder for the Parquet files.")],
+    site: SiteOption = DEFAULT_SITE,
+) -> None:
+    """Write every closed day of the time series that has no file yet."""
+    raise typer.Exit(history_files.export(site, folder=folder))
 
 
 @user.command("add")

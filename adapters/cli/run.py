@@ -15,13 +15,22 @@ from adapters.cli.loop import run_on_loop
 from adapters.cli.settings import run_settings
 from adapters.cli.site_store import opened_site
 from adapters.http.server import ListenError as HttpListenError
+from adapters.ocpi.server import OcpiListenError
+from adapters.ocpi.vault import VaultError
 from adapters.ocpp.server import ListenError as OcppListenError
 from adapters.pki.files import PkiError
 from adapters.store.errors import StoreError
 
 log = structlog.get_logger(__name__)
 
-START_ERRORS = (StartError, StoreError, HttpListenError, OcppListenError)
+START_ERRORS = (
+    StartError,
+    StoreError,
+    HttpListenError,
+    OcppListenError,
+    OcpiListenError,
+    VaultError,
+)
 
 
 def run_command(path: Path) -> int:

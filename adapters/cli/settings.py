@@ -7,8 +7,10 @@ import os
 from adapters.bootstrap import RunSettings
 from adapters.config.loader import SiteFile
 from adapters.config.settings import OcppTls, UnknownTokens
+from adapters.config.spelling import parse_listen
 from adapters.http.settings import HttpSettings
 from adapters.influx.settings import InfluxSettings
+from adapters.ocpi.settings import ConnectorSettings, OcpiSettings, PlaceSettings
 from adapters.ocpp.settings import KeyPair, Listener, OcppSettings, TlsFiles
 from adapters.pki.authority import Authority
 
@@ -44,6 +46,40 @@ def run_settings(file: SiteFile) -> RunSettings:
         store_path=file.store.path,
         influx=_influx(file),
         accept_unknown_tokens=file.ocpp.unknown_tokens is UnknownTokens.ACCEPT,
+        ocpi=ocpi_settings(file),
+    )
+
+
+def ocpi_settings(file: SiteFile) -> OcpiSettings | None:
+    """Return what the roaming server is started with; None: no roaming."""
+    section = file.document.ocpi
+    if section is None or file.billing is None:
+        return None
+    listen = parse_listen(section.listen)
+    return OcpiSettings(
+        host=listen.host,
+        port=listen.port,
+        url=section.url.rstrip("/"),
+        country_code=section.country_code,
+        party_id=section.party_id,
+        operator=section.operator,
+        website=section.website,
+        place=PlaceSettings(
+            name=file.site.name,
+            address=section.address,
+            city=section.city,
+            postal_code=section.postal_code,
+            country=section.country,
+            latitude=section.latitude,
+            longitude=section.longitude,
+            timezone=file.site.timezone,
+            is_published=section.publish,
+        ),
+        tariff=file.billing.standard,
+        connector=ConnectorSettings(
+            standard=section.connector_standard, format=section.connector_format
+        ),
+        allow_private_partners=section.allow_private_partners,
     )
 
 

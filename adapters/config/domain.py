@@ -59,10 +59,7 @@ def to_site(document: SiteDocument) -> Site:
         name=document.site.name,
         timezone=document.site.timezone,
         voltage_v=document.site.voltage_v,
-        circuits={
-            CircuitId(name): to_circuit(name, entry)
-            for name, entry in sorted(document.circuits.items())
-        },
+        circuits=_circuits(document),
         stations={
             StationId(name): _station(StationId(name), entry)
             for name, entry in sorted(document.stations.items())
@@ -118,6 +115,38 @@ def to_circuit(name: str, entry: CircuitEntry) -> Circuit:
         meter=None if entry.meter is None else MeterId(entry.meter),
         building_peak_a=ZERO if entry.building_peak_a is None else to_phases(entry.building_peak_a),
         margin_a=entry.margin_a,
+        unbalance_a=entry.unbalance_a,
+    )
+
+
+def _circuits(document: SiteDocument) -> dict[CircuitId, Circuit]:
+    """Build the circuits of the file and those that stand for stations' own limits."""
+    circuits = {CircuitId(name): to_circuit(name, x) for name, x in document.circuits.items()}
+    for name, entry in document.stations.items():
+        if entry.max_a is not None:
+            circuits[station_circuit(name)] = _to_station_circuit(name, entry)
+    return dict(sorted(circuits.items()))
+
+
+def station_circuit(station: str) -> CircuitId:
+    """Name the circuit that stands for a station's own limit; no circuit of a file is called so."""
+    return CircuitId(f"station:{station}")
+
+
+def _circuit_of(station: str, entry: StationEntry) -> str:
+    return entry.circuit if entry.max_a is None else station_circuit(station)
+
+
+def _to_station_circuit(station: str, entry: StationEntry) -> Circuit:
+    """Build the limit that a station's EVSEs share as a circuit with nothing else on it."""
+    return Circuit(
+        id=station_circuit(station),
+        parent=CircuitId(entry.circuit),
+        limit_a=PhaseCurrents.balanced(entry.max_a or 0.0),
+        device=ProtectiveDevice.MCB,
+        meter=None,
+        building_peak_a=ZERO,
+        margin_a=0.0,
     )
 
 
@@ -239,6 +268,7 @@ def _station(name: StationId, entry: StationEntry) -> Station:
     return Station(
         id=name,
         evses=tuple(
-            to_evse(name, number, evse, evse.circuit or entry.circuit) for number, evse in numbered
+            to_evse(name, number, evse, evse.circuit or _circuit_of(name, entry))
+            for number, evse in numbered
         ),
     )

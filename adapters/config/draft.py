@@ -12,18 +12,19 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from adapters.config.keybase import Keys
 from adapters.config.keys import (
     CircuitEntry,
     EvseEntry,
     HttpSection,
     InfluxSection,
-    Keys,
     MeterEntry,
     OcppSection,
     PolicySection,
     VirtualMeterEntry,
 )
 from adapters.config.problems import KeyPath
+from adapters.config.roaming_keys import BillingSection, OcpiSection
 
 _Entry = TypeVar("_Entry", bound=Keys)
 
@@ -68,6 +69,10 @@ class Draft:
     ocpp: OcppSection | None
     http: HttpSection | None
     influx: InfluxSection | None
+    billing: BillingSection | None
+    is_priced: bool
+    """There is a section `billing`, valid or not."""
+    ocpi: OcpiSection | None
 
 
 def draft_of(data: object) -> Draft:
@@ -92,6 +97,9 @@ def draft_of(data: object) -> Draft:
         ocpp=_entry(OcppSection, _map(data, "ocpp")),
         http=_entry(HttpSection, _map(data, "http")),
         influx=_entry(InfluxSection, _map(data, "influx")),
+        billing=_entry(BillingSection, _map(data, "billing")),
+        is_priced=isinstance(data, dict) and data.get("billing") is not None,
+        ocpi=_entry(OcpiSection, _map(data, "ocpi")),
     )
 
 

@@ -12,13 +12,24 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
 )
 
 from adapters.config import spelling
+from adapters.config.keybase import (
+    Current,
+    EvseNumber,
+    Keys,
+    Label,
+    Listen,
+    Name,
+    Rating,
+    StationKey,
+    Variable,
+)
+from adapters.config.roaming_keys import BillingSection, OcpiSection
 from controller.policies import PRIORITY_CLASSES
 from controller.policy import Policy
 
@@ -26,35 +37,6 @@ ONE_VALUE: Final = "(one value)"
 PER_PHASE: Final = "(per phase)"
 
 _P: Final = Policy()
-
-Name = Annotated[
-    str,
-    AfterValidator(spelling.check_name),
-    Field(json_schema_extra={"pattern": spelling.NAME_PATTERN}),
-]
-StationKey = Annotated[
-    str,
-    AfterValidator(spelling.check_station_id),
-    Field(json_schema_extra={"pattern": spelling.STATION_PATTERN}),
-]
-EvseNumber = Annotated[
-    str,
-    AfterValidator(spelling.check_evse_number),
-    Field(json_schema_extra={"pattern": spelling.EVSE_NUMBER_PATTERN}),
-]
-Variable = Annotated[
-    str,
-    AfterValidator(spelling.check_variable),
-    Field(json_schema_extra={"pattern": spelling.VARIABLE_PATTERN}),
-]
-Label = Annotated[
-    str,
-    Field(max_length=200, json_schema_extra={"minLength": 1}),
-    AfterValidator(spelling.check_filled),
-]
-Listen = Annotated[str, AfterValidator(spelling.check_listen)]
-Rating = Annotated[float, Field(gt=0, le=10_000)]
-Current = Annotated[float, Field(ge=0, le=10_000)]
 
 
 def _shape(value: object) -> str:
@@ -65,18 +47,6 @@ def _shape(value: object) -> str:
 def _refuse_truth(value: object) -> object:
     """Keep `true` from passing as 1, which Python takes for the same."""
     return str(value) if isinstance(value, bool) else value
-
-
-class Keys(BaseModel):
-    """A map of known keys: others are refused, nothing is converted silently."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-    )
 
 
 class PhaseRatings(Keys):
@@ -177,6 +147,8 @@ class CircuitEntry(Keys):
     """The most that everything below other than the stations can draw; needed with a meter. [A]"""
     margin_a: float = Field(1.0, ge=0, le=10_000)
     """Kept free below the limit, so that meter noise needs no command. [A]"""
+    unbalance_a: float | None = Field(None, ge=0, le=10_000, examples=[20])
+    """By how much any phase may exceed any other, building included; absent: no limit. [A]"""
 
 
 class EvseEntry(Keys):
@@ -219,6 +191,8 @@ class StationEntry(Keys):
 
     circuit: Name = Field(examples=["garage-a"])
     """Id of the circuit that feeds the station."""
+    max_a: Rating | None = Field(None, examples=[32])
+    """What all its EVSEs may draw together per phase, where that is less than their sum. [A]"""
     evses: dict[EvseNumber, EvseEntry] = Field(min_length=1, examples=["{1: {max_a: 32}}"])
     """Its EVSEs (connectors in OCPP 1.6) by their number, from 1."""
 
@@ -284,6 +258,8 @@ class PolicySection(Keys):
     """A vehicle that was started is not paused for fairness before that. [s]"""
     min_off_s: float = Field(_P.min_off_s, ge=0, le=86_400)
     """A vehicle that was paused is not started again before that. [s]"""
+    steady_a: float = Field(_P.steady_a, ge=0, le=100)
+    """Setpoints are not moved by so little for fairness alone. [A]"""
     max_wait_s: float = Field(_P.max_wait_s, ge=0, le=604_800)
     """A vehicle that has waited for so long goes before every priority. [s]"""
     newcomers: int = Field(_P.newcomers, ge=0, le=100)
@@ -472,3 +448,7 @@ class SiteDocument(Keys):
     """The embedded database."""
     influx: InfluxSection | None = Field(None, examples=["{url: ..., org: ..., bucket: ...}"])
     """Upload to InfluxDB."""
+    billing: BillingSection | None = Field(None, examples=["{currency: EUR, tariffs: ...}"])
+    """What charging costs."""
+    ocpi: OcpiSection | None = Field(None, examples=["{url: ..., party_id: ...}"])
+    """Roaming with other companies."""

@@ -15,9 +15,11 @@ from adapters.config.mending import empty_findings, findings_of, merged, secret_
 from adapters.config.problems import Finding, Problem, Remark, SiteFileError, Spot
 from adapters.config.proof import shortfall_findings
 from adapters.config.remarks import notes_on
+from adapters.config.roaming import to_billing
 from adapters.config.rules import broken_rules
 from adapters.config.settings import HttpSettings, InfluxSettings, OcppSettings, StoreSettings
 from adapters.config.source import Source, parse, read_text
+from controller.billing import Billing
 from controller.certificate import Certificate, certify
 from controller.planner import PlanningSettings
 from controller.policy import Policy
@@ -40,6 +42,8 @@ class SiteFile:
     store: StoreSettings
     influx: InfluxSettings | None
     """None: nothing is uploaded."""
+    billing: Billing | None
+    """None: nothing is priced."""
     certificate: Certificate
     remarks: tuple[Remark, ...]
 
@@ -88,6 +92,7 @@ def load_site_text(
         http=domain.to_http(document),
         store=domain.to_store(document, path.parent),
         influx=domain.to_influx(document.influx),
+        billing=to_billing(document.billing),
         certificate=certificate,
         remarks=_remarks(document, site, source),
     )

@@ -11,6 +11,7 @@ from adapters.config.domain import DEFAULT_ROTATION, to_phases
 from adapters.config.draft import Draft, DraftEvse
 from adapters.config.keys import InfluxSection, PolicySection
 from adapters.config.problems import Finding, KeyPath, Spot
+from adapters.config.roaming import roaming_findings
 from adapters.config.spelling import names_one_phase, parse_connection, parse_listen, parse_rotation
 from controller.phases import Phase
 
@@ -349,6 +350,10 @@ def _passwords(draft: Draft) -> Findings:
             )
 
 
+def _roaming(draft: Draft) -> Findings:
+    yield from roaming_findings(draft.billing, draft.ocpi, is_priced=draft.is_priced)
+
+
 def _influx(draft: Draft) -> Findings:
     if draft.influx is None:
         return
@@ -429,5 +434,6 @@ _RULES: Final[tuple[Callable[[Draft], Findings], ...]] = (
     _thresholds,
     _listeners,
     _passwords,
+    _roaming,
     _influx,
 )

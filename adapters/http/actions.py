@@ -26,8 +26,10 @@ async def carry_out(services: Services, request: ActionRequest, who: Principal) 
         raise not_found("station", request.station) from None
     subject = request.evse or request.station
     match result:
-        case Applied():
-            return m.ActionOut(action=request.action.value, subject=subject, result="applied")
+        case Applied(answer=answer):
+            return m.ActionOut(
+                action=request.action.value, subject=subject, result="applied", answer=dict(answer)
+            )
         case Rejected(reason=reason):
             raise _failed(
                 409,

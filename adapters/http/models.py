@@ -309,6 +309,8 @@ class ActionOut(Answer):
     action: str
     subject: str
     result: str
+    answer: dict[str, Any] = {}
+    """What the station answered, in the names of the wire."""
 
 
 class ResetKind(Enum):
@@ -335,6 +337,8 @@ class TriggerRequest(Request):
     """What to ask for, and of which EVSE; null: of the whole station."""
 
     what: TriggerKind = TriggerKind.STATUS
+    message: Annotated[str, Field(min_length=1, max_length=50)] | None = None
+    """Any message of OCPP that can be triggered, in place of `what`: `Heartbeat`."""
     evse: Annotated[int, Field(ge=1, le=1000)] | None = None
 
 

@@ -25,8 +25,10 @@ _OPEN = frozenset(
 _PAGE = re.compile(r"/assets/[^/]+$")
 _OWN = re.compile(r"/api/v1/session(/|$)")
 """Everybody's own sign-in and password."""
-_ADMIN = re.compile(r"/api/v1/(audit|users|config|notifications)(/|$)")
-_OPERATOR = re.compile(r"/api/v1/(tokens|uploads)(/|\.csv$|$)")
+_ADMIN = re.compile(r"/api/v1/(audit|users|config|notifications)(/|$)|/api/v1/stations/[^/]+/call$")
+_OPERATOR = re.compile(
+    r"/api/v1/(tokens|uploads)(/|\.csv$|$)|/api/v1/stations/[^/]+/configuration$"
+)
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from adapters.ocpp.profiles import ProfileForm, RateUnit
+from adapters.ocpp.quirks import Quirks
 from controller.site import EvseId
 from controller.station import LeaseMode
 
@@ -18,6 +19,9 @@ class Capabilities:
     highest_level: int | None = None
     """ChargeProfileMaxStackLevel, ProfileStackLevel; None: it does not say."""
     most_profiles: int | None = None
+    items_per_read: int | None = None
+    """Keys or variables per reading message; None: it does not say."""
+    items_per_write: int | None = None
     takes_triggers: bool = True
     default_form: ProfileForm | None = None
     """The form of TxDefaultProfile that was accepted."""
@@ -30,8 +34,34 @@ class Capabilities:
     refused_defaults: set[EvseId] = field(default_factory=set)
     """EVSEs whose default was refused in every form."""
     lease_mode: LeaseMode = LeaseMode.UNKNOWN
+    quirks: Quirks = field(default_factory=Quirks)
+    """What is known about the model."""
+    holds_lease: bool | None = None
+    """Whether a drill has seen a lease end at a station of this model; None: never tried."""
     restart_wanted: bool = False
     """A setting takes effect only after a restart. We never cause one."""
+
+    def know(self, quirks: Quirks, *, holds_lease: bool | None) -> None:
+        """Take over what is known about the model; it goes before what the station says."""
+        self.quirks = quirks
+        self.holds_lease = quirks.holds_lease if quirks.holds_lease is not None else holds_lease
+        self.takes_triggers = self.takes_triggers and quirks.takes_triggers
+        self.apply_quirks()
+
+    def apply_quirks(self) -> None:
+        """Override what the station said about itself by what is known better."""
+        if self.quirks.unit is not None:
+            self.units = frozenset({RateUnit(self.quirks.unit)})
+        if self.quirks.highest_level is not None:
+            self.highest_level = self.quirks.highest_level
+        if self.quirks.most_profiles is not None:
+            self.most_profiles = self.quirks.most_profiles
+
+    @property
+    def may_lease(self) -> bool:
+        """Whether a limit that ends by itself may be relied on."""
+        quirks = self.quirks
+        return self.holds_lease is not False and not quirks.is_relative and not quirks.limit_key
 
     def forget_defaults(self) -> None:
         """The station booted: what it holds is to be confirmed again."""
@@ -43,7 +73,8 @@ class Capabilities:
         if not self.defaults_a:
             return LeaseMode.UNCONTROLLABLE if self.refused_defaults else LeaseMode.UNKNOWN
         too_few = self.most_profiles is not None and self.most_profiles < 2
-        if self.refused_defaults or self.highest_level == 0 or too_few:
+        is_weak = self.highest_level == 0 or too_few or not self.may_lease
+        if self.refused_defaults or is_weak:
             return LeaseMode.PERMANENT
         if self.limit_form is not None and not self.limit_form.is_leased:
             return LeaseMode.PERMANENT

@@ -170,6 +170,10 @@ class Intake:
         """Remember the limit confirmed last: it tells a sum of currents from a value per phase."""
         self._course(evse).limit_a = limit_a
 
+    def limit_a(self, evse: EvseId) -> float | None:
+        """Return the limit confirmed last; None: none yet. [A]"""
+        return self._course(evse).limit_a
+
     def take_samples(
         self, evse: EvseId, entries: Sequence[MeterEntry], received: Received, *, live: bool
     ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,11 +18,13 @@ from adapters.ocpp.profiles import (
     ProfileForm,
     Purpose,
     default_forms,
+    known_forms,
     limit_forms,
     profile_for,
     round_down_a,
 )
 from adapters.ocpp.translation import DialectSettings
+from adapters.ocpp.writebudget import WriteBudget
 from controller.commands import (
     Applied,
     CommandResult,
@@ -76,6 +79,7 @@ class Limiter:
         self._refused: dict[EvseId, tuple[TransactionId, set[ProfileForm]]] = {}
         self._refusals: dict[EvseId, int] = {}
         self._clock_is_wrong = False
+        self._budget = WriteBudget()
 
     async def apply(self, command: SetLimit) -> CommandResult:
         """Carry out one limit within the command timeout."""
@@ -115,7 +119,38 @@ class Limiter:
         await self._intake.gate.passed(command.transaction)
         if self._intake.has_ended(command.transaction):
             return Rejected(reason="the transaction has ended")
+        if self._is_held_back(command.evse, limit_a):
+            return NotConnected()
+        key = self._capabilities.quirks.limit_key
+        if key is not None:
+            return await self._set_key(command, key, limit_a)
         return await self._set_running(command, command.transaction, limit_a, fallback_a)
+
+    def _is_held_back(self, evse: EvseId, limit_a: float) -> bool:
+        """Tell whether a raise has to wait because the day's writes are spent; lowering never does."""
+        known_a = self._intake.limit_a(evse)
+        if known_a is None or limit_a <= known_a + SAME_A:
+            return False
+        return not self._budget.may_raise(
+            evse, self._clock.monotonic_s(), per_day=self._capabilities.quirks.writes_per_day
+        )
+
+    async def _set_key(self, command: SetLimit, key: str, limit_a: float) -> CommandResult:
+        """Limit a model that follows a configuration key and no charging profile."""
+        value = math.floor(limit_a + 1e-6)
+        answer = await self._caller.call(
+            "ChangeConfiguration",
+            {"key": key, "value": str(value)},
+            urgent=self._is_decrease(command.evse, limit_a),
+            replaces=f"limit:{command.evse}",
+        )
+        status = str(answer.get("status", ""))
+        if status != "Accepted":
+            return Rejected(reason=status)
+        self._settle(command.evse, limit_a)
+        self.hold_default(command.evse, limit_a)
+        self.set_mode(LeaseMode.PERMANENT)
+        return Applied(self_expiring=False)
 
     # --- without a transaction
 
@@ -135,7 +170,13 @@ class Limiter:
 
     async def _set_default(self, command: SetLimit, limit_a: float) -> CommandResult:
         known = self._capabilities.default_form
-        forms = (known,) if known is not None else default_forms(self._capabilities.units)
+        forms = (
+            (known,)
+            if known is not None
+            else default_forms(
+                self._capabilities.units, is_relative=self._capabilities.quirks.is_relative
+            )
+        )
         reason = ""
         for form in forms[:TRIES]:
             if self._latest[command.evse] is not command:
@@ -188,6 +229,7 @@ class Limiter:
             standing=self._standing(command),
             transaction_may_be_left_out=self._transaction_may_be_left_out,
         )
+        forms = known_forms(forms, capabilities.quirks)
         known = capabilities.limit_form
         if known in forms and known is not None:
             if known.is_leased and self._refusals.get(command.evse, 0) < REFUSALS_TO_DOUBT:
@@ -210,6 +252,8 @@ class Limiter:
             log.warning(event, station=self._intake.station, skew_s=round(skew_s, 1))
         if command.evse in self._capabilities.refused_defaults:
             return LeaseStanding.NO_DEFAULT
+        if not self._capabilities.may_lease:
+            return LeaseStanding.UNPROVEN
         return LeaseStanding.CLOCK_WRONG if is_wrong else LeaseStanding.POSSIBLE
 
     async def _try(self, form: ProfileForm, command: SetLimit, limit_a: float) -> str:
@@ -233,6 +277,7 @@ class Limiter:
             station_now=self._intake.skew.station_time(self._clock.now()),
             lease_s=command.lease_s,
             transaction=command.transaction,
+            quirks=self._capabilities.quirks,
         )
         urgent = self._is_decrease(evse, limit_a)
         self._sent_a[evse] = max(limit_a, self._sent_a.get(evse, 0.0))
@@ -264,8 +309,9 @@ class Limiter:
         self, form: ProfileForm, command: SetLimit, limit_a: float, fallback_a: float
     ) -> CommandResult:
         """Book an accepted limit; a lease wants the fallback below it, not an old permanent limit."""
-        if self._standing(command) is LeaseStanding.POSSIBLE:
+        if self._standing(command) in (LeaseStanding.POSSIBLE, LeaseStanding.UNPROVEN):
             self._capabilities.limit_form = form
+        self._budget.count(command.evse, self._clock.monotonic_s())
         self._refusals[command.evse] = 0
         self._settle(command.evse, limit_a)
         if not form.is_leased:

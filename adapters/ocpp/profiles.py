@@ -14,11 +14,13 @@ from enum import Enum
 from typing import Any
 
 from adapters.ocpp.clocks import wire_time
+from adapters.ocpp.quirks import Quirks
 from adapters.ocpp.translation import EvseWiring
 
 START_BEFORE_S = 60
 """The schedule starts in the past, so that no station waits for its start. [s]"""
 HIGHEST_LIMIT_A = 1000.0
+STEP_A = 0.1
 HIGHEST_LEVEL = 9
 """Levels above would collide in the profile ids."""
 
@@ -104,6 +106,7 @@ def profile_for(
     station_now: datetime,
     lease_s: float = 0.0,
     transaction: str | None = None,
+    quirks: Quirks | None = None,
 ) -> ChargingProfile:
     """Build the profile that says a limit in a form.
 
@@ -115,13 +118,17 @@ def profile_for(
         station_now: Now, by the station's clock: it is the station that judges `validTo`.
         lease_s: How long a leased form holds. [s]
         transaction: Id of the running transaction; only a TxProfile carries it.
+        quirks: Whether it may name phases, and its step.
 
     Raises:
         ValueError: The limit is none.
 
     Source: OCPP 1.6 section 7.8, errata 3.65/3.66; OCPP 2.0.1 K01.FR.36/37, K02.FR.08.
     """
+    quirks = quirks or Quirks()
     limit_a = round_down_a(limit_a)
+    if quirks.step_a > STEP_A:
+        limit_a = round_down_a(math.floor(limit_a / quirks.step_a + 1e-6) * quirks.step_a)
     in_watts = form.unit is RateUnit.W
     watts = float(math.floor(limit_a * wiring.voltage_v * wiring.phases + 1e-6))
     now = station_now.replace(microsecond=0)
@@ -132,7 +139,7 @@ def profile_for(
         level=form.level,
         unit=form.unit,
         limit=watts if in_watts else limit_a,
-        number_phases=wiring.phases if in_watts else None,
+        number_phases=wiring.phases if in_watts and quirks.sends_phases else None,
         starts_at=None if form.is_relative else now - timedelta(seconds=START_BEFORE_S),
     )
     if form.purpose is Purpose.TX and form.names_transaction:
@@ -147,21 +154,41 @@ def profile_for(
     return profile
 
 
-def default_forms(units: frozenset[RateUnit] | None) -> tuple[ProfileForm, ...]:
+def default_forms(
+    units: frozenset[RateUnit] | None, *, is_relative: bool = False
+) -> tuple[ProfileForm, ...]:
     """Return the forms of the permanent TxDefaultProfile, the best first.
 
     Args:
         units: What the station says it takes; None: it does not say, so both are tried.
+        is_relative: It is known to take kind Relative only.
     """
     absolute = ProfileForm(purpose=Purpose.TX_DEFAULT, level=0, is_leased=False)
     forms = [replace(absolute, unit=unit) for unit in _unit_order(units)]
+    if is_relative:
+        return tuple(replace(form, is_relative=True) for form in forms)
     return (*forms, replace(forms[0], is_relative=True))
+
+
+def known_forms(forms: tuple[ProfileForm, ...], quirks: Quirks) -> tuple[ProfileForm, ...]:
+    """Return the forms that a model is known to take, in their order; all when none is left."""
+    fitting = tuple(
+        form
+        for form in forms
+        if (form.is_relative or not quirks.is_relative)
+        and (form.purpose is Purpose.TX_DEFAULT or not quirks.refuses_tx_profile)
+    )
+    if not quirks.names_transaction:
+        fitting = tuple(replace(form, names_transaction=False) for form in fitting)
+    return tuple(dict.fromkeys(fitting)) or forms
 
 
 class LeaseStanding(Enum):
     """Whether a limit may be a lease at all, at one EVSE and moment."""
 
     POSSIBLE = "possible"
+    UNPROVEN = "unproven"
+    """The model is known not to let a lease end by itself."""
     CLOCK_WRONG = "clock_wrong"
     """The station's clock is too far off to judge `validTo`."""
     NO_DEFAULT = "no_default"
@@ -198,6 +225,8 @@ def limit_forms(
         return (permanent, relative)
     if highest_level == 0:
         return (*defaults, relative)
+    if standing is LeaseStanding.UNPROVEN:
+        return (*defaults, relative, permanent)
     if standing is LeaseStanding.CLOCK_WRONG:
         return (permanent, *defaults, relative)
     lease = ProfileForm(unit=order[0], level=1)

@@ -7,6 +7,7 @@ form, remembered and left; nothing is asked twice, and no station is ever restar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from typing import Any
 
 from adapters.ocpp.capabilities import Capabilities
 from adapters.ocpp.dialect import CallFailed
+from adapters.ocpp.naming import name_of, place_of
 from adapters.ocpp.profiles import (
     ChargingProfile,
     ProfileForm,
@@ -136,7 +138,7 @@ def _ask(action: str, payload: dict[str, Any]) -> Generator[Request, Answer | No
 
 def provision_v16(view: ProvisioningView, capabilities: Capabilities) -> Steps:
     """Provision an OCPP 1.6 station: fallbacks, configuration, current state (facts 1.7, 2.1)."""
-    yield from _hold_fallbacks(view, capabilities, profile_v16)
+    yield from hold_fallbacks(view, capabilities, profile_v16)
     values = yield from _get_configuration(view)
     _learn(capabilities, values, KEYS_V16)
     yield from _hold_in_named_unit(view, capabilities, profile_v16)
@@ -147,7 +149,7 @@ def provision_v16(view: ProvisioningView, capabilities: Capabilities) -> Steps:
 
 def provision_v201(view: ProvisioningView, capabilities: Capabilities) -> Steps:
     """Provision an OCPP 2.0.1 station: fallbacks, variables, current state (facts 1.7, 2.2)."""
-    yield from _hold_fallbacks(view, capabilities, profile_v201)
+    yield from hold_fallbacks(view, capabilities, profile_v201)
     values = yield from _get_variables(view)
     _learn(capabilities, values, KEYS_V201)
     yield from _hold_in_named_unit(view, capabilities, profile_v201)
@@ -161,7 +163,8 @@ def provision_v201(view: ProvisioningView, capabilities: Capabilities) -> Steps:
 Writer = Callable[[ChargingProfile], dict[str, Any]]
 
 
-def _hold_fallbacks(view: ProvisioningView, capabilities: Capabilities, write: Writer) -> Steps:
+def hold_fallbacks(view: ProvisioningView, capabilities: Capabilities, write: Writer) -> Steps:
+    """Put the permanent fallback into every EVSE (facts 1.7, set S)."""
     for evse in view.evses:
         yield from _hold_fallback(evse, view, capabilities, write)
 
@@ -172,13 +175,17 @@ def _hold_in_named_unit(view: ProvisioningView, capabilities: Capabilities, writ
     if form is None or capabilities.units is None or form.unit in capabilities.units:
         return
     capabilities.default_form = None
-    yield from _hold_fallbacks(view, capabilities, write)
+    yield from hold_fallbacks(view, capabilities, write)
 
 
 def _hold_fallback(
     evse: ProvisionedEvse, view: ProvisioningView, capabilities: Capabilities, write: Writer
 ) -> Steps:
-    forms = default_forms(capabilities.units)
+    quirks = view.settings.quirks
+    if quirks.limit_key is not None:
+        yield from _hold_by_key(evse, quirks.limit_key, capabilities)
+        return
+    forms = default_forms(capabilities.units, is_relative=quirks.is_relative)
     if capabilities.default_form is not None:
         known = capabilities.default_form
         forms = (known, *(form for form in forms if form != known))
@@ -189,6 +196,7 @@ def _hold_fallback(
             limit_a=evse.fallback_a,
             wiring=view.settings.wiring(evse.id),
             station_now=view.station_now(),
+            quirks=quirks,
         )
         answer = yield from _set_default(profile, write)
         if answer.status == "Accepted":
@@ -204,13 +212,27 @@ def _hold_fallback(
     capabilities.refused_defaults.add(evse.id)
 
 
+def _hold_by_key(evse: ProvisionedEvse, key: str, capabilities: Capabilities) -> Steps:
+    """Put the fallback into the configuration key that limits this model."""
+    payload = {"key": key, "value": str(math.floor(evse.fallback_a + 1e-6))}
+    answer = yield from _ask("ChangeConfiguration", payload)
+    if answer.status == "Accepted":
+        capabilities.refused_defaults.discard(evse.id)
+        yield FallbackHeld(evse=evse.id, fallback_a=evse.fallback_a)
+        return
+    capabilities.refused_defaults.add(evse.id)
+
+
 def _places(
     forms: Sequence[ProfileForm], evse: ProvisionedEvse, view: ProvisioningView
 ) -> Iterator[tuple[ProfileForm, int]]:
     """Return where to set a default; a station with one EVSE may want it at connector 0."""
+    known = view.settings.quirks.default_connector
+    if known is not None and len(view.evses) == 1:
+        yield forms[0], known
     for form in forms:
         yield form, evse.number
-    if len(view.evses) == 1:
+    if len(view.evses) == 1 and known != 0:
         yield forms[0], 0
 
 
@@ -247,16 +269,21 @@ class _Keys:
     units: str
     levels: str
     profiles: str | None = None
+    reads: str = ""
+    writes: str = ""
 
 
 KEYS_V16 = _Keys(
     units="chargingscheduleallowedchargingrateunit",
     levels="chargeprofilemaxstacklevel",
     profiles="maxchargingprofilesinstalled",
+    reads="getconfigurationmaxkeys",
 )
 KEYS_V201 = _Keys(
     units="smartchargingctrlr.rateunit",
     levels="smartchargingctrlr.profilestacklevel",
+    reads="devicedatactrlr.itemspermessage[getvariables]",
+    writes="devicedatactrlr.itemspermessage[setvariables]",
 )
 UNIT_NAMES = {
     "a": RateUnit.A,
@@ -278,8 +305,11 @@ def _learn(capabilities: Capabilities, values: Mapping[str, str], keys: _Keys) -
     capabilities.units = parse_units(values.get(keys.units, "")) or capabilities.units
     level = _whole(values.get(keys.levels))
     capabilities.highest_level = level if level is not None else capabilities.highest_level
+    capabilities.items_per_read = _whole(values.get(keys.reads)) or capabilities.items_per_read
+    capabilities.items_per_write = _whole(values.get(keys.writes)) or capabilities.items_per_write
     if keys.profiles is not None:
         capabilities.most_profiles = _whole(values.get(keys.profiles)) or capabilities.most_profiles
+    capabilities.apply_quirks()
 
 
 def _whole(text: str | None) -> int | None:
@@ -303,6 +333,7 @@ READ_KEYS = (
     "HeartbeatInterval",
     "WebSocketPingInterval",
     "StopTransactionOnInvalidId",
+    "GetConfigurationMaxKeys",
 )
 ESSENTIAL_KEYS = (
     "ChargeProfileMaxStackLevel",
@@ -353,7 +384,7 @@ def _change_configuration(
     settings = view.settings
     yield from _change_measurands(view, capabilities, values)
     for key, value in (
-        ("MeterValueSampleInterval", str(settings.sample_interval_s)),
+        ("MeterValueSampleInterval", str(settings.shortest_sample_s)),
         ("ClockAlignedDataInterval", str(settings.clock_aligned_s)),
         ("HeartbeatInterval", str(settings.heartbeat_interval_s)),
         ("WebSocketPingInterval", str(settings.websocket_ping_s)),
@@ -372,10 +403,11 @@ def _change_measurands(
     view: ProvisioningView, capabilities: Capabilities, values: Mapping[str, str]
 ) -> Steps:
     present = values.get("metervaluessampleddata")
-    if present is not None and _covers(present, MEASURANDS):
+    measurands = view.settings.quirks.measurands or MEASURANDS
+    if present is not None and _covers(present, measurands):
         return
     for length in SHORTENED:
-        wanted = MEASURANDS[:length]
+        wanted = measurands[:length]
         if present is not None and _covers(present, wanted):
             return
         value = ",".join(wanted)
@@ -411,6 +443,8 @@ READ_VARIABLES = (
     ("SmartChargingCtrlr", "ProfileStackLevel"),
     ("SmartChargingCtrlr", "RateUnit"),
     ("SmartChargingCtrlr", "PeriodsPerSchedule"),
+    ("DeviceDataCtrlr", "ItemsPerMessage[GetVariables]"),
+    ("DeviceDataCtrlr", "ItemsPerMessage[SetVariables]"),
     ("SampledDataCtrlr", "TxUpdatedInterval"),
     ("SampledDataCtrlr", "TxUpdatedMeasurands"),
     ("AlignedDataCtrlr", "Interval"),
@@ -437,10 +471,7 @@ def _get_variables(view: ProvisioningView) -> Generator[Request, Answer | None, 
 
 def _get_payload(names: Sequence[tuple[str, str]]) -> dict[str, Any]:
     return {
-        "getVariableData": [
-            {"component": {"name": component}, "variable": {"name": variable}}
-            for component, variable in names
-        ]
+        "getVariableData": [place_of(f"{component}.{variable}") for component, variable in names]
     }
 
 
@@ -449,8 +480,7 @@ def _variables(payload: Mapping[str, Any]) -> dict[str, str]:
     values: dict[str, str] = {}
     for result in payload.get("getVariableResult") or []:
         if result.get("attributeStatus") == "Accepted" and "attributeValue" in result:
-            name = f"{result['component']['name']}.{result['variable']['name']}".lower()
-            values[name] = str(result["attributeValue"]).strip()
+            values[name_of(result).lower()] = str(result["attributeValue"]).strip()
     return values
 
 
@@ -462,7 +492,7 @@ def _set_variables(
     yield from _set_measurands(view, capabilities, values)
     for component, variable, value in (
         ("SmartChargingCtrlr", "Enabled", "true"),
-        ("SampledDataCtrlr", "TxUpdatedInterval", str(settings.sample_interval_s)),
+        ("SampledDataCtrlr", "TxUpdatedInterval", str(settings.shortest_sample_s)),
         ("AlignedDataCtrlr", "Interval", str(settings.clock_aligned_s)),
         ("OCPPCommCtrlr", "HeartbeatInterval", str(settings.heartbeat_interval_s)),
         ("OCPPCommCtrlr", "WebSocketPingInterval", str(settings.websocket_ping_s)),
@@ -480,8 +510,9 @@ def _set_measurands(
     view: ProvisioningView, capabilities: Capabilities, values: Mapping[str, str]
 ) -> Steps:
     present = values.get("sampleddatactrlr.txupdatedmeasurands")
+    measurands = view.settings.quirks.measurands or MEASURANDS
     for length in SHORTENED:
-        wanted = MEASURANDS[:length]
+        wanted = measurands[:length]
         if present is not None and _covers(present, wanted):
             return
         status = yield from _set(

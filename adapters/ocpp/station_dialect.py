@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any
 
 import structlog
 
+from adapters.ocpp.book import MODEL, READY, StationBook, model_key
 from adapters.ocpp.capabilities import Capabilities
 from adapters.ocpp.dialect import Caller, CallFailed, Received
+from adapters.ocpp.inbound import Inbound
 from adapters.ocpp.intake import Intake
-from adapters.ocpp.limiter import Limiter, result_of
+from adapters.ocpp.limiter import Limiter
+from adapters.ocpp.operator_actions import Maintenance, OperatorActions
 from adapters.ocpp.profiles import ChargingProfile, RateUnit
 from adapters.ocpp.provisioning import (
     Answer,
@@ -23,50 +26,18 @@ from adapters.ocpp.provisioning import (
     Request,
     Script,
     Steps,
+    hold_fallbacks,
 )
 from adapters.ocpp.translation import DialectSettings
-from controller.commands import (
-    ActionRequest,
-    Applied,
-    CommandResult,
-    Rejected,
-    SetLimit,
-    StationAction,
-    TimedOut,
-)
+from controller.commands import ActionRequest, Applied, CommandResult, SetLimit
 from controller.ports import Clock, StationDesk
 from controller.site import EvseId
-from controller.transaction import TransactionId
+from controller.station import StationInfo
 
 log = structlog.get_logger(__name__)
 
-ACCEPTING = frozenset({"Accepted", "Unlocked", "Scheduled"})
-"""Answers that mean yes, of all actions."""
 ASKED_BOOT_S = 30.0
 """A BootNotification so soon after we asked for one is the one we asked for. [s]"""
-
-
-class ActionWriter(Protocol):
-    """Writes an operator's action; text says why there is no request."""
-
-    def __call__(
-        self,
-        action: StationAction,
-        *,
-        connector: int | None,
-        argument: str,
-        running: TransactionId | None,
-    ) -> Request | str:
-        """Write one action."""
-
-
-class Inbound(Protocol):
-    """Answers a station's CALLs."""
-
-    async def answer(
-        self, action: str, payload: dict[str, Any], received: Received
-    ) -> dict[str, Any]:
-        """Answer one CALL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +45,11 @@ class Wire:
     """How one version writes what we ask."""
 
     profile: Callable[[ChargingProfile], dict[str, Any]]
-    action: ActionWriter
+    maintenance: Maintenance
     composite: Callable[[int, RateUnit, int], Request]
     provision: Callable[[ProvisioningView, Capabilities], Steps]
     transaction_may_be_left_out: bool
+    inbound: type[Inbound]
 
 
 class StationDialect:
@@ -91,15 +63,29 @@ class StationDialect:
         clock: Clock,
         settings: DialectSettings,
         wire: Wire,
-        inbound: Callable[[Intake, Callable[[], None]], Inbound],
+        book: StationBook | None = None,
     ) -> None:
         self._caller = caller
         self._clock = clock
         self._settings = settings
         self._wire = wire
+        self._book = book or StationBook(clock=clock, pending_boots=False)
+        self._quirks = settings.quirks
+        self._info: StationInfo | None = None
         self._capabilities = Capabilities()
         self._intake = Intake(caller.station, desk=desk, clock=clock, settings=settings)
-        self._inbound = inbound(self._intake, self._booted)
+        self._inbound = wire.inbound(
+            self._intake, settings=settings, book=self._book, on_boot=self._booted
+        )
+        self._actions = OperatorActions(
+            caller,
+            intake=self._intake,
+            clock=clock,
+            settings=settings,
+            capabilities=self._capabilities,
+            maintenance=wire.maintenance,
+            restore=self._restore,
+        )
         self._limiter = Limiter(
             caller,
             intake=self._intake,
@@ -110,6 +96,7 @@ class StationDialect:
             transaction_may_be_left_out=wire.transaction_may_be_left_out,
         )
         self._boot_seen = False
+        self._is_pending = False
         self._boot_asked_s: float | None = None
         self._was_read_back = False
         self._work: asyncio.Queue[SetLimit | None] = asyncio.Queue(maxsize=4)
@@ -131,12 +118,13 @@ class StationDialect:
 
     async def on_open(self) -> None:
         """Provision the station, again after each boot, and read the first limit back."""
-        quirks = self._settings.quirks
         try:
-            has_booted = await self._boot_within(quirks.boot_wait_s)
+            has_booted = await self._boot_within(self._quirks.boot_wait_s)
+            if not has_booted:
+                await self._recall()
             while True:
                 if has_booted:
-                    await asyncio.sleep(quirks.boot_settle_s)
+                    await asyncio.sleep(self._quirks.boot_settle_s)
                 is_complete = await self._provision()
                 has_booted = await self._boot_within(
                     None if is_complete else self._settings.retry_s
@@ -161,29 +149,99 @@ class StationDialect:
 
     async def act(self, request: ActionRequest) -> CommandResult:
         """Carry out an operator's action."""
-        number = None if request.evse is None else int(request.evse.rpartition("/")[2])
-        running = None if request.evse is None else self._intake.running(request.evse)
-        written = self._wire.action(
-            request.action, connector=number, argument=request.argument.strip(), running=running
-        )
-        if isinstance(written, str):
-            return Rejected(reason=written)
-        try:
-            async with asyncio.timeout(self._settings.command_timeout_s):
-                answer = await self._caller.call(written.action, written.payload)
-        except TimeoutError:
-            return TimedOut()
-        except CallFailed as failed:
-            return result_of(failed)
-        status = str(answer.get("status", ""))
-        return Applied(self_expiring=False) if status in ACCEPTING else Rejected(reason=status)
+        return await self._actions.act(request)
 
-    def _booted(self) -> None:
-        """Note a BootNotification; one that we asked for changes nothing at the station."""
+    async def _booted(self, info: StationInfo) -> bool:
+        """Note a BootNotification; one that we asked for changes nothing at the station.
+
+        Returns:
+            Whether the station may go on; a brand-new one waits until its fallback lies.
+        """
         self._boot_seen = True
+        self._info = info
+        await self._recognise(info)
         asked_s, self._boot_asked_s = self._boot_asked_s, None
-        if asked_s is None or self._clock.monotonic_s() - asked_s > ASKED_BOOT_S:
-            self._enqueue(None)
+        was_pending, self._is_pending = self._is_pending, False
+        if asked_s is not None and self._clock.monotonic_s() - asked_s <= ASKED_BOOT_S:
+            return True
+        if was_pending:
+            return True
+        self._is_pending = await self._must_wait(info)
+        self._enqueue(None)
+        return not self._is_pending
+
+    async def _recognise(self, info: StationInfo) -> None:
+        """Take over what is known about the model: shipped quirks, and what a drill has shown."""
+        if self._book.catalogue.models:
+            self._quirks = self._book.quirks_of(info.vendor, info.model, info.firmware)
+        learned = await self._book.kept(MODEL, model_key(info)) or {}
+        self._capabilities.know(self._quirks, holds_lease=learned.get("holds_lease"))
+
+    async def _recall(self) -> None:
+        """Recognise a station that does not boot on this connection by its last boot."""
+        mark = await self._book.kept(READY, self._caller.station)
+        if isinstance(mark, dict) and len(mark.get("model", ())) == 4:
+            vendor, model, serial, firmware = mark["model"]
+            self._info = StationInfo(vendor=vendor, model=model, serial=serial, firmware=firmware)
+            await self._recognise(self._info)
+
+    async def _must_wait(self, info: StationInfo) -> bool:
+        """Tell whether to answer Pending: once per station, until it is known to hold its fallback."""
+        station = self._caller.station
+        if not self._book.pending_boots or not self._quirks.takes_pending:
+            return False
+        if station in self._book.pended:
+            return False
+        if await self._book.kept(READY, station) == self._ready_mark(info):
+            return False
+        self._book.pended.add(station)
+        return True
+
+    def _ready_mark(self, info: StationInfo) -> dict[str, Any]:
+        """Return what has to be the same for a station to count as known to hold its fallback."""
+        desk = self._intake.desk
+        evses = desk.evses(self._caller.station) or ()
+        return {
+            "model": [info.vendor, info.model, info.serial, info.firmware],
+            "fallback_a": {str(evse): desk.fallback_a(evse) for evse in evses},
+        }
+
+    async def _keep_learned(self) -> None:
+        """Keep what was learned about the model: units, levels, forms that were taken."""
+        if self._info is None:
+            return
+        known = self._capabilities
+        learned = await self._book.kept(MODEL, model_key(self._info)) or {}
+        facts = {
+            "units": sorted(u.value for u in known.units) if known.units is not None else None,
+            "highest_level": known.highest_level,
+            "most_profiles": known.most_profiles,
+            "default_unit": known.default_form.unit.value if known.default_form else None,
+            "limit_purpose": known.limit_form.purpose.value if known.limit_form else None,
+            "is_relative": known.limit_form.is_relative if known.limit_form else None,
+            "takes_triggers": known.takes_triggers,
+        }
+        after = learned | {name: value for name, value in facts.items() if value is not None}
+        if after != learned:
+            await self._book.keep(MODEL, model_key(self._info), after)
+
+    async def _note_ready(self) -> None:
+        """Remember that the station holds its fallback, and let it in where it waits for that."""
+        station = self._caller.station
+        evses = self._intake.desk.evses(station) or ()
+        if self._info is not None and all(e in self._capabilities.defaults_a for e in evses):
+            await self._book.keep(READY, station, self._ready_mark(self._info))
+        self._book.pended.discard(station)
+        if self._is_pending and self._quirks.takes_triggers:
+            await self._ask(
+                Request(action="TriggerMessage", payload={"requestedMessage": "BootNotification"})
+            )
+
+    async def _restore(self) -> None:
+        """Put the fallback back after profiles were cleared."""
+        self._capabilities.forget_defaults()
+        await self._run(hold_fallbacks(self._view(), self._capabilities, self._wire.profile))
+        self._limiter.set_mode(self._capabilities.mode_after_provisioning())
 
     def _enqueue(self, work: SetLimit | None) -> None:
         if not self._work.full():
@@ -221,8 +279,20 @@ class StationDialect:
             Whether it came to its end; otherwise the station stopped answering.
         """
         self._capabilities.forget_defaults()
-        view = self._view()
-        script = Script(self._wire.provision(view, self._capabilities))
+        if self._is_pending:
+            await self._run(hold_fallbacks(self._view(), self._capabilities, self._wire.profile))
+            await self._note_ready()
+        is_complete = await self._run(self._wire.provision(self._view(), self._capabilities))
+        if self._capabilities.restart_wanted:
+            log.warning("station.restart_wanted", station=self._caller.station)
+        self._limiter.set_mode(self._capabilities.mode_after_provisioning())
+        await self._note_ready()
+        await self._keep_learned()
+        return is_complete
+
+    async def _run(self, steps: Steps) -> bool:
+        """Run a script; return whether it came to its end."""
+        script = Script(steps)
         step = script.next_step()
         while not isinstance(step, Done):
             answer: Answer | None = None
@@ -232,9 +302,6 @@ class StationDialect:
                 case Request():
                     answer = await self._ask(step)
             step = script.next_step(answer)
-        if self._capabilities.restart_wanted:
-            log.warning("station.restart_wanted", station=self._caller.station)
-        self._limiter.set_mode(self._capabilities.mode_after_provisioning())
         return step.is_complete
 
     def _view(self) -> ProvisioningView:
@@ -245,7 +312,7 @@ class StationDialect:
         return ProvisioningView(
             evses=tuple(self._provisioned(evse, desk.fallback_a(evse)) for evse in evses),
             booted=self._boot_seen,
-            settings=self._settings,
+            settings=replace(self._settings, quirks=self._quirks),
             station_now=lambda: self._intake.skew.station_time(self._clock.now()),
         )
 

@@ -43,6 +43,11 @@ class DialectSettings:
     """EVSEs not listed count as three-phase with an unknown rating."""
     quirks: Quirks = field(default_factory=Quirks)
 
+    @property
+    def shortest_sample_s(self) -> int:
+        """Interval of meter values that we ask for: ours, or the shortest the model keeps to. [s]"""
+        return max(self.sample_interval_s, self.quirks.sample_interval_s or 0)
+
     def wiring(self, evse: EvseId) -> EvseWiring:
         """Return how an EVSE is wired."""
         return self.wirings.get(evse, EvseWiring())

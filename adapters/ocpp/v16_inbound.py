@@ -2,106 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import structlog
-
-from adapters.ocpp.clocks import parse_time, wire_time
-from adapters.ocpp.dialect import CallError, Received
-from adapters.ocpp.intake import Intake
+from adapters.ocpp.clocks import parse_time
+from adapters.ocpp.dialect import Received
+from adapters.ocpp.frames import OCPP16
+from adapters.ocpp.inbound import Handler, Inbound
 from adapters.ocpp.metervalues import entries_v16, register_wh
 from adapters.ocpp.states import CHARGE_POINT_STATUS, id_tag_info
-from adapters.ocpp.translation import DialectSettings
-from controller.records import (
-    StationRecord,
-    TransactionClosed,
-    TransactionNoted,
-    TransactionOpened,
-)
+from controller.records import TransactionClosed, TransactionNoted, TransactionOpened
 from controller.site import EvseId
-from controller.station import EvseState, StationBooted, StationInfo
+from controller.station import EvseState, StationInfo
 from controller.transaction import IdToken, TransactionId
 
-log = structlog.get_logger(__name__)
+SILENT_METER = frozenset({"PowerMeterFailure"})
+"""Error codes with which meter values are not to be believed."""
 
-Handler = Callable[[dict[str, Any], Received], Awaitable[dict[str, Any]]]
 
-
-class InboundV16:
+class InboundV16(Inbound):
     """Answers the CALLs of one OCPP 1.6 station."""
 
-    def __init__(
-        self, intake: Intake, *, settings: DialectSettings, on_boot: Callable[[], None]
-    ) -> None:
-        self._intake = intake
-        self._desk = intake.desk
-        self._settings = settings
-        self._on_boot = on_boot
-        self._handlers: Mapping[str, Handler] = {
-            "BootNotification": self._boot_notification,
-            "Heartbeat": self._heartbeat,
+    protocol = OCPP16
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._silent_meters: set[EvseId] = set()
+
+    def table(self) -> Mapping[str, Handler]:
+        """Return the handlers of OCPP 1.6."""
+        return {
             "StatusNotification": self._status_notification,
             "Authorize": self._authorize,
             "StartTransaction": self._start_transaction,
             "StopTransaction": self._stop_transaction,
             "MeterValues": self._meter_values,
-            "DataTransfer": self._data_transfer,
-            "SignCertificate": self._sign_certificate,
-            "DiagnosticsStatusNotification": self._take_notice,
-            "FirmwareStatusNotification": self._take_notice,
-            "SignedFirmwareStatusNotification": self._take_notice,
-            "LogStatusNotification": self._take_notice,
-            "SecurityEventNotification": self._security_event,
         }
 
-    async def answer(
-        self, action: str, payload: dict[str, Any], received: Received
-    ) -> dict[str, Any]:
-        """Answer one CALL.
-
-        Raises:
-            CallError: We do not know the action, or it makes no sense.
-        """
-        handler = self._handlers.get(action)
-        if handler is None:
-            raise CallError("NotImplemented", f"{action[:50]} is not known")
-        return await handler(payload, received)
-
-    async def _boot_notification(
-        self, payload: dict[str, Any], received: Received
-    ) -> dict[str, Any]:
-        known = self._desk.evses(self._intake.station) is not None
-        if known:
-            info = StationInfo(
-                vendor=payload["chargePointVendor"],
-                model=payload["chargePointModel"],
-                serial=payload.get("chargePointSerialNumber")
-                or payload.get("chargeBoxSerialNumber", ""),
-                firmware=payload.get("firmwareVersion", ""),
-            )
-            await self._desk.save_station(
-                StationRecord(
-                    id=self._intake.station,
-                    vendor=info.vendor,
-                    model=info.model,
-                    serial=info.serial,
-                    firmware=info.firmware,
-                    protocol="ocpp1.6",
-                    last_boot_at=received.at,
-                )
-            )
-            self._intake.skew.forget()
-            self._desk.post(StationBooted(station=self._intake.station, info=info))
-            self._on_boot()
-        return {
-            "status": "Accepted" if known else "Rejected",
-            "currentTime": wire_time(self._intake.now()),
-            "interval": self._settings.heartbeat_interval_s,
-        }
-
-    async def _heartbeat(self, payload: dict[str, Any], received: Received) -> dict[str, Any]:
-        return {"currentTime": wire_time(self._intake.now())}
+    def boot_info(self, payload: dict[str, Any]) -> StationInfo:
+        """Read what a station says about itself."""
+        serial = payload.get("chargePointSerialNumber") or payload.get("chargeBoxSerialNumber", "")
+        return StationInfo(
+            vendor=payload["chargePointVendor"],
+            model=payload["chargePointModel"],
+            serial=serial,
+            firmware=payload.get("firmwareVersion", ""),
+        )
 
     async def _status_notification(
         self, payload: dict[str, Any], received: Received
@@ -110,15 +56,22 @@ class InboundV16:
         evse = self._intake.evse(payload["connectorId"])
         error = payload["errorCode"]
         details = (payload.get("vendorErrorCode"), payload.get("info"))
+        text = " ".join(str(d) for d in details if d)
+        is_station = payload["connectorId"] == 0
+        if evse is not None or is_station:
+            subject = evse or self._intake.station
+            self.only_fault(subject, None if error == "NoError" else error, text)
         if evse is None:
-            if error != "NoError":
-                log.warning("station.error", station=self._intake.station, error=error)
             return {}
+        if error in SILENT_METER:
+            self._silent_meters.add(evse)
+        else:
+            self._silent_meters.discard(evse)
         self._intake.set_state(
             evse,
             CHARGE_POINT_STATUS.get(payload["status"], EvseState.UNKNOWN),
             error_code=None if error == "NoError" else error,
-            text=" ".join(str(d) for d in details if d),
+            text=text,
         )
         return {}
 
@@ -160,7 +113,9 @@ class InboundV16:
         transaction, evse = self._transaction_to_stop(payload["transactionId"])
         answer: dict[str, Any] = {}
         if transaction is not None:
-            entries = entries_v16(payload.get("transactionData") or [])
+            data = payload.get("transactionData") or []
+            await self.keep_signed(data, transaction=transaction, where=evse or "")
+            entries = entries_v16(data)
             meter_wh: float | None = float(payload["meterStop"])
             if meter_wh is not None and meter_wh <= 0.0:
                 meter_wh = register_wh(entries, "Transaction.End") or meter_wh
@@ -202,6 +157,7 @@ class InboundV16:
             evse = self._intake.evse_of(transaction)
         if evse is None:
             return {}
+        await self.keep_signed(payload["meterValue"], transaction=transaction, where=evse)
         stamps = [entry.at for entry in entries if entry.at is not None]
         if transaction is not None and not self._intake.has_ended(transaction):
             await self._intake.note(
@@ -215,21 +171,5 @@ class InboundV16:
                 received,
                 due=False,
             )
-        self._intake.take_samples(evse, entries, received, live=True)
-        return {}
-
-    async def _data_transfer(self, payload: dict[str, Any], received: Received) -> dict[str, Any]:
-        return {"status": "UnknownVendorId"}
-
-    async def _sign_certificate(
-        self, payload: dict[str, Any], received: Received
-    ) -> dict[str, Any]:
-        return {"status": "Rejected"}
-
-    async def _security_event(self, payload: dict[str, Any], received: Received) -> dict[str, Any]:
-        log.warning("station.security", station=self._intake.station, type=payload["type"])
-        return {}
-
-    async def _take_notice(self, payload: dict[str, Any], received: Received) -> dict[str, Any]:
-        log.info("station.job", station=self._intake.station, status=str(payload.get("status", "")))
+        self._intake.take_samples(evse, entries, received, live=evse not in self._silent_meters)
         return {}

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import structlog
-
-from adapters.ocpp.clocks import parse_time, wire_time
-from adapters.ocpp.dialect import CallError, Received
-from adapters.ocpp.intake import Intake
+from adapters.ocpp.clocks import parse_time
+from adapters.ocpp.dialect import Received
+from adapters.ocpp.faulttable import fault_table
+from adapters.ocpp.frames import OCPP201
+from adapters.ocpp.inbound import Handler
 from adapters.ocpp.metervalues import MeterEntry, entries_v201, register_wh
 from adapters.ocpp.states import evse_state, id_token_info
-from adapters.ocpp.translation import DialectSettings
+from adapters.ocpp.v201_reports import ReportsV201, SequenceWatch
 from controller.records import (
     Authorization,
-    StationRecord,
     TokenStatus,
     TransactionClosed,
     TransactionNoted,
@@ -25,33 +24,8 @@ from controller.records import (
     TransactionReceipt,
 )
 from controller.site import EvseId
-from controller.station import EvseState, StationBooted, StationInfo
+from controller.station import EvseState, StationInfo
 from controller.transaction import IdToken, TransactionId
-
-log = structlog.get_logger(__name__)
-
-Handler = Callable[[dict[str, Any], Received], Awaitable[dict[str, Any]]]
-
-FIXED_ANSWERS: Mapping[str, Mapping[str, Any]] = {
-    "ClearedChargingLimit": {},
-    "DataTransfer": {"status": "UnknownVendorId"},
-    "FirmwareStatusNotification": {},
-    "Get15118EVCertificate": {"status": "Failed", "exiResponse": ""},
-    "GetCertificateStatus": {"status": "Failed"},
-    "LogStatusNotification": {},
-    "NotifyChargingLimit": {},
-    "NotifyCustomerInformation": {},
-    "NotifyDisplayMessages": {},
-    "NotifyEVChargingNeeds": {"status": "Rejected"},
-    "NotifyEVChargingSchedule": {"status": "Accepted"},
-    "NotifyMonitoringReport": {},
-    "NotifyReport": {},
-    "PublishFirmwareStatusNotification": {},
-    "ReportChargingProfiles": {},
-    "ReservationStatusUpdate": {},
-    "SignCertificate": {"status": "Rejected"},
-}
-"""Reports that change nothing here, and requests we do not serve."""
 
 PROBLEM_VARIABLES = frozenset({"Problem", "Tripped", "Overload", "Fault"})
 ANONYMOUS_TYPES = frozenset({"NoAuthorization"})
@@ -86,79 +60,37 @@ class _Event:
     entries: tuple[MeterEntry, ...]
 
 
-class InboundV201:
+class InboundV201(ReportsV201):
     """Answers the CALLs of one OCPP 2.0.1 station."""
 
-    def __init__(
-        self, intake: Intake, *, settings: DialectSettings, on_boot: Callable[[], None]
-    ) -> None:
-        self._intake = intake
-        self._desk = intake.desk
-        self._settings = settings
-        self._on_boot = on_boot
+    protocol = OCPP201
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._status: dict[EvseId, _EvseStatus] = {}
-        self._handlers: Mapping[str, Handler] = {
-            "BootNotification": self._boot_notification,
-            "Heartbeat": self._heartbeat,
+        self._silent_meters: set[EvseId] = set()
+        self._sequence = SequenceWatch()
+        super().__init__(*args, **kwargs)
+
+    def table(self) -> Mapping[str, Handler]:
+        """Return the handlers of OCPP 2.0.1."""
+        return {
             "StatusNotification": self._status_notification,
             "Authorize": self._authorize,
             "TransactionEvent": self._transaction_event,
             "MeterValues": self._meter_values,
             "NotifyEvent": self._notify_event,
-            "SecurityEventNotification": self._security_event,
+            **super().table(),
         }
 
-    async def answer(
-        self, action: str, payload: dict[str, Any], received: Received
-    ) -> dict[str, Any]:
-        """Answer one CALL.
-
-        Raises:
-            CallError: We do not know the action, or it makes no sense.
-        """
-        handler = self._handlers.get(action)
-        if handler is not None:
-            return await handler(payload, received)
-        fixed = FIXED_ANSWERS.get(action)
-        if fixed is None:
-            raise CallError("NotImplemented", f"{action[:50]} is not known")
-        log.info("station.report", station=self._intake.station, action=action)
-        return dict(fixed)
-
-    async def _boot_notification(
-        self, payload: dict[str, Any], received: Received
-    ) -> dict[str, Any]:
-        known = self._desk.evses(self._intake.station) is not None
-        if known:
-            station = payload["chargingStation"]
-            info = StationInfo(
-                vendor=station["vendorName"],
-                model=station["model"],
-                serial=station.get("serialNumber", ""),
-                firmware=station.get("firmwareVersion", ""),
-            )
-            await self._desk.save_station(
-                StationRecord(
-                    id=self._intake.station,
-                    vendor=info.vendor,
-                    model=info.model,
-                    serial=info.serial,
-                    firmware=info.firmware,
-                    protocol="ocpp2.0.1",
-                    last_boot_at=received.at,
-                )
-            )
-            self._intake.skew.forget()
-            self._desk.post(StationBooted(station=self._intake.station, info=info))
-            self._on_boot()
-        return {
-            "status": "Accepted" if known else "Rejected",
-            "currentTime": wire_time(self._intake.now()),
-            "interval": self._settings.heartbeat_interval_s,
-        }
-
-    async def _heartbeat(self, payload: dict[str, Any], received: Received) -> dict[str, Any]:
-        return {"currentTime": wire_time(self._intake.now())}
+    def boot_info(self, payload: dict[str, Any]) -> StationInfo:
+        """Read what a station says about itself."""
+        station = payload["chargingStation"]
+        return StationInfo(
+            vendor=station["vendorName"],
+            model=station["model"],
+            serial=station.get("serialNumber", ""),
+            firmware=station.get("firmwareVersion", ""),
+        )
 
     # --- states
 
@@ -179,6 +111,7 @@ class InboundV201:
     async def _notify_event(self, payload: dict[str, Any], received: Received) -> dict[str, Any]:
         """Keep problems of an EVSE as its error code; 2.0.1 has no error in StatusNotification."""
         for event in payload["eventData"]:
+            self.report_alert(event)
             component, variable = event["component"], event["variable"]["name"]
             place = component.get("evse")
             if variable not in PROBLEM_VARIABLES or place is None:
@@ -187,8 +120,16 @@ class InboundV201:
             if evse is None:
                 continue
             is_on = event["actualValue"].strip().lower() == "true" and not event.get("cleared")
-            code = event.get("techCode") or f"{component['name']}.{variable}"
+            name = f"{component['name']}.{variable}"
+            text = " ".join(str(event[k]) for k in ("techCode", "techInfo") if event.get(k))
+            code = event.get("techCode") or name
             self._status_of(evse).problem = code if is_on else None
+            if fault_table().components.get(name) == "PowerMeterFailure":
+                (self._silent_meters.add if is_on else self._silent_meters.discard)(evse)
+            if is_on:
+                self.report_fault(evse, name, text)
+            else:
+                self.end_fault(evse, name)
             self._report_state(evse, text=event.get("techInfo", ""))
         return {}
 
@@ -225,15 +166,20 @@ class InboundV201:
         """Book an event, then report states and values if they are of now (E01 to E07)."""
         event = self._read(payload, received)
         evse = self._evse_of(event)
+        self._sequence.hear(event.transaction, event.seq_no, event.kind)
+        await self.keep_signed(
+            payload.get("meterValue") or [], transaction=event.transaction, where=evse or ""
+        )
         if not event.offline:
             self._intake.hear(event.stamped, received)
         live = not event.offline and self._intake.is_live(event.stamped, received)
-        receipt = await self._book(event, evse, received)
+        receipt = await self._store(event, evse, received)
         evse = receipt.transaction.evse if receipt is not None else evse
         if evse is not None and self._desk.fallback_a(evse) is not None:
             if live:
                 self._follow(event, evse)
-            self._intake.take_samples(evse, event.entries, received, live=not event.offline)
+            is_believed = not event.offline and evse not in self._silent_meters
+            self._intake.take_samples(evse, event.entries, received, live=is_believed)
         return await self._transaction_answer(event, receipt)
 
     def _read(self, payload: dict[str, Any], received: Received) -> _Event:
@@ -261,7 +207,7 @@ class InboundV201:
             return self._intake.evse_for_booking(event.number)
         return self._intake.evse_of(event.transaction) or self._intake.only_evse()
 
-    async def _book(
+    async def _store(
         self, event: _Event, evse: EvseId | None, received: Received
     ) -> TransactionReceipt | None:
         """Store an event; one of an unknown transaction opens it, its start may have been lost.
@@ -360,12 +306,10 @@ class InboundV201:
         """Take in values outside the transaction's own; EVSE 0 is the station's main meter."""
         evse = self._intake.evse(payload["evseId"])
         if evse is not None:
+            await self.keep_signed(payload["meterValue"], transaction=None, where=evse)
             entries = entries_v201(payload["meterValue"])
-            self._intake.take_samples(evse, entries, received, live=True)
-        return {}
-
-    async def _security_event(self, payload: dict[str, Any], received: Received) -> dict[str, Any]:
-        log.warning("station.security", station=self._intake.station, type=payload["type"])
+            is_believed = evse not in self._silent_meters
+            self._intake.take_samples(evse, entries, received, live=is_believed)
         return {}
 
 

@@ -17,6 +17,14 @@ class StoreLimits:
     samples_age_s: float = 7 * 86_400.0
     samples_bytes: int = 1024 * MIB
     """Payload of stored samples; the file is about 1.3 times as large. [B]"""
+    rollups_age_s: tuple[float, float, float] = (
+        60 * 86_400.0,
+        2 * 366 * 86_400.0,
+        10 * 366 * 86_400.0,
+    )
+    """How long the roll-ups of a minute, a quarter of an hour and an hour are kept. [s]"""
+    rollups_rows: tuple[int, int, int] = (10_000_000, 10_000_000, 10_000_000)
+    """Most rows of each; a row of a charger is about 120 bytes in the file."""
     cycles: int = 50_000
     cycles_bytes: int = 256 * MIB
     """Compressed payload of stored cycle records. [B]"""

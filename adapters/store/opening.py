@@ -133,10 +133,11 @@ def _findings(connection: sqlite3.Connection, *, in_full: bool) -> Iterator[str]
                 yield " ".join(str(finding).split())
     if "sqlite_sequence" in names:
         connection.execute("SELECT * FROM sqlite_sequence").fetchall()
-    for name in sorted(names & large):
-        for end in ("min", "max"):
+    for table in (table for table in LARGE if table.name in names):
+        for end in ("ASC", "DESC"):
+            order = ", ".join(f"{column.name} {end}" for column in table.primary_key)
             connection.execute(
-                f"SELECT * FROM {name} WHERE id = (SELECT {end}(id) FROM {name})"  # noqa: S608 - constant
+                f"SELECT * FROM {table.name} ORDER BY {order} LIMIT 1"  # noqa: S608 - constant
             ).fetchall()
 
 

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 
 import orjson
 
+from adapters.store.rollups import Rollups, Row
 from adapters.store.schema import EPOCH
-from controller.records import Sample, SeriesPoint, SpooledSample
+from controller.records import Sample, SpooledSample
 
 BATCH = 5_000
 """Samples per commit at most."""
@@ -53,6 +54,7 @@ class SampleQueue:
         self._in_flight: list[Sample] = []
         self._lock = threading.Lock()
         self._ids: dict[tuple[str, bytes, bytes], int] = {}
+        self._rollups = Rollups()
         self.dropped = 0
         """Samples lost because the queue was full."""
         self.refused = 0
@@ -77,21 +79,32 @@ class SampleQueue:
         with self._lock:
             count = min(BATCH, len(self._waiting))
             self._in_flight = [self._waiting.popleft() for _ in range(count)]
-        rows = [row for sample in self._in_flight if (row := self._row(connection, sample))]
+        packed = [(self._row(connection, sample), sample) for sample in self._in_flight]
+        rows = [row for row, _ in packed if row is not None]
         if rows:
             first = newest(connection) + 1
             connection.executemany(
                 "INSERT INTO samples (at_ms, series_id, vals) VALUES (?, ?, ?)", rows
             )
             _extend_blocks(connection, first, rows)
+            written = ((row, sample) for row, sample in packed if row is not None)
+            self._rollups.write(
+                connection,
+                [
+                    Row(first + place, row[0], row[1], tuple(sample.fields.values()))
+                    for place, (row, sample) in enumerate(written)
+                ],
+            )
 
     def commit(self) -> None:
         """Forget the batch: it is stored."""
+        self._rollups.commit()
         self._in_flight = []
 
     def roll_back(self, *, again: bool) -> None:
         """Forget the series that the transaction took with it; queue the batch again, or give it up."""
         self._ids.clear()
+        self._rollups.roll_back()
         with self._lock:
             if again:
                 self._waiting.extendleft(reversed(self._in_flight))
@@ -202,83 +215,6 @@ def newest(connection: sqlite3.Connection) -> int:
     """Return the cursor of the newest sample; 0 when there is none."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'samples'").fetchone()
     return 0 if row is None else int(row[0])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryQuery:
-    """The arguments of `Store.history`."""
-
-    measurement: str
-    field: str
-    tags: Mapping[str, str]
-    since: datetime
-    until: datetime
-    step_s: float
-
-
-def history(connection: sqlite3.Connection, query: HistoryQuery) -> tuple[SeriesPoint, ...]:
-    """Return the mean of a field per step; steps without samples are absent."""
-    since_ms, until_ms = millis_of(query.since), millis_of(query.until)
-    step_ms = max(1, round(query.step_s * 1000.0))
-    totals: dict[int, tuple[float, int]] = {}
-    places = _places(connection, query)
-    for first, last in _ranges(connection, since_ms, until_ms) if places else ():
-        for place, series in places.items():
-            rows = connection.execute(
-                "SELECT (at_ms - ?) / ?, sum(v), count(v) FROM (SELECT at_ms,"
-                " json_extract(vals, ?) AS v FROM samples WHERE id BETWEEN ? AND ?"
-                " AND at_ms >= ? AND at_ms < ?"
-                " AND series_id IN (SELECT value FROM json_each(?)))"
-                " WHERE typeof(v) IN ('real', 'integer') GROUP BY 1",
-                (
-                    since_ms,
-                    step_ms,
-                    f"$[{place}]",
-                    first,
-                    last,
-                    since_ms,
-                    until_ms,
-                    orjson.dumps(series).decode(),
-                ),
-            )
-            for step, total, count in rows:
-                before = totals.get(step, (0.0, 0))
-                totals[step] = (before[0] + total, before[1] + count)
-    return tuple(
-        SeriesPoint(at=time_of(since_ms + step * step_ms), value=total / count)
-        for step, (total, count) in sorted(totals.items())
-    )
-
-
-def _places(connection: sqlite3.Connection, query: HistoryQuery) -> dict[int, list[int]]:
-    """Return the matching series by the place that the field has in their rows."""
-    places: dict[int, list[int]] = {}
-    wanted = query.tags.items()
-    for number, tags, fields in connection.execute(
-        "SELECT id, tags, fields FROM series WHERE measurement = ? ORDER BY id",
-        (query.measurement,),
-    ):
-        names = orjson.loads(fields)
-        if query.field in names and wanted <= orjson.loads(tags).items():
-            places.setdefault(names.index(query.field), []).append(number)
-    return places
-
-
-def _ranges(
-    connection: sqlite3.Connection, since_ms: int, until_ms: int
-) -> tuple[tuple[int, int], ...]:
-    """Return the ranges of ids in which samples of a time span lie, whatever the clock did."""
-    ranges: list[tuple[int, int]] = []
-    for first, last in connection.execute(
-        "SELECT first_id, last_id FROM sample_blocks WHERE max_at_ms >= ? AND min_at_ms < ?"
-        " ORDER BY first_id",
-        (since_ms, until_ms),
-    ):
-        if ranges and ranges[-1][1] == first - 1:
-            ranges[-1] = (ranges[-1][0], last)
-        else:
-            ranges.append((first, last))
-    return tuple(ranges)
 
 
 def prune_block(connection: sqlite3.Connection, *, before_ms: int, keep_bytes: int) -> bool:

@@ -251,6 +251,23 @@ cycles = Table(
     sqlite_autoincrement=True,
 )
 
+rollups = Table(
+    "rollups",
+    METADATA,
+    Column("tier_s", Integer, primary_key=True),
+    Column("series_id", Integer, primary_key=True),
+    Column("at_s", Integer, primary_key=True),
+    Column("vals", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+rollup_state = Table(
+    "rollup_state",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("value", Integer, nullable=False),
+)
+
 documents = Table(
     "documents",
     METADATA,
@@ -289,8 +306,8 @@ PRECIOUS = (
 )
 """Tables that are copied out of a damaged file."""
 
-LARGE = (samples, cycles)
+LARGE = (samples, cycles, rollups)
 """Tables too large to be read whole at every start."""
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest migration."""

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ from adapters.store import (
     documents,
     journal,
     reasons,
+    rollups,
     samples,
     spool,
     transactions,
@@ -29,9 +31,11 @@ from adapters.store.administration import Administration
 from adapters.store.cycles import CycleQueue, CycleRecord
 from adapters.store.engines import bulk_connection, reading_engine
 from adapters.store.errors import StoreError
+from adapters.store.history import HistoryQuery, Statistic, history
 from adapters.store.limits import StoreLimits
 from adapters.store.opening import ask_for_check, is_damage, prepare
-from adapters.store.samples import HistoryQuery, SampleQueue, SampleReader
+from adapters.store.rollup_rows import TIERS_S
+from adapters.store.samples import SampleQueue, SampleReader
 from adapters.store.writer import Health, Writer
 from controller.access import StationSecurity
 from controller.decision import Alarm, Plan
@@ -331,8 +335,12 @@ class SqliteStore(Administration):
         since: datetime,
         until: datetime,
         step_s: float,
+        statistic: Statistic = "mean",
     ) -> tuple[SeriesPoint, ...]:
-        """Return the mean of a field per step, counted from `since`; empty steps are absent."""
+        """Return the mean or maximum of a field per step, counted from `since`.
+
+        Steps without samples are absent. Steps of a minute and more come from roll-ups.
+        """
         query = HistoryQuery(
             measurement=measurement,
             field=field,
@@ -340,8 +348,9 @@ class SqliteStore(Administration):
             since=since,
             until=until,
             step_s=step_s,
+            statistic=statistic,
         )
-        return await self._scan(lambda c: samples.history(c, query))
+        return await self._scan(lambda c: history(c, query))
 
     async def spooled(self, *, after: int, limit: int) -> tuple[SpooledSample, ...]:
         """Return samples after a cursor, oldest first."""
@@ -389,8 +398,19 @@ class SqliteStore(Administration):
             pass
         while await self._write_bulk(self._prune_cycles):
             pass
+        await self._prune_rollups(now)
         await self._write(lambda c: journal.prune_alarms(c, limits.alarms))
         await self._write(lambda c: reasons.prune(c, limits.reasons))
+
+    async def _prune_rollups(self, now: datetime) -> None:
+        limits = self._limits
+        for tier_s, age_s, rows in zip(
+            TIERS_S, limits.rollups_age_s, limits.rollups_rows, strict=True
+        ):
+            before_s = int(now.timestamp() - age_s)
+            prune = partial(rollups.prune, tier_s=tier_s, before_s=before_s, keep_rows=rows)
+            while await self._write_bulk(prune):
+                pass
 
     def _prune_cycles(self, connection: sqlite3.Connection) -> bool:
         is_pruned = cycles.prune(

@@ -232,6 +232,7 @@ class MemoryStore:
         since: datetime,
         until: datetime,
         step_s: float,
+        statistic: str = "mean",
     ) -> tuple[SeriesPoint, ...]:
         steps: dict[int, list[float]] = {}
         for sample in self.samples:
@@ -245,7 +246,10 @@ class MemoryStore:
                 step = int((sample.at - since).total_seconds() // step_s)
                 steps.setdefault(step, []).append(value)
         return tuple(
-            SeriesPoint(at=since + timedelta(seconds=step * step_s), value=sum(v) / len(v))
+            SeriesPoint(
+                at=since + timedelta(seconds=step * step_s),
+                value=sum(v) / len(v) if statistic == "mean" else max(v),
+            )
             for step, v in sorted(steps.items())
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from math import ceil
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import Field
@@ -37,10 +37,13 @@ async def read_history(
     since: Annotated[m.InstantIn | None, Query(alias="from")] = None,
     until: Annotated[m.InstantIn | None, Query(alias="to")] = None,
     step_s: Annotated[float, Query(alias="step", ge=1, le=86400, allow_inf_nan=False)] = 60.0,
+    statistic: Annotated[
+        Literal["mean", "max"], Query(description="`max` is what conductors are judged by.")
+    ] = "mean",
 ) -> m.History | m.HistoryTable:
-    """Return the mean of a field per step of `step` seconds; without times, the last hour.
+    """Return the mean or maximum of a field per step of `step` seconds; without times, the last hour.
 
-    One field gives its points; several give a table on one time axis.
+    One field gives its points; several give a table of means on one time axis.
     """
     end = until if until is not None else services.clock.now()
     begin = since if since is not None else end - timedelta(hours=1)
@@ -68,6 +71,7 @@ async def read_history(
             since=begin,
             until=end,
             step_s=step_s,
+            statistic=statistic,
         )
     )
     return m.History(

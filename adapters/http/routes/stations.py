@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
@@ -67,16 +68,27 @@ async def trigger(
 ) -> m.ActionOut:
     """Ask a station to report its status or meter values at once."""
     asked = request if request is not None else m.TriggerRequest()
-    return await _act(services, StationId(station), asked.evse, _TRIGGER[asked.what], who)
+    if asked.message is None:
+        return await _act(services, StationId(station), asked.evse, _TRIGGER[asked.what], who)
+    parameters = {"message": asked.message}
+    return await _act(
+        services, StationId(station), asked.evse, StationAction.TRIGGER, who, parameters
+    )
 
 
 async def _act(
-    services: Services, station: StationId, number: int | None, action: StationAction, who: Who
+    services: Services,
+    station: StationId,
+    number: int | None,
+    action: StationAction,
+    who: Who,
+    parameters: Mapping[str, Any] | None = None,
 ) -> m.ActionOut:
     live = read_live(services.control)
     _require_known(live, station, {})
     evse = live.evse(station, number).id if number is not None else None
-    return await carry_out(services, ActionRequest(station=station, evse=evse, action=action), who)
+    request = ActionRequest(station=station, evse=evse, action=action, parameters=parameters or {})
+    return await carry_out(services, request, who)
 
 
 async def _records(services: Services) -> dict[StationId, StationRecord]:

@@ -159,6 +159,26 @@ def test_an_evse_may_name_its_own_circuit() -> None:
     assert [evse.circuit for evse in site.evses()] == ["main", "hall"]
 
 
+def test_a_stations_own_limit_is_a_circuit_of_its_own() -> None:
+    text = CONTRACT.replace("circuit: garage-a", "circuit: garage-a\n    max_a: 40").replace(
+        "fallback_a: 6}", "fallback_a: 6}\n      2: {max_a: 32}"
+    )
+
+    site = load(text).site
+
+    own = site.circuits[CircuitId("station:CP001")]
+    assert (own.parent, own.limit_a) == ("garage-a", PhaseCurrents.balanced(40))
+    assert {evse.circuit for evse in site.evses()} == {"station:CP001"}
+    assert list(site.circuits) == sorted(site.circuits)
+
+
+def test_an_unbalance_limit_belongs_to_its_circuit() -> None:
+    site = load(CONTRACT.replace("limit_a: 125", "limit_a: 125, unbalance_a: 20")).site
+
+    limits = {name: circuit.unbalance_a for name, circuit in site.circuits.items()}
+    assert limits == {"main": None, "garage-a": 20.0}
+
+
 def test_limits_may_differ_between_phases() -> None:
     site = load(spoiled("limit_a: 40", "limit_a: {l1: 40, l2: 35.5, l3: 32}")).site
 

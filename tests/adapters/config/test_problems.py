@@ -63,7 +63,7 @@ KEYS = [
         7,
         "circuits.hall.max_a",
         "unknown",
-        "belongs under stations.<id>.evses.<id>",
+        "belongs under stations.<id> or stations.<id>.evses.<id>",
     ),
     ("limit_a: 40", "limit_a: 40, note: x", 7, "circuits.hall.note", "unknown", "known here are"),
     ("  hall: {", "  hall: {<<: {a: 1}, ", 7, "circuits.hall.<<", "unknown", "alias"),

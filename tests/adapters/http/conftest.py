@@ -142,6 +142,7 @@ class FakeStore:
         since: datetime,
         until: datetime,
         step_s: float,
+        statistic: str = "mean",
     ) -> tuple[SeriesPoint, ...]:
         await self._enter()
         self.asked = {"tags": dict(tags), "since": since, "until": until, "step_s": step_s}

@@ -25,6 +25,8 @@ LEAST = {
     ("GET", "/api/v1/tokens.csv"): Role.OPERATOR,
     ("GET", "/api/v1/tokens/{id}"): Role.OPERATOR,
     ("DELETE", "/api/v1/session"): Role.VIEWER,
+    ("GET", "/api/v1/stations/{id}/configuration"): Role.OPERATOR,
+    ("POST", "/api/v1/stations/{id}/call"): Role.ADMIN,
     ("POST", "/api/v1/session/password"): Role.VIEWER,
 }
 ADMIN = ("/api/v1/users", "/api/v1/config", "/api/v1/notifications")
@@ -58,7 +60,7 @@ def least(method: str, path: str) -> Role | None:
 def status_of(site: Site, role: Role | None, method: str, path: str) -> int:
     collection = path.partition("/{")[0]
     url = path.format(
-        id=VALUES.get(collection), station="CP001", evse=1, name="ada", token="0"
+        id=VALUES.get(collection), station="CP001", evse=1, name="ada", token="0", reservation_id=5
     ) + QUERY.get(path, "")
     with site.client(role).stream(method, url) as answer:
         return answer.status_code

@@ -225,6 +225,8 @@ def test_pause_and_resume_keep_the_other_wishes(site: Site) -> None:
             StationAction.TRIGGER_METER_VALUES,
             "",
         ),
+        ("stations/CP001/clear-cache", None, None, StationAction.CLEAR_CACHE, ""),
+        ("stations/CP001/drill", None, None, StationAction.DRILL, ""),
     ],
 )
 def test_actions(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, TypeVar
 
+from adapters.ocpp.book import StationBook
 from adapters.ocpp.quirks import Quirks
 from adapters.ocpp.station_dialect import StationDialect
 from adapters.ocpp.translation import DialectSettings, EvseWiring
@@ -40,11 +41,13 @@ class Connection(Generic[D]):
         tokens: Mapping[str, TokenStatus] | None = None,
         answer_delay_s: float = 0.0,
         timeout_s: float = 5.0,
+        book: StationBook | None = None,
     ) -> None:
         protocol = "ocpp1.6" if kind is V16Dialect else "ocpp2.0.1"
         names = [f"CP1/{n}" for n in range(1, evses + 1)]
         self.clock = StillClock()
         self.desk = RecordingDesk(dict.fromkeys(names, 6.0), tokens=tokens)
+        self.book = book or StationBook(clock=self.clock, pending_boots=False)
         self.station = ScriptedStation(protocol, script)
         self.dialect = kind(
             self.station,
@@ -56,6 +59,7 @@ class Connection(Generic[D]):
                 wirings={EvseId(n): EvseWiring(phases=3, max_a=32.0) for n in names},
                 quirks=QUICK,
             ),
+            book=self.book,
         )
 
     async def tell(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:

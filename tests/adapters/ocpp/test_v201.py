@@ -301,21 +301,12 @@ def test_meter_values_outside_a_transaction_event() -> None:
     ("action", "payload"),
     [
         ("Heartbeat", {}),
-        ("ClearedChargingLimit", {"chargingLimitSource": "EMS"}),
         ("DataTransfer", {"vendorId": "x"}),
-        ("FirmwareStatusNotification", {"status": "Idle"}),
         (
             "Get15118EVCertificate",
             {"iso15118SchemaVersion": "x", "action": "Install", "exiRequest": "x"},
         ),
-        ("LogStatusNotification", {"status": "Idle"}),
-        ("NotifyChargingLimit", {"chargingLimit": {"chargingLimitSource": "EMS"}}),
-        (
-            "NotifyEVChargingNeeds",
-            {"evseId": 1, "chargingNeeds": {"requestedEnergyTransfer": "DC"}},
-        ),
         ("NotifyReport", {"requestId": 1, "generatedAt": "2026-01-05T12:00:00Z", "seqNo": 0}),
-        ("PublishFirmwareStatusNotification", {"status": "Idle"}),
         ("ReservationStatusUpdate", {"reservationId": 1, "reservationUpdateStatus": "Expired"}),
         ("SignCertificate", {"csr": "x"}),
         (

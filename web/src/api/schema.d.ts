@@ -440,6 +440,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tokens.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Tokens
+         * @description Return all tokens as CSV; spreadsheets read no cell of it as a formula.
+         */
+        get: operations["export_tokens_api_v1_tokens_csv_get"];
+        /**
+         * Import Tokens
+         * @description Add or replace all tokens of a CSV table, or none when a line of it is wrong.
+         */
+        put: operations["import_tokens_api_v1_tokens_csv_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/history": {
         parameters: {
             query?: never;
@@ -1652,7 +1676,24 @@ export interface components {
              * @default 0
              */
             priority: number;
+            /** @default ISO14443 */
+            kind: components["schemas"]["TokenKind"];
+            /** Max A */
+            max_a?: number | null;
+            /**
+             * Stations
+             * @default []
+             */
+            stations: string[];
+            /** Concurrent */
+            concurrent?: number | null;
         };
+        /**
+         * TokenKind
+         * @description What an id token is: OCPP 2.0.1 IdTokenEnumType; 1.6 knows no difference.
+         * @enum {string}
+         */
+        TokenKind: "ISO14443" | "ISO15693" | "eMAID" | "Central" | "KeyCode" | "Local" | "MacAddress";
         /**
          * TokenOut
          * @description An id token known at this site.
@@ -1663,12 +1704,31 @@ export interface components {
             status: components["schemas"]["TokenStatus"];
             /** Label */
             label: string;
-            /** Group */
+            /**
+             * Group
+             * @description Its parentIdTag; a token with that id limits all members.
+             */
             group: string | null;
             /** Expires At */
             expires_at: string | null;
             /** Priority */
             priority: number;
+            kind: components["schemas"]["TokenKind"];
+            /**
+             * Max A
+             * @description Most current of its sessions per phase; null: any.
+             */
+            max_a: number | null;
+            /**
+             * Stations
+             * @description Where it may charge; empty: everywhere.
+             */
+            stations: string[];
+            /**
+             * Concurrent
+             * @description Sessions at once; null: any number.
+             */
+            concurrent: number | null;
         };
         /**
          * TokenStatus
@@ -1685,6 +1745,20 @@ export interface components {
             items: components["schemas"]["TokenOut"][];
             /** Next Offset */
             next_offset: number | null;
+        };
+        /**
+         * TokensImported
+         * @description What an import changed.
+         */
+        TokensImported: {
+            /** Added */
+            added: number;
+            /** Changed */
+            changed: number;
+            /** Same */
+            same: number;
+            /** Deleted */
+            deleted: number;
         };
         /**
          * TriggerKind
@@ -2648,6 +2722,75 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_tokens_api_v1_tokens_csv_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import_tokens_api_v1_tokens_csv_put: {
+        parameters: {
+            query?: {
+                /** @description Delete tokens that are not in the table. */
+                replace?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example id,status,label,group,expires_at,priority
+                 *     04A1B2C3,accepted,Van 7,FLEET,2027-12-31,2
+                 */
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokensImported"];
+                };
             };
             /** @description Problem details */
             default: {

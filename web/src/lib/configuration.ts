@@ -21,6 +21,7 @@ export interface Effect {
   stations: { id: string; change: string; text: string }[];
   policy: { key: string; before: unknown; after: unknown }[];
   restart: string[];
+  warnings?: string[];
 }
 export interface Checked { valid: boolean; problems: ConfigProblem[]; effect: Effect | null }
 export interface Applied { version: number; state: string; applied: "hot" | "restart"; effect: Effect; trial_s: number }

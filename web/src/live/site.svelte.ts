@@ -57,6 +57,8 @@ class SiteState {
       setInterval(() => void this.refreshDetails(), DETAILS_MS),
     ];
     document.addEventListener("visibilitychange", this.seen);
+    window.addEventListener("offline", this.cut);
+    window.addEventListener("online", this.mended);
   }
 
   stop(): void {
@@ -64,6 +66,8 @@ class SiteState {
     this.stream = null;
     for (const timer of this.timers) clearInterval(timer);
     document.removeEventListener("visibilitychange", this.seen);
+    window.removeEventListener("offline", this.cut);
+    window.removeEventListener("online", this.mended);
   }
 
   /** Ask again for what the stream does not carry, after something was changed. */
@@ -115,6 +119,9 @@ class SiteState {
       this.link = "lost";
     }
   }
+
+  private cut = (): void => this.stream?.drop();
+  private mended = (): void => this.stream?.hurry();
 
   private seen = (): void => {
     this.hiddenSince = document.hidden ? performance.now() : 0;

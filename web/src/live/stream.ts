@@ -47,6 +47,11 @@ export class Stream {
     this.wake?.();
   }
 
+  /** End the present connection, which the network has lost; listening goes on with a new one. */
+  drop(): void {
+    this.abort?.abort();
+  }
+
   /** Try again now instead of waiting. */
   hurry(): void {
     this.wake?.();

@@ -1,0 +1,1 @@
+"""OCPI: roaming partners over HTTP, as a charge point operator."""

@@ -1,0 +1,200 @@
+"""Roll-ups: what was put comes back at every step, over restarts, faults and retention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.store.engines import bulk_connection
+from adapters.store.limits import StoreLimits
+from adapters.store.sqlite_store import SqliteStore
+from controller.records import Sample
+from tests.adapters.store.store_site import opened, run
+
+T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def grid(second: float, current_a: float, *, meter: str = "main", **fields: float) -> Sample:
+    return Sample(
+        measurement="grid",
+        tags={"meter": meter},
+        fields={"i_l1": current_a, "e_imp": 1e9 + second, **fields},
+        at=T0 + timedelta(seconds=second),
+    )
+
+
+async def points(
+    store: SqliteStore,
+    *,
+    since: float = 0,
+    until: float,
+    step_s: float,
+    statistic: str = "mean",
+    field: str = "i_l1",
+) -> list[tuple[float, float]]:
+    await store.flush()
+    found = await store.history(
+        measurement="grid",
+        field=field,
+        tags={"meter": "main"},
+        since=T0 + timedelta(seconds=since),
+        until=T0 + timedelta(seconds=until),
+        step_s=step_s,
+        statistic=statistic,  # type: ignore[arg-type]
+    )
+    return [((p.at - T0).total_seconds(), p.value) for p in found]
+
+
+def rows_of(path: Path, tier_s: int) -> int:
+    with closing(bulk_connection(path)) as connection:
+        return int(
+            connection.execute(
+                "SELECT count(*) FROM rollups WHERE tier_s = ?", (tier_s,)
+            ).fetchone()[0]
+        )
+
+
+def test_mean_and_maximum_of_an_hour(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path / "w.db") as store:
+            store.put_samples([grid(s, 10.0 + (s == 1800)) for s in range(0, 7200, 5)])
+            mean = await points(store, until=7200, step_s=3600)
+            highest = await points(store, until=7200, step_s=3600, statistic="max")
+            assert mean == [(0, pytest.approx(10.0 + 1 / 720, abs=1e-5)), (3600, 10.0)]
+            assert highest == [(0, 11.0), (3600, 10.0)]
+
+    run(scenario)
+
+
+def test_counters_keep_their_digits(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path / "w.db") as store:
+            store.put_samples([grid(s, 1.0) for s in range(0, 3600, 60)])
+            (first, *_) = await points(
+                store, until=3600, step_s=900, statistic="max", field="e_imp"
+            )
+            assert first == (0, 1e9 + 840)
+
+    run(scenario)
+
+
+def test_open_minutes_are_answered_from_the_samples(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path / "w.db") as store:
+            store.put_samples([grid(s, float(s)) for s in range(100)])
+            assert await points(store, until=100, step_s=60) == [(0, 29.5), (60, 79.5)]
+
+    run(scenario)
+
+
+def test_restart_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "w.db"
+
+    async def scenario() -> None:
+        for begin in range(0, 600, 50):
+            async with opened(path) as store:
+                store.put_samples([grid(s, float(s)) for s in range(begin, begin + 50)])
+        async with opened(path) as store:
+            expected = [(60.0 * n, 60.0 * n + 29.5) for n in range(10)]
+            found = await points(store, until=600, step_s=60)
+            assert dict(found) == pytest.approx(dict(expected))
+        assert rows_of(path, 60) == 9
+
+    run(scenario)
+
+
+def test_late_samples_are_added(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path / "w.db") as store:
+            store.put_samples([grid(s, 10.0) for s in range(0, 300, 10)])
+            await store.flush()
+            store.put_samples([grid(5, 28.0)])
+            assert (await points(store, until=60, step_s=60)) == [(0, pytest.approx(88.0 / 7))]
+
+    run(scenario)
+
+
+def test_roll_ups_outlive_the_samples(tmp_path: Path) -> None:
+    limits = StoreLimits(samples_age_s=3600.0)
+    path = tmp_path / "w.db"
+
+    async def scenario() -> None:
+        async with opened(path, limits=limits) as store:
+            store.put_samples([grid(s, 10.0) for s in range(0, 86_400, 60)])
+            await store.flush()
+            await store.prune(T0 + timedelta(days=1))
+            found = await points(store, until=86_400, step_s=900)
+            assert len(found) == 96
+            assert {value for _, value in found} == {10.0}
+            assert len(await points(store, until=86_400, step_s=30)) == 1440
+
+    run(scenario)
+
+
+def test_old_and_surplus_roll_ups_go(tmp_path: Path) -> None:
+    path = tmp_path / "w.db"
+    limits = StoreLimits(
+        samples_age_s=60.0,
+        rollups_age_s=(7200.0, 1e9, 1e9),
+        rollups_rows=(10_000, 100, 10_000),
+    )
+
+    async def scenario() -> None:
+        async with opened(path, limits=limits) as store:
+            store.put_samples([grid(s, 10.0) for s in range(0, 3 * 86_400, 60)])
+            await store.flush()
+            await store.prune(T0 + timedelta(days=3))
+            assert rows_of(path, 60) <= 120
+            assert rows_of(path, 900) <= 100
+            assert rows_of(path, 3600) == 72
+            assert len(await points(store, until=3 * 86_400, step_s=3600)) == 72
+
+    run(scenario)
+
+
+@given(
+    seconds=st.lists(st.integers(0, 4000), min_size=1, max_size=80),
+    cuts=st.lists(st.integers(1, 79), max_size=1),
+    step_s=st.sampled_from([1, 7, 60, 90, 900, 3600]),
+    since=st.sampled_from([0, 900, 1800]),
+)
+@settings(max_examples=12, deadline=None)
+def test_every_step_equals_what_the_samples_say(
+    tmp_path_factory: pytest.TempPathFactory,
+    seconds: Sequence[int],
+    cuts: Sequence[int],
+    step_s: int,
+    since: int,
+) -> None:
+    """Whatever the order, the pauses and the restarts: the mean of each step is that of its samples."""
+    path = tmp_path_factory.mktemp("store") / "w.db"
+    samples = [grid(second, float(n)) for n, second in enumerate(seconds)]
+
+    async def scenario() -> None:
+        begin = 0
+        for end in sorted({*cuts, len(samples)}):
+            async with opened(path) as store:
+                store.put_samples(samples[begin:end])
+            begin = end
+        async with opened(path) as store:
+            for statistic in ("mean", "max"):
+                found = await points(
+                    store, since=since, until=4001, step_s=step_s, statistic=statistic
+                )
+                steps: dict[int, list[float]] = {}
+                for n, second in enumerate(seconds):
+                    if since <= second < 4001:
+                        steps.setdefault((second - since) // step_s, []).append(float(n))
+                expected = [
+                    (since + step * step_s, sum(v) / len(v) if statistic == "mean" else max(v))
+                    for step, v in sorted(steps.items())
+                ]
+                assert dict(found) == pytest.approx(dict(expected)), (seconds, cuts, step_s, since)
+
+    run(scenario)

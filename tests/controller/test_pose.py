@@ -1,0 +1,36 @@
+"""What the allocator is asked: every limit of the site stands in its question."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from controller.phases import PhaseCurrents
+from controller.site import Site
+from tests.controller.builders import Bench, a_circuit, a_site, an_evse, setpoints_a, with_policy
+
+
+def charged(site: Site, building: PhaseCurrents, **phases: int) -> dict[str, float]:
+    bench = Bench(site=site, building={"main": building}, policy=with_policy(newcomers=0))
+    bench.plug_in()
+    return setpoints_a(bench.run(150, step_s=2.0))
+
+
+def test_evses_of_one_station_share_its_own_limit() -> None:
+    own = a_circuit("station:CP001", parent="main", meter=None, limit_a=20, building_peak_a=0)
+    evses = [an_evse("CP001", number=n, circuit="station:CP001") for n in (1, 2)]
+    site = a_site(circuits=[a_circuit(), own], evses=[*evses, an_evse("CP002")])
+    expected = {"CP001/1": 10.0, "CP001/2": 10.0, "CP002/1": 32.0}
+    assert expected == charged(site, PhaseCurrents.balanced(5.0))
+
+
+@pytest.mark.parametrize(("l1_a", "expected_a"), [(5.0, 20.0), (15.0, 10.0)])
+def test_a_single_phase_car_keeps_the_unbalance_limit_with_the_building(
+    l1_a: float, expected_a: float
+) -> None:
+    circuit = replace(a_circuit(), unbalance_a=20.0)
+    site = a_site(circuits=[circuit], evses=[an_evse("CP001", phases=1)])
+    building = PhaseCurrents(l1_a=l1_a, l2_a=5.0, l3_a=5.0)
+    setpoint_a = charged(site, building)["CP001/1"]
+    assert setpoint_a == pytest.approx(expected_a, abs=0.2)
