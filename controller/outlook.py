@@ -20,6 +20,9 @@ from controller.visit import Visit
 from optimizer.horizon_problem import FloatArray, HorizonLoad, HorizonNode, HorizonProblem
 from optimizer.phases import PhaseSet
 
+LEAST_VALUE = 0.7
+"""Even the lowest priority is worth more than the dearest price takes off."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
@@ -40,8 +43,8 @@ class Terms:
     """The first part of a need. [share]"""
     first_factor: float = 0.5
     change_factor: float = 0.01
-    priority_factor: float = 0.25
-    """Gained per step of priority."""
+    priority_factor: float = 0.02
+    """Gained per unit of priority: 0.2 per class."""
     price_factor: float = 0.0
     """Lost per unit of price of a slot; prices are scaled to 0..1."""
 
@@ -93,7 +96,7 @@ def _load(
             worth=nothing,
         )
     phases = len(place.phases)
-    value = 1.0 + terms.priority_factor * visit.priority
+    value = max(LEAST_VALUE, 1.0 + terms.priority_factor * visit.priority)
     late = numpy.minimum(1.0, middle_h / max(visit.stay_h, 1e-3))
     whole_ah = visit.need_ah + visit.taken_ah
     return HorizonLoad(

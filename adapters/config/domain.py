@@ -170,7 +170,7 @@ def to_evse(station: StationId, number: int, entry: EvseEntry, circuit: str) -> 
 
 def to_policy(section: PolicySection) -> Policy:
     """Build the policy."""
-    return Policy(**section.model_dump(exclude={"name"}))
+    return Policy(**section.model_dump())
 
 
 def to_planning(document: SiteDocument) -> PlanningSettings:
