@@ -125,6 +125,7 @@ class Planning:
         self._learned_s = float("-inf")
         self._saved_s = float("-inf")
         self._planned_for: object = None
+        self._is_failing = False
         self._running: asyncio.Task[None] | None = None
         self.policy = settings.policy
         self.prices: Series | None = None
@@ -290,16 +291,19 @@ class Planning:
         except TimeoutError:
             self._fail(f"it took longer than {PLAN_TIMEOUT_S:.0f} s")
         except Exception as error:
-            log.exception("plan.failed")
+            if not self._is_failing:
+                log.exception("plan.failed")
             self._fail(str(error) or type(error).__name__)
         else:
             self._alarms.end(FAILED, "site")
+            self._is_failing = False
             self.site_plan, self._guidance = plan, plan.guidance
             self._tell(plan.conditions)
             self._publish(seen)
 
     def _fail(self, why: str) -> None:
         """Go on without a plan, and say so."""
+        self._is_failing = True
         self.site_plan, self._guidance = None, NO_GUIDANCE
         self._tell(())
         self._image.guidance = replace(self._image.guidance, evses={})

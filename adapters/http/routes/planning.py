@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Response
 
 from adapters.http import planning_models as m
 from adapters.http.models import PhaseLimits, Phases
-from adapters.http.problems import ProblemError, not_found, unavailable, unprocessable
+from adapters.http.problems import Problem, ProblemError, not_found, unprocessable
 from adapters.http.services import Services, Uses, Who
 from adapters.http.views import phases as shown_phases
 from controller.demand import allowed_w, threshold_w
@@ -27,10 +27,14 @@ Id = Annotated[m.SignalId, Path()]
 
 def _planning(services: Services) -> Planning:
     if services.planning is None:
-        raise unavailable(
-            "This controller runs without a planner.",
-            "Start it with `wattkeeper run`.",
-            code="no-planner",
+        raise ProblemError(
+            Problem(
+                status=404,
+                code="no-planner",
+                title="No planner",
+                detail="This controller runs without a planner.",
+                mend="Start it with `wattkeeper run`, which always has one.",
+            )
         )
     return services.planning
 

@@ -21,6 +21,7 @@ from adapters.store.sqlite_store import SqliteStore
 from controller.administration import TransactionQuery
 from controller.alarms import AlarmBook
 from controller.decision import Alarm
+from controller.planning import Planning
 from controller.reasons import ReasonChange
 from controller.records import (
     AuditEntry,
@@ -269,6 +270,7 @@ class Rig:
         control: FakeControl | None = None,
         setup_code: str = "",
         store: object = None,
+        planning: Planning | None = None,
         **settings: object,
     ) -> Site:
         clock = FakeClock()
@@ -283,6 +285,7 @@ class Rig:
             store=store or kept,  # type: ignore[arg-type]
             clock=clock,
             setup_code=setup_code,
+            planning=planning,
         )
         self.main.call(server.start)
         site = Site(control, kept, clock, server, self.main.thread.ident or 0)
