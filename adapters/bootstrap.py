@@ -35,10 +35,11 @@ from adapters.ocpp.translation import DialectSettings, EvseWiring
 from adapters.ocpp.v16 import V16Dialect
 from adapters.ocpp.v201 import V201Dialect
 from adapters.pki.authority import Authority
-from adapters.pki.files import PkiError
+from adapters.station_services import StationServices
 from adapters.store.sqlite_store import SqliteStore
 from controller import persist
 from controller.alarms import AlarmBook
+from controller.care import OfflineTokens
 from controller.cycle import Cycle
 from controller.decision import Alarm, Plan
 from controller.desk import Desk, DeskRules
@@ -64,6 +65,7 @@ PLAN_TICK_S = 10.0
 PLAN_DEADLINE_S = 10.0
 REASONS_EVERY_S = 5.0
 CERTIFICATES_EVERY_S = 6 * 3600.0
+LOCAL_LISTS_EVERY_S = 20.0
 
 
 class StartError(Exception):
@@ -82,6 +84,7 @@ class RunSettings:
     influx: InfluxSettings | None
     accept_unknown_tokens: bool
     planning: PlanningSettings = field(default_factory=PlanningSettings)
+    offline_tokens: OfflineTokens = OfflineTokens.LISTED
     ocpi: OcpiSettings | None = None
     """None: no roaming."""
     authority: Authority | None = None
@@ -106,6 +109,7 @@ class RunningController:
         self.cycle: Cycle
         self.operations: Operations
         self.planning: Planning
+        self.stations: StationServices
         self.book: StationBook
         self.ocpp: OcppServer
         self.http: HttpServer
@@ -139,6 +143,14 @@ class RunningController:
             clock=clock,
             rules=DeskRules(accept_unknown_tokens=settings.accept_unknown_tokens),
         )
+        self.stations = StationServices(
+            site=settings.site,
+            store=self.store,
+            conditions=self.alarms,
+            clock=clock,
+            authority=settings.authority,
+            offline_tokens=settings.offline_tokens,
+        )
         self._desk = desk
         self.ocpp = self._ocpp_server(desk)
         self.cycle = Cycle(
@@ -166,6 +178,7 @@ class RunningController:
         self.planning = self._planning(image)
         await self.planning.restore()
         self._stack.push_async_callback(self.planning.stop)
+        await self.stations.restore()
         feed = MeterFeed(image=image, store=self.store, clock=clock)
         await self._serve(feed)
 
@@ -182,6 +195,7 @@ class RunningController:
             clock=clock,
             setup_code=self.setup_code,
             planning=self.planning,
+            care=self.stations.care,
         )
         self.http.start()
         self._stack.push_async_callback(asyncio.to_thread, self.http.stop)
@@ -193,6 +207,7 @@ class RunningController:
                 settings=settings.influx, spool=self.store, conditions=self.alarms, clock=clock
             )
             work.append(self._run(self.uploader.run(), "influx"))
+        self.operations.figures = self._figures
         self._stack.push_async_callback(_cancelled, work)
         scheduler = scheduled(
             {
@@ -200,7 +215,8 @@ class RunningController:
                 "plan": (PLAN_TICK_S, self.planning.tick),
                 "prune": (PRUNE_EVERY_S, self._prune),
                 "reasons": (REASONS_EVERY_S, self._keep_reasons),
-                "certificates": (CERTIFICATES_EVERY_S, self._renew_certificates),
+                "certificates": (CERTIFICATES_EVERY_S, self.stations.renew_certificates),
+                "local lists": (LOCAL_LISTS_EVERY_S, self.stations.lists.refresh),
             }
         )
         scheduler.start()
@@ -265,20 +281,16 @@ class RunningController:
             return None
         return Seen(snapshot=snapshot, plan=plan, memory=self.cycle.memory)
 
+    def _figures(self) -> dict[str, float]:
+        """Return the figures of the store and of the upload. Read from any thread."""
+        figures = dict(self.store.stats())
+        if self.uploader is not None:
+            figures |= {f"upload_{name}": value for name, value in self.uploader.stats().items()}
+        return figures
+
     async def _prune(self) -> None:
         self.book.expire()
         await self.store.prune(self._clock.now())
-
-    async def _renew_certificates(self) -> None:
-        """Renew the server's own certificates in time; the listeners then take them by themselves."""
-        authority = self._settings.authority
-        if authority is None:
-            return
-        try:
-            if await asyncio.to_thread(authority.renew_server, self._clock.now()):
-                log.info("pki.server_renewed")
-        except PkiError as error:
-            log.warning("pki.not_renewed", reason=str(error))
 
     async def _memory(self) -> Memory:
         text = await self.store.load_memory()
@@ -313,6 +325,8 @@ class RunningController:
             store=self.store,
             conditions=self.alarms,
             clock=clock,
+            on_stranger=self.stations.adoption.note,
+            extensions=self.stations.extensions,
             dialects={
                 "ocpp1.6": lambda c: V16Dialect(
                     c, desk=desk, clock=clock, settings=dialect, book=book

@@ -27,6 +27,7 @@ from adapters.config.settings import (
     UnknownTokens,
 )
 from adapters.config.spelling import parse_clock, parse_days, parse_listen, parse_rotation
+from controller.care import OfflineTokens
 from controller.demand import DemandLimit
 from controller.phases import ZERO, PhaseCurrents
 from controller.planner import PlanningSettings
@@ -208,6 +209,7 @@ def to_ocpp(document: SiteDocument, folder: Path) -> OcppSettings:
         listen=parse_listen(document.ocpp.listen),
         security_profile=document.ocpp.security_profile,
         unknown_tokens=UnknownTokens(document.ocpp.unknown_tokens),
+        offline_tokens=OfflineTokens(document.ocpp.offline_tokens),
         listeners=tuple(
             OcppListener(listen=parse_listen(entry.listen), security_profile=entry.security_profile)
             for entry in document.ocpp.listeners.values()

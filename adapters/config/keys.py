@@ -370,6 +370,8 @@ class OcppSection(Keys):
     """OCPP security profile: 0 none, 1 password, 2 TLS and password, 3 TLS with client certificates."""
     unknown_tokens: Literal["reject", "accept"] = "reject"
     """RFID tokens that are not in the list: `reject`, or `accept` (charging is free)."""
+    offline_tokens: Literal["none", "listed", "all"] = "listed"
+    """Who may charge at a station without connection: `none`, the `listed` tokens, or `all`."""
     listeners: dict[Name, ListenerEntry] = Field(
         default_factory=dict, examples=["{tls: {listen: ..., security_profile: 3}}"]
     )
@@ -399,16 +401,16 @@ class InfluxSection(Keys):
         examples=["http://127.0.0.1:8086"]
     )
     """Address of the server, without user and password."""
-    api: Literal["v1", "v2"] = "v2"
-    """`v2` (organisation, bucket, token) or `v1` (database, retention policy, user)."""
+    api: Literal["v1", "v2", "v3"] = "v2"
+    """`v2` (organisation, bucket, token), `v3` (database, token) or `v1` (database, retention policy, user)."""
     org: Label | None = Field(None, examples=["depot"])
     """Organisation; v2 only."""
     bucket: Label | None = Field(None, examples=["wattkeeper"])
     """Bucket; v2 only."""
     token_env: Variable | None = Field(None, examples=["WATTKEEPER_INFLUX_TOKEN"])
-    """Name of the environment variable that holds the token; v2 only."""
+    """Name of the environment variable that holds the token; v2 and v3 only."""
     database: Label | None = Field(None, examples=["wattkeeper"])
-    """Database; v1 only."""
+    """Database; v1 and v3 only."""
     retention_policy: Label | None = Field(None, examples=["autogen"])
     """Retention policy; v1 only. Absent: the database's default."""
     user_env: Variable | None = Field(None, examples=["WATTKEEPER_INFLUX_USER"])

@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from adapters.config.spelling import ListenAddress
+from controller.care import OfflineTokens
 
 
 class UnknownTokens(Enum):
@@ -22,6 +23,7 @@ class InfluxApi(Enum):
 
     V1 = "v1"
     V2 = "v2"
+    V3 = "v3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,7 @@ class OcppSettings:
     listen: ListenAddress
     security_profile: int
     unknown_tokens: UnknownTokens
+    offline_tokens: OfflineTokens
     listeners: tuple[OcppListener, ...]
     tls: OcppTls
 

@@ -20,6 +20,7 @@ from adapters.http.routes import (
     sessions,
     setup,
     site,
+    station_care,
     stations,
     tokens,
     users,
@@ -30,6 +31,7 @@ from adapters.http.shield import Shield
 _ROUTERS = (
     site.router,
     evses.router,
+    station_care.router,
     stations.router,
     maintenance.router,
     sessions.router,

@@ -25,10 +25,12 @@ _OPEN = frozenset(
 _PAGE = re.compile(r"/assets/[^/]+$")
 _OWN = re.compile(r"/api/v1/session(/|$)")
 """Everybody's own sign-in and password."""
-_ADMIN = re.compile(r"/api/v1/(audit|users|config|notifications)(/|$)|/api/v1/stations/[^/]+/call$")
+_ADMIN = re.compile(r"/api/v1/(audit|users|config|notifications)(/|$)")
 _OPERATOR = re.compile(
     r"/api/v1/(tokens|uploads)(/|\.csv$|$)|/api/v1/stations/[^/]+/configuration$"
 )
+_ADMIN_ACTION = re.compile(r"/api/v1/stations/[^/]+/(call$|(secret|certificates)(/|$))")
+"""What may send anything, or changes how stations prove themselves."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -61,7 +63,7 @@ def required_role(method: str, path: str) -> Role | None:
     reading = method in _READING
     if ("GET" if reading else method, path) in _OPEN or (reading and _PAGE.match(path)):
         return None
-    if _ADMIN.match(path):
+    if _ADMIN.match(path) or _ADMIN_ACTION.match(path):
         return Role.ADMIN
     if _OWN.match(path):
         return Role.VIEWER

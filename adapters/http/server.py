@@ -19,6 +19,7 @@ from adapters.http.services import Services, build_services
 from adapters.http.settings import HttpSettings
 from adapters.http.shield import PEER, Peer
 from controller.administration import SiteStore
+from controller.care import StationCare
 from controller.planning import Planning
 from controller.ports import Clock, Control
 
@@ -47,6 +48,7 @@ class HttpServer:
         clock: Clock,
         setup_code: str = "",
         planning: Planning | None = None,
+        care: StationCare | None = None,
     ) -> None:
         """Prepare to serve.
 
@@ -57,6 +59,7 @@ class HttpServer:
             clock: Time.
             setup_code: What lets the first account be made from elsewhere; empty: only from here.
             planning: The planner, where there is one.
+            care: Adoption, secrets, certificates and logs of stations; None: not offered.
         """
         self._settings = settings
         self._control = control
@@ -64,6 +67,7 @@ class HttpServer:
         self._clock = clock
         self._setup_code = setup_code
         self._planning = planning
+        self._care = care
         self._thread: threading.Thread | None = None
         self._server: uvicorn.Server | None = None
         self._stopping = False
@@ -122,6 +126,7 @@ class HttpServer:
             bridge=bridge,
             setup_code=self._setup_code,
             planning=self._planning,
+            care=self._care,
             abort=connections.abort,
         )
         server = _Server(self._config(services), services)

@@ -20,6 +20,7 @@ from adapters.http.settings import HttpSettings
 from adapters.http.shield import Peer
 from adapters.http.throttle import RequestRate, SignInGuard
 from controller.administration import SiteStore
+from controller.care import StationCare
 from controller.planning import Planning
 from controller.ports import Clock, Control
 
@@ -47,6 +48,8 @@ class Services:
     first_run: FirstRun
     planning: Planning | None = None
     """None: the controller runs without a planner."""
+    care: StationCare | None = None
+    """Adoption, secrets, certificates and logs of stations."""
     abort: Callable[[Peer], None] = _nothing_to_abort
     """Cuts a connection off without waiting for it to take what is buffered."""
     patching: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -62,6 +65,7 @@ def build_services(
     bridge: Bridge,
     setup_code: str,
     planning: Planning | None = None,
+    care: StationCare | None = None,
     abort: Callable[[Peer], None] = _nothing_to_abort,
 ) -> Services:
     """Build what the routes need around the controller's ports."""
@@ -83,6 +87,7 @@ def build_services(
         feed=EventFeed(control=control, clock=clock, settings=settings),
         first_run=FirstRun(setup_code),
         planning=planning,
+        care=care,
         abort=abort,
     )
 

@@ -23,6 +23,7 @@ from adapters.ocpp.settings import Listener, OcppSettings
 from adapters.ocpp.throttle import Throttle
 from adapters.ocpp.tls import ClientCertificate
 from controller.access import StationSecurity
+from controller.care import Stranger
 from controller.decision import Severity
 from controller.ports import Clock, StationDesk
 from controller.records import AuditEntry
@@ -87,18 +88,6 @@ class Refusal:
 
     status: http.HTTPStatus
     text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stranger:
-    """An unknown station's handshake that is well formed; an operator may want it."""
-
-    identity: str
-    peer: str
-    protocol: str
-    security_profile: int
-    has_password: bool
-    certificate_names: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -330,8 +319,8 @@ class Entrance:
             UNKNOWN_STATION,
             station,
             f"A station named {station} tries to connect from {caller.peer} and is not in the site "
-            "file. If it belongs here, add it under stations: and set its password with "
-            f"`wattkeeper station secret {quote(station)}`.",
+            "file. If it belongs here, approve it in the dashboard, or add it under stations: and "
+            f"set its password with `wattkeeper station secret {quote(station)}`.",
             severity=Severity.WARNING,
             lasts_s=_HOUR_S,
         )

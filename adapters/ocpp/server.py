@@ -25,14 +25,15 @@ from adapters.ocpp.entrance import (
     Entrance,
     Refusal,
     StationSecrets,
-    Stranger,
 )
+from adapters.ocpp.extension import ExtendedDialect, Extension
 from adapters.ocpp.notices import Notices
 from adapters.ocpp.registry import Link, Registry
 from adapters.ocpp.server_certificates import ServerCertificates
 from adapters.ocpp.session import Session
 from adapters.ocpp.settings import Listener, OcppSettings
 from adapters.ocpp.tls import ClientCertificate, TlsError
+from controller.care import Stranger
 from controller.commands import (
     ActionRequest,
     Command,
@@ -109,6 +110,7 @@ class OcppServer:
         clock: Clock,
         dialects: Mapping[str, DialectFactory],
         on_stranger: Callable[[Stranger], None] = _forget,
+        extensions: Sequence[Extension] = (),
     ) -> None:
         self._settings = settings
         self._desk = desk
@@ -116,6 +118,7 @@ class OcppServer:
         self._conditions = conditions
         self._clock = clock
         self._dialects = dialects
+        self._extensions = extensions
         self._notices = Notices(sink=conditions, clock=clock)
         self._registry = Registry()
         self._entrance = Entrance(
@@ -325,7 +328,7 @@ class OcppServer:
             desk=self._desk,
             clock=self._clock,
         )
-        dialect = self._dialects[protocol](session)
+        dialect = ExtendedDialect(self._dialects[protocol](session), session, self._extensions)
         old = self._registry.get(station)
         link = self._registry.put(
             station=station, peer=admission.peer, session=session, dialect=dialect

@@ -11,13 +11,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from controller.care import SigningRefused
+
 KEY_MODE = 0o600
 FOLDER_MODE = 0o700
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
-class PkiError(Exception):
+class PkiError(SigningRefused):
     """The authority cannot do what was asked; the text names the place and the mend."""
 
 

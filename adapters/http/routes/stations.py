@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 
 from adapters.http import models as m
 from adapters.http import views
 from adapters.http.actions import carry_out
+from adapters.http.care_models import AllStations
+from adapters.http.care_views import approved_stations, pending_stations
 from adapters.http.live import Live, read_live
 from adapters.http.problems import not_found
 from adapters.http.services import Services, Uses, Who
@@ -31,12 +33,25 @@ _TRIGGER = {
 
 
 @router.get("")
-async def list_stations(services: Uses) -> m.Stations:
-    """Return all stations of the site file, and others that were heard of."""
+async def list_stations(
+    services: Uses,
+    pending: Annotated[
+        str | None, Query(max_length=10, description="Only those that are not in the site file.")
+    ] = None,
+) -> AllStations:
+    """Return all stations of the site file, and others that knock or were heard of."""
     live = read_live(services.control)
     records = await _records(services)
-    names = {*live.snapshot.site.stations, *live.snapshot.stations, *records}
-    return m.Stations(items=[views.station(live, n, records.get(n)) for n in sorted(names)])
+    waiting = pending_stations(services)
+    configured = set(live.snapshot.site.stations)
+    names = {*live.snapshot.stations, *records, *(StationId(w.id) for w in waiting)} | configured
+    if pending not in (None, "false", "0"):
+        names -= configured
+    return AllStations(
+        items=[views.station(live, n, records.get(n)) for n in sorted(names)],
+        pending=waiting,
+        approved=await approved_stations(services),
+    )
 
 
 @router.get("/{id}")

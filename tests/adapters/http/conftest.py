@@ -20,6 +20,7 @@ from adapters.http.settings import HttpSettings
 from adapters.store.sqlite_store import SqliteStore
 from controller.administration import TransactionQuery
 from controller.alarms import AlarmBook
+from controller.care import StationCare
 from controller.decision import Alarm
 from controller.planning import Planning
 from controller.reasons import ReasonChange
@@ -271,6 +272,7 @@ class Rig:
         setup_code: str = "",
         store: object = None,
         planning: Planning | None = None,
+        care: StationCare | None = None,
         **settings: object,
     ) -> Site:
         clock = FakeClock()
@@ -286,6 +288,7 @@ class Rig:
             clock=clock,
             setup_code=setup_code,
             planning=planning,
+            care=care,
         )
         self.main.call(server.start)
         site = Site(control, kept, clock, server, self.main.thread.ident or 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,8 +14,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from adapters.ocpp.dialect import Caller, CallFailed, Received
+from adapters.ocpp.extension import Extension
 from adapters.ocpp.server import OcppServer
 from adapters.ocpp.settings import OcppSettings
+from controller.care import Stranger
 from controller.commands import (
     ActionRequest,
     Applied,
@@ -143,7 +145,13 @@ def basic(user: str, password: str | bytes) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def a_server(stations: int = 3, **settings: Any) -> AsyncIterator[Rig]:
+async def a_server(
+    stations: int = 3,
+    *,
+    extensions: Sequence[Extension] = (),
+    on_stranger: Callable[[Stranger], None] = lambda stranger: None,
+    **settings: Any,
+) -> AsyncIterator[Rig]:
     """Run a server with stations CP001 and so on, all with the same password."""
     names = [f"CP{n:03d}" for n in range(1, stations + 1)]
     desk = RecordingDesk(names)
@@ -162,6 +170,8 @@ async def a_server(stations: int = 3, **settings: Any) -> AsyncIterator[Rig]:
         conditions=conditions,
         clock=SystemClock(),
         dialects={"ocpp1.6": dialect, "ocpp2.0.1": dialect},
+        extensions=extensions,
+        on_stranger=on_stranger,
     )
     await server.start()
     try:
