@@ -86,7 +86,7 @@ def composed(
             targets = filled_in_order(order, rooms)
             return {
                 v.evse: EvseGuidance(
-                    target_a=targets[v.evse], tier=n, note=f"number {n + 1} to come"
+                    target_a=targets[v.evse], tier=n, note=f"is number {n + 1} to come"
                 )
                 for n, v in enumerate(order)
             }

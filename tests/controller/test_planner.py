@@ -217,3 +217,17 @@ def test_the_grid_ends_its_first_slot_with_the_running_quarter() -> None:
     assert plan.at == datetime(2026, 3, 1, tzinfo=UTC).replace(
         hour=plan.at.hour, minute=plan.at.minute, second=plan.at.second
     )
+
+
+def test_whoever_waits_by_the_plan_is_told_so() -> None:
+    bench = a_bench()
+    at = bench.snapshot().at.replace(minute=0, second=0, microsecond=0)
+    prices = Series(begin_at=at, step_s=3600, values=(0.5,) * 3 + (0.1,) * 21)
+    wishes = {e: leaving(bench, hours=10, need_wh=20_000) for e in (ONE, TWO)}
+    plan = plan_site(given(bench, policy=PolicyName.CHEAPEST, wishes=wishes, prices=prices), solve)
+    snapshot = replace(bench.snapshot(), guidance=plan.guidance)
+
+    decision = decide(snapshot, bench.memory, bench.policy, allocate=Allocator().allocate)
+
+    reason = decision.plan.evses[ONE].reason
+    assert reason.text == "By the plan (cheapest) it waits for cheaper hours."
