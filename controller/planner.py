@@ -128,9 +128,7 @@ def plan_site(given: PlanningInput, solve: Solve) -> SitePlan:
         rooms=_rooms(given, outlooks, visits),
         rules=given.settings.turns,
     )
-    prospects = prospects_of(
-        grid, visits, horizon, snapshot=snapshot, plan=given.plan, typical=given.settings.typical
-    )
+    prospects = prospects_of(grid, visits, horizon, snapshot=snapshot, plan=given.plan)
     at_once = None
     if prices is not None and given.policy.waits_for_price:
         terms = terms_for(PolicyName.LEAST_LAXITY)

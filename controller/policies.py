@@ -2,7 +2,7 @@
 
 equal_share   nothing is asked: the allocator shares equally and lets vehicles take turns;
 first_come    tiers by arrival, and targets that fill up one vehicle after the other;
-priority      tiers and weights by priority class;
+priority      weights by priority class; who is started first is the turns' matter, priority included;
 least_laxity  targets of the horizon plan, turns by the roster: who has least time goes first;
 cheapest      the same with prices, and caps that wait for cheaper hours as long as all is in time;
 solar_first   the same with the forecast of the site's own surplus in the place of prices.
@@ -103,7 +103,7 @@ def _by_class(visits: Iterable[Visit]) -> dict[EvseId, EvseGuidance]:
     for visit in visits:
         step = PRIORITY_CLASSES[class_of(visit.priority)] // CLASS_STEP
         guidance[visit.evse] = EvseGuidance(
-            tier=-step, weight=2.0**step, note=f"priority {class_of(visit.priority)}"
+            weight=2.0**step, note=f"has priority {class_of(visit.priority)}"
         )
     return guidance
 

@@ -16,7 +16,6 @@ from controller.site import EvseId, Site
 from controller.snapshot import Snapshot
 from controller.timegrid import TimeGrid
 from controller.visit import Visit
-from controller.visiting import LEAST_NEED_WH, TypicalStay
 from optimizer.horizon_problem import HorizonPlan
 
 SHORT_WH = 500.0
@@ -47,7 +46,6 @@ def prospects_of(
     *,
     snapshot: Snapshot,
     plan: Plan,
-    typical: TypicalStay,
 ) -> dict[EvseId, Prospect]:
     """Compare the plan with what each vehicle needs."""
     site = snapshot.site
@@ -57,8 +55,8 @@ def prospects_of(
         had_wh = plan.evses[evse].energy_wh or 0.0
         planned_wh = float(horizon.charge_ah[evse].sum()) * len(visit.phases) * site.voltage_v
         need_wh = override.energy_need_wh
-        need_wh = had_wh + LEAST_NEED_WH if need_wh is None and had_wh else need_wh
-        need_wh = typical.need_wh if need_wh is None else need_wh
+        if need_wh is None:
+            need_wh = had_wh + visit.need_ah * len(visit.phases) * site.voltage_v
         departure_at = snapshot.at + timedelta(hours=visit.stay_h)
         is_late = override.departure_at is not None and override.departure_at <= snapshot.at
         expected_wh = had_wh + planned_wh
