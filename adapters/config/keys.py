@@ -421,6 +421,36 @@ class InfluxSection(Keys):
     """Compress what is sent."""
 
 
+class RepublishSection(Keys):
+    """A read-only Modbus TCP server with the site's values; without this section there is none."""
+
+    listen: Listen = Field("127.0.0.1:1502", examples=["0.0.0.0:1502"])
+    """Address and port. Modbus knows no passwords: listen on a network that only the PLC reaches."""
+    clients: int = Field(8, ge=1, le=64)
+    """Connections at the same time."""
+
+
+class MqttSection(Keys):
+    """Publishing over MQTT; without this section nothing is published."""
+
+    url: Annotated[str, AfterValidator(spelling.check_mqtt_url)] = Field(
+        examples=["mqtt://127.0.0.1:1883"]
+    )
+    """Address of the broker: `mqtt://HOST:PORT`, or `mqtts://HOST:PORT` with TLS."""
+    username: Label | None = Field(None, examples=["wattkeeper"])
+    """User at the broker."""
+    password_env: Variable | None = Field(None, examples=["WATTKEEPER_MQTT_PASSWORD"])
+    """Name of the environment variable that holds the password."""
+    prefix: Annotated[str, AfterValidator(spelling.check_topic)] = "wattkeeper"
+    """What every topic begins with; the site's id follows."""
+    discovery: Annotated[str, AfterValidator(spelling.check_topic)] | None = Field(
+        None, examples=["homeassistant"]
+    )
+    """Prefix on which Home Assistant listens for devices; absent: none are announced."""
+    interval_s: float = Field(5.0, ge=1, le=3600)
+    """How often values that have changed are published. [s]"""
+
+
 class SiteDocument(Keys):
     """A Wattkeeper site file."""
 
@@ -450,6 +480,10 @@ class SiteDocument(Keys):
     """The embedded database."""
     influx: InfluxSection | None = Field(None, examples=["{url: ..., org: ..., bucket: ...}"])
     """Upload to InfluxDB."""
+    republish: RepublishSection | None = Field(None, examples=['{listen: "0.0.0.0:1502"}'])
+    """Read-only Modbus TCP server."""
+    mqtt: MqttSection | None = Field(None, examples=["{url: ...}"])
+    """Publishing over MQTT."""
     billing: BillingSection | None = Field(None, examples=["{currency: EUR, tariffs: ...}"])
     """What charging costs."""
     ocpi: OcpiSection | None = Field(None, examples=["{url: ..., party_id: ...}"])
