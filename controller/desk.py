@@ -67,6 +67,11 @@ class Desk:
         """Ask roaming partners about tokens that the site itself does not know."""
         self._partners = partners
 
+    def rebuild(self, site: Site, rules: DeskRules) -> None:
+        """Serve another site from now on."""
+        self._site = site
+        self._rules = rules
+
     def post(self, event: StationEvent) -> None:
         """Report an event to the image."""
         self._image.post(event)

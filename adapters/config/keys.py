@@ -29,6 +29,7 @@ from adapters.config.keybase import (
     StationKey,
     Variable,
 )
+from adapters.config.notify_keys import NotificationsSection
 from adapters.config.roaming_keys import BillingSection, OcpiSection
 from controller.policies import PRIORITY_CLASSES
 from controller.policy import Policy
@@ -151,6 +152,17 @@ class CircuitEntry(Keys):
     """By how much any phase may exceed any other, building included; absent: no limit. [A]"""
 
 
+class DcEntry(Keys):
+    """What a DC charger gives its vehicle, in watts; it is controlled in watts too."""
+
+    max_w: float = Field(gt=0, le=10_000_000, examples=[50_000])
+    """Most power at the vehicle. [W]"""
+    min_w: float = Field(1000.0, gt=0, le=1_000_000)
+    """Least power that it can give; below it, it pauses. [W]"""
+    efficiency: float = Field(0.92, gt=0.5, le=1)
+    """Power at the vehicle per power from the feed, at the worst load."""
+
+
 class EvseEntry(Keys):
     """One place to charge; it serves one vehicle at a time."""
 
@@ -184,6 +196,8 @@ class EvseEntry(Keys):
     """False: it does not fall back by itself; unreachable, it counts with max_a."""
     circuit: Name | None = Field(None, examples=["garage-a"])
     """Id of the circuit of this EVSE, where it differs from the station's."""
+    dc: DcEntry | None = Field(None, examples=["{max_w: 50000}"])
+    """A DC charger: max_a is the rating of its feed, and min_a follows from min_w."""
 
 
 class StationEntry(Keys):
@@ -385,6 +399,8 @@ class HttpSection(Keys):
 
     listen: Listen = Field("127.0.0.1:8080", examples=["0.0.0.0:8080"])
     """Address and port."""
+    tls: CertificateEntry | None = Field(None, examples=["{certificate: ..., key: ...}"])
+    """Certificate and key for https; without them the page is http."""
 
 
 class StoreSection(Keys):
@@ -486,5 +502,7 @@ class SiteDocument(Keys):
     """Publishing over MQTT."""
     billing: BillingSection | None = Field(None, examples=["{currency: EUR, tariffs: ...}"])
     """What charging costs."""
+    notifications: NotificationsSection = NotificationsSection()
+    """Who is told of alarms."""
     ocpi: OcpiSection | None = Field(None, examples=["{url: ..., party_id: ...}"])
     """Roaming with other companies."""

@@ -89,7 +89,7 @@ def load_site_text(
         policy=domain.to_policy(document.policy),
         planning=domain.to_planning(document),
         ocpp=domain.to_ocpp(document, path.parent),
-        http=domain.to_http(document),
+        http=domain.to_http(document, path.parent),
         store=domain.to_store(document, path.parent),
         influx=domain.to_influx(document.influx),
         billing=to_billing(document.billing),
