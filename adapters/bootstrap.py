@@ -284,6 +284,7 @@ class RunningController:
             poll=lambda site: self._poll(site, feed),
             tick=tick,
             notify=lambda after: self.notifier.configure(notify_settings(after)),
+            plan=self.planning.reconfigure,
         )
         models = known_models()
         self.configuration = SiteConfiguration(

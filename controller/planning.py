@@ -127,7 +127,7 @@ class Planning:
         self._planned_for: object = None
         self._is_failing = False
         self._running: asyncio.Task[None] | None = None
-        self.policy = settings.policy
+        self._picked: PolicyName | None = None
         self.prices: Series | None = None
         self.pv_w: Series | None = None
         self.signals: dict[str, GridSignal] = {}
@@ -151,7 +151,7 @@ class Planning:
         elif key == texts.PV:
             self.pv_w = texts.series_from_text(body)
         elif key == texts.POLICY:
-            self.policy = PolicyName(body)
+            self._picked = PolicyName(body)
         elif key.startswith(texts.DEMAND):
             circuit = CircuitId(key.removeprefix(texts.DEMAND))
             self._demand[circuit] = texts.demand_from_text(body)
@@ -226,7 +226,7 @@ class Planning:
 
     async def pick_policy(self, policy: PolicyName | None, actor: str) -> None:
         """Pick a policy; None: the site file's again."""
-        before, self.policy = self.policy, policy or self._settings.policy
+        before, self._picked = self.policy, policy
         if policy is None:
             await self._store.delete_document(texts.KIND, texts.POLICY)
         else:
@@ -240,6 +240,16 @@ class Planning:
             limit.circuit: (limit, self._demand.get(limit.circuit, DemandState()))
             for limit in self._settings.demand
         }
+
+    @property
+    def policy(self) -> PolicyName:
+        """The policy in force."""
+        return self._picked or self._settings.policy
+
+    def reconfigure(self, settings: PlanningSettings) -> None:
+        """Go on with other settings, from the next tick; what was told over the API stays."""
+        self._settings = settings
+        self._planned_for = None
 
     @property
     def configured(self) -> PolicyName:

@@ -279,3 +279,10 @@ def test_everything_told_is_audited() -> None:
         ("ann", "pick_policy"),
     }
     assert scene.planning.policy is PolicyName.LEAST_LAXITY
+
+
+def test_a_changed_site_file_counts_unless_a_policy_was_picked() -> None:
+    async def work(scene: Scene) -> None:
+        scene.planning.reconfigure(PlanningSettings(policy=PolicyName.FIRST_COME))
+
+    assert run(work).planning.policy is PolicyName.FIRST_COME
