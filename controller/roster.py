@@ -31,7 +31,7 @@ class TurnRules:
     """The same after a pause. [h]"""
     min_on_h: float = 0.5
     """Whoever was started is not paused before. [h]"""
-    band_a: float = 3.0
+    band_a: float = 1.0
     """A limit moves only for a wish that differs by so much. [A]"""
     keeps_room: bool = True
     """Whether somebody whose turn has not come waits while others have not what the plan gives."""
