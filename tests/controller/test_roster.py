@@ -101,7 +101,7 @@ def test_a_higher_priority_goes_first_within_its_group() -> None:
 def test_a_limit_stays_when_the_wish_is_near() -> None:
     one, other = (a_visit(x, held_a=16, ran_h=1, max_a=20) for x in "ab")
 
-    assert targets_a(one, other, room_a=32, a=18, b=14) == {"a": 16, "b": 16}
+    assert targets_a(one, other, room_a=32, a=16.9, b=15.1) == {"a": 16, "b": 16}
 
 
 def test_a_wish_that_differs_moves_it() -> None:
