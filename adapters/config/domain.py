@@ -226,14 +226,23 @@ def _to_tls(section: OcppTlsSection, folder: Path) -> OcppTls:
     )
 
 
-def to_http(document: SiteDocument) -> HttpSettings:
-    """Build the settings of the dashboard and the API."""
-    return HttpSettings(listen=parse_listen(document.http.listen))
+def to_http(document: SiteDocument, folder: Path) -> HttpSettings:
+    """Build the settings of the dashboard and the API; paths are relative to `folder`."""
+    tls = document.http.tls
+    base = folder.absolute()
+    return HttpSettings(
+        listen=parse_listen(document.http.listen),
+        tls=None if tls is None else (base / tls.certificate, base / tls.key),
+    )
 
 
 def to_store(document: SiteDocument, folder: Path) -> StoreSettings:
     """Build the settings of the embedded database; its path is relative to `folder`."""
-    return StoreSettings(path=folder.absolute() / document.store.path)
+    return StoreSettings(
+        path=folder.absolute() / document.store.path,
+        samples_age_s=document.store.samples_days * 86_400.0,
+        samples_bytes=document.store.samples_mib * 1024 * 1024,
+    )
 
 
 def to_influx(section: InfluxSection | None) -> InfluxSettings | None:

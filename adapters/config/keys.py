@@ -29,6 +29,7 @@ from adapters.config.keybase import (
     StationKey,
     Variable,
 )
+from adapters.config.notify_keys import NotificationsSection
 from adapters.config.roaming_keys import BillingSection, OcpiSection
 from controller.policy import Policy
 
@@ -337,6 +338,8 @@ class HttpSection(Keys):
 
     listen: Listen = Field("127.0.0.1:8080", examples=["0.0.0.0:8080"])
     """Address and port."""
+    tls: CertificateEntry | None = Field(None, examples=["{certificate: ..., key: ...}"])
+    """Certificate and key for https; without them the page is http."""
 
 
 class StoreSection(Keys):
@@ -344,6 +347,10 @@ class StoreSection(Keys):
 
     path: Label = "var/wattkeeper.db"
     """Its file, relative to the folder of the site file."""
+    samples_days: float = Field(7.0, ge=1, le=3650)
+    """How long raw samples are kept; roll-ups stay for years. [days]"""
+    samples_mib: int = Field(1024, ge=64, le=1_048_576)
+    """Most raw samples, by payload; the oldest go first. [MiB]"""
 
 
 class InfluxSection(Keys):
@@ -436,5 +443,7 @@ class SiteDocument(Keys):
     """Publishing over MQTT."""
     billing: BillingSection | None = Field(None, examples=["{currency: EUR, tariffs: ...}"])
     """What charging costs."""
+    notifications: NotificationsSection = NotificationsSection()
+    """Who is told of alarms."""
     ocpi: OcpiSection | None = Field(None, examples=["{url: ..., party_id: ...}"])
     """Roaming with other companies."""

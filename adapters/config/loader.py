@@ -86,7 +86,7 @@ def load_site_text(
         site=site,
         policy=domain.to_policy(document.policy),
         ocpp=domain.to_ocpp(document, path.parent),
-        http=domain.to_http(document),
+        http=domain.to_http(document, path.parent),
         store=domain.to_store(document, path.parent),
         influx=domain.to_influx(document.influx),
         billing=to_billing(document.billing),
