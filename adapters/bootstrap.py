@@ -37,8 +37,13 @@ from adapters.ocpp.v201 import V201Dialect
 from adapters.pki.authority import Authority
 from adapters.station_services import StationServices
 from adapters.store.sqlite_store import SqliteStore
+from adapters.upstream.relay import Relay
+from adapters.upstream.secrets import LegSecrets
+from adapters.upstream.settings import UpstreamSettings
+from adapters.vault import Vault
 from controller import persist
 from controller.alarms import AlarmBook
+from controller.backoffice import BackOfficeLimits
 from controller.care import OfflineTokens
 from controller.cycle import Cycle
 from controller.decision import Alarm, Plan
@@ -80,6 +85,8 @@ class RunSettings:
     offline_tokens: OfflineTokens = OfflineTokens.LISTED
     ocpi: OcpiSettings | None = None
     """None: no roaming."""
+    upstream: UpstreamSettings | None = None
+    """None: no back office."""
     authority: Authority | None = None
     """The own authority, which may not exist yet."""
 
@@ -107,6 +114,8 @@ class RunningController:
         self.http: HttpServer
         self.uploader: InfluxUploader | None = None
         self.ocpi: OcpiServer | None = None
+        self.relay: Relay | None = None
+        self._back_office = BackOfficeLimits()
         self._desk: Desk
 
     async def __aenter__(self) -> RunningController:
@@ -144,6 +153,7 @@ class RunningController:
             offline_tokens=settings.offline_tokens,
         )
         self._desk = desk
+        self._relay_upstream()
         self.ocpp = self._ocpp_server(desk)
         self.cycle = Cycle(
             image=image,
@@ -166,6 +176,7 @@ class RunningController:
             clock=clock,
         )
         await self.operations.restore()
+        self._back_office.bind(self.operations)
         await desk.restore()
         await self.stations.restore()
         feed = MeterFeed(image=image, store=self.store, clock=clock)
@@ -210,6 +221,33 @@ class RunningController:
         self._stack.callback(scheduler.shutdown, wait=False)
         self.cycle.wake("start")
 
+    def _relay_upstream(self) -> None:
+        """Stand between stations and the operator's back office."""
+        settings = self._settings
+        if settings.upstream is None:
+            return
+        secrets = LegSecrets(
+            documents=self.store,
+            vault=Vault.open(self._key_file()),
+            variable=settings.upstream.password_env,
+            now=self._clock.now,
+        )
+        self.relay = Relay(
+            settings=settings.upstream,
+            site=settings.site,
+            store=self.store,
+            documents=self.store,
+            limiter=self._back_office,
+            clock=self._clock,
+            secret=secrets.secret,
+            keep_secret=secrets.keep,
+        )
+        self._stack.push_async_callback(self.relay.close)
+
+    def _key_file(self) -> Path:
+        store = self._settings.store_path
+        return store.with_name(store.name + ".partners.key")
+
     def _serve_partners(self) -> None:
         settings = self._settings
         if settings.ocpi is None:
@@ -221,7 +259,7 @@ class RunningController:
             store=self.store,
             documents=self.store,
             clock=self._clock,
-            key_file=settings.store_path.with_name(settings.store_path.name + ".partners.key"),
+            key_file=self._key_file(),
         )
         self.ocpi.start()
         self._stack.push_async_callback(asyncio.to_thread, self.ocpi.stop)
@@ -288,6 +326,7 @@ class RunningController:
             catalogue=load_catalogue(shipped_folder("chargers")),
         )
         self.book = book
+        relays = (self.relay,) if self.relay is not None else ()
         return OcppServer(
             settings=self._settings.ocpp,
             desk=desk,
@@ -295,7 +334,8 @@ class RunningController:
             conditions=self.alarms,
             clock=clock,
             on_stranger=self.stations.adoption.note,
-            extensions=self.stations.extensions,
+            extensions=(*self.stations.extensions, *relays),
+            taps=relays,
             dialects={
                 "ocpp1.6": lambda c: V16Dialect(
                     c, desk=desk, clock=clock, settings=dialect, book=book

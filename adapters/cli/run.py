@@ -16,10 +16,10 @@ from adapters.cli.settings import run_settings
 from adapters.cli.site_store import opened_site
 from adapters.http.server import ListenError as HttpListenError
 from adapters.ocpi.server import OcpiListenError
-from adapters.ocpi.vault import VaultError
 from adapters.ocpp.server import ListenError as OcppListenError
 from adapters.pki.files import PkiError
 from adapters.store.errors import StoreError
+from adapters.vault import VaultError
 
 log = structlog.get_logger(__name__)
 

@@ -29,7 +29,7 @@ from adapters.config.keybase import (
     StationKey,
     Variable,
 )
-from adapters.config.roaming_keys import BillingSection, OcpiSection
+from adapters.config.roaming_keys import BillingSection, OcpiSection, UpstreamSection
 from controller.policy import Policy
 
 ONE_VALUE: Final = "(one value)"
@@ -389,3 +389,5 @@ class SiteDocument(Keys):
     """What charging costs."""
     ocpi: OcpiSection | None = Field(None, examples=["{url: ..., party_id: ...}"])
     """Roaming with other companies."""
+    upstream: UpstreamSection | None = Field(None, examples=["{url: ...}"])
+    """The operator's back office."""
