@@ -7,23 +7,32 @@ import fcntl
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from adapters.clock import SystemClock
+from adapters.config.loader import SiteFile, load_site_text
+from adapters.hotconfig import SiteConfiguration
+from adapters.hotswap import HotSwap, wirings_of
 from adapters.http.first_run import new_setup_code
 from adapters.http.server import HttpServer
 from adapters.http.settings import HttpSettings
 from adapters.influx.settings import InfluxSettings
 from adapters.influx.uploader import InfluxUploader
 from adapters.jobs import scheduled
-from adapters.modbus.catalogue import load_map
+from adapters.modbus.catalogue import known_models, load_map
 from adapters.modbus.plausibility import MeterLimits
 from adapters.modbus.reader import MeterPoller
 from adapters.modbus.registermap import MeterMap
+from adapters.mqtt.publisher import MissingLibraryError, MqttPublisher
+from adapters.mqtt.settings import MqttSettings
+from adapters.notify.notifier import Notifier
+from adapters.notify.settings import NotifySettings
+from adapters.notifysettings import notify_settings
 from adapters.ocpi.server import OcpiServer
 from adapters.ocpi.settings import OcpiSettings
 from adapters.ocpp.book import StationBook
@@ -31,16 +40,20 @@ from adapters.ocpp.faulttable import shipped_folder
 from adapters.ocpp.quirks import load_catalogue
 from adapters.ocpp.server import OcppServer
 from adapters.ocpp.settings import OcppSettings
-from adapters.ocpp.translation import DialectSettings, EvseWiring
+from adapters.ocpp.translation import DialectSettings
 from adapters.ocpp.v16 import V16Dialect
+from adapters.ocpp.v21 import V21Dialect
 from adapters.ocpp.v201 import V201Dialect
 from adapters.pki.authority import Authority
+from adapters.republish.server import RepublishServer, RepublishSettings
 from adapters.station_services import StationServices
+from adapters.store.limits import StoreLimits
 from adapters.store.sqlite_store import SqliteStore
 from adapters.upstream.relay import Relay
 from adapters.upstream.secrets import LegSecrets
 from adapters.upstream.settings import UpstreamSettings
 from adapters.vault import Vault
+from adapters.watchdog import Watchdog
 from controller import persist
 from controller.alarms import AlarmBook
 from controller.backoffice import BackOfficeLimits
@@ -53,16 +66,23 @@ from controller.feed import MeterFeed
 from controller.image import ProcessImage
 from controller.memory import Memory
 from controller.operations import Operations
+from controller.planner import PlanningSettings
+from controller.planning import Planning, Seen
 from controller.policy import Policy
 from controller.ports import Clock
 from controller.reasons import ReasonLog
-from controller.site import EvseId, Meter, MeterId, Site
+from controller.site import Meter, MeterId, Site
 from optimizer.allocate import Allocator
+from optimizer.horizon import HorizonLp
 
 log = structlog.get_logger(__name__)
 
 PRUNE_EVERY_S = 600.0
+PLAN_TICK_S = 10.0
+"""How often demand is booked and a new plan is considered. [s]"""
+PLAN_DEADLINE_S = 10.0
 REASONS_EVERY_S = 5.0
+FILE_EVERY_S = 10.0
 CERTIFICATES_EVERY_S = 6 * 3600.0
 LOCAL_LISTS_EVERY_S = 20.0
 
@@ -82,6 +102,7 @@ class RunSettings:
     store_path: Path
     influx: InfluxSettings | None
     accept_unknown_tokens: bool
+    planning: PlanningSettings = field(default_factory=PlanningSettings)
     offline_tokens: OfflineTokens = OfflineTokens.LISTED
     ocpi: OcpiSettings | None = None
     """None: no roaming."""
@@ -89,6 +110,16 @@ class RunSettings:
     """None: no back office."""
     authority: Authority | None = None
     """The own authority, which may not exist yet."""
+    store_limits: StoreLimits | None = None
+    """None: the default bounds."""
+    notify: NotifySettings | None = None
+    """Who is told of alarms; None: nobody."""
+    file: SiteFile | None = None
+    """What all this was read from; without it the configuration cannot be changed while running."""
+    mqtt: MqttSettings | None = None
+    """None: nothing is published."""
+    republish: RepublishSettings | None = None
+    """None: there is no Modbus server."""
 
 
 class RunningController:
@@ -108,14 +139,24 @@ class RunningController:
         self.store: SqliteStore
         self.cycle: Cycle
         self.operations: Operations
+        self.planning: Planning
         self.stations: StationServices
         self.book: StationBook
         self.ocpp: OcppServer
         self.http: HttpServer
+        self.configuration: SiteConfiguration | None = None
+        self.notifier = Notifier(
+            settings.notify or NotifySettings(site=settings.site.id),
+            conditions=self.alarms,
+            clock=self._clock,
+        )
+        self._wirings = wirings_of(settings.site)
+        self._meters: asyncio.Task[None] | None = None
         self.uploader: InfluxUploader | None = None
         self.ocpi: OcpiServer | None = None
         self.relay: Relay | None = None
         self._back_office = BackOfficeLimits()
+        self.republish: RepublishServer | None = None
         self._desk: Desk
 
     async def __aenter__(self) -> RunningController:
@@ -134,7 +175,12 @@ class RunningController:
     async def _start(self) -> None:
         settings, clock = self._settings, self._clock
         self._stack.enter_context(_only_one(settings.store_path))
-        self.store = SqliteStore.open(settings.store_path, conditions=self.alarms, clock=clock)
+        self.store = SqliteStore.open(
+            settings.store_path,
+            conditions=self.alarms,
+            clock=clock,
+            limits=settings.store_limits,
+        )
         self._stack.push_async_callback(self.store.close)
         image = ProcessImage(site=settings.site, clock=clock, wake=self._wake)
         desk = Desk(
@@ -167,6 +213,10 @@ class RunningController:
             memory=await self._memory(),
             on_plan=self._planned,
         )
+        watchdog = Watchdog()
+        self._stack.callback(watchdog.close)
+        self.cycle.on_success = watchdog.alive
+        self._watchdog = watchdog
         self.operations = Operations(
             image=image,
             cycle=self.cycle,
@@ -178,14 +228,20 @@ class RunningController:
         await self.operations.restore()
         self._back_office.bind(self.operations)
         await desk.restore()
+        self.planning = self._planning(image)
+        await self.planning.restore()
+        self._stack.push_async_callback(self.planning.stop)
         await self.stations.restore()
         feed = MeterFeed(image=image, store=self.store, clock=clock)
-        await self._serve(feed)
+        await self._serve(feed, desk)
 
-    async def _serve(self, feed: MeterFeed) -> None:
+    async def _serve(self, feed: MeterFeed, desk: Desk) -> None:
         settings, clock = self._settings, self._clock
         await self.ocpp.start()
         self._stack.push_async_callback(self.ocpp.stop)
+        scheduler = self._scheduler()
+        if settings.file is not None:
+            await self._configure(settings.file, feed, desk, scheduler)
         if not await self.store.users():
             self.setup_code = new_setup_code()
         self.http = HttpServer(
@@ -194,32 +250,94 @@ class RunningController:
             store=self.store,
             clock=clock,
             setup_code=self.setup_code,
+            planning=self.planning,
+            configuration=self.configuration,
             care=self.stations.care,
+            notifications=self.notifier,
         )
         self.http.start()
         self._stack.push_async_callback(asyncio.to_thread, self.http.stop)
         self._serve_partners()
-        poller = MeterPoller(meters=_meters(settings.site), sink=feed, clock=clock)
-        work = [self._run(self.cycle.run(), "cycle"), self._run(poller.run(), "meters")]
+        await self._serve_plcs()
+        self._poll(settings.site, feed)
+        self._stack.push_async_callback(self._stop_polling)
+        work = [self._run(self.cycle.run(), "cycle"), self._run(self.notifier.run(), "notify")]
         if settings.influx is not None:
             self.uploader = InfluxUploader(
                 settings=settings.influx, spool=self.store, conditions=self.alarms, clock=clock
             )
             work.append(self._run(self.uploader.run(), "influx"))
+        if settings.mqtt is not None:
+            work.append(self._run(self._publisher(settings.mqtt).run(), "mqtt"))
         self.operations.figures = self._figures
         self._stack.push_async_callback(_cancelled, work)
-        scheduler = scheduled(
+        scheduler.start()
+        self._stack.callback(scheduler.shutdown, wait=False)
+        self.cycle.wake("start")
+        self._watchdog.ready()
+
+    def _scheduler(self) -> AsyncIOScheduler:
+        """Return the timed jobs, not yet started."""
+        return scheduled(
             {
-                "tick": (settings.policy.interval_s, lambda: self.cycle.wake("tick")),
+                "tick": (self._settings.policy.interval_s, lambda: self.cycle.wake("tick")),
+                "plan": (PLAN_TICK_S, self.planning.tick),
                 "prune": (PRUNE_EVERY_S, self._prune),
                 "reasons": (REASONS_EVERY_S, self._keep_reasons),
                 "certificates": (CERTIFICATES_EVERY_S, self.stations.renew_certificates),
                 "local lists": (LOCAL_LISTS_EVERY_S, self.stations.lists.refresh),
+                "configuration": (FILE_EVERY_S, self._look_at_file),
             }
         )
-        scheduler.start()
-        self._stack.callback(scheduler.shutdown, wait=False)
-        self.cycle.wake("start")
+
+    # --- configuration ----------------------------------------------------------------------------
+
+    async def _configure(
+        self, file: SiteFile, feed: MeterFeed, desk: Desk, scheduler: AsyncIOScheduler
+    ) -> None:
+        """Let the configuration be changed while the controller runs."""
+
+        def tick(interval_s: float) -> None:
+            scheduler.reschedule_job("tick", trigger="interval", seconds=interval_s)
+
+        host = HotSwap(
+            site=file.site,
+            cycle=self.cycle,
+            desk=desk,
+            ocpp=self.ocpp,
+            wirings=self._wirings,
+            clock=self._clock,
+            poll=lambda site: self._poll(site, feed),
+            tick=tick,
+            notify=lambda after: self.notifier.configure(notify_settings(after)),
+            plan=self.planning.reconfigure,
+        )
+        models = known_models()
+        self.configuration = SiteConfiguration(
+            file,
+            load=lambda text: load_site_text(text, file.file, known_models=models),
+            host=host,
+            store=self.store,
+            conditions=self.alarms,
+            clock=self._clock,
+        )
+        await self.configuration.begin()
+        self._stack.push_async_callback(self.configuration.close)
+
+    async def _look_at_file(self) -> None:
+        if self.configuration is not None:
+            await self.configuration.look_at_file()
+
+    def _poll(self, site: Site, feed: MeterFeed) -> None:
+        """Poll the meters of a site instead of those polled so far."""
+        poller = MeterPoller(meters=_meters(site), sink=feed, clock=self._clock)
+        if self._meters is not None:
+            self._meters.cancel()
+        self._meters = self._run(poller.run(), "meters")
+
+    async def _stop_polling(self) -> None:
+        if self._meters is not None:
+            await _cancelled([self._meters])
 
     def _relay_upstream(self) -> None:
         """Stand between stations and the operator's back office."""
@@ -265,6 +383,21 @@ class RunningController:
         self._stack.push_async_callback(asyncio.to_thread, self.ocpi.stop)
         self._desk.ask_partners(self.ocpi)
 
+    async def _serve_plcs(self) -> None:
+        if self._settings.republish is None:
+            return
+        self.republish = RepublishServer(
+            settings=self._settings.republish, control=self.operations, clock=self._clock
+        )
+        await self.republish.start()
+        self._stack.push_async_callback(self.republish.stop)
+
+    def _publisher(self, settings: MqttSettings) -> MqttPublisher:
+        try:
+            return MqttPublisher(settings=settings, control=self.operations, conditions=self.alarms)
+        except MissingLibraryError as error:
+            raise StartError(str(error)) from error
+
     # --- parts ------------------------------------------------------------------------------------
 
     def _wake(self, reason: str) -> None:
@@ -277,6 +410,7 @@ class RunningController:
 
     def _planned(self, plan: Plan, changes: tuple[Alarm, ...]) -> None:
         self._reasons.see(plan)
+        self.notifier.post(changes)
         self.on_plan(plan, changes)
 
     async def _keep_reasons(self) -> None:
@@ -287,6 +421,24 @@ class RunningController:
             await self.store.put_reasons(changes)
         except StoreUnavailableError as error:
             log.warning("reasons.unsaved", error=str(error))
+
+    def _planning(self, image: ProcessImage) -> Planning:
+        horizon = HorizonLp()
+        return Planning(
+            image=image,
+            look=self._seen,
+            solve=lambda problem: horizon.plan(problem, deadline_s=PLAN_DEADLINE_S),
+            store=self.store,
+            alarms=self.alarms,
+            clock=self._clock,
+            settings=self._settings.planning,
+        )
+
+    def _seen(self) -> Seen | None:
+        plan, snapshot = self.cycle.plan, self.cycle.snapshot
+        if plan is None or snapshot is None:
+            return None
+        return Seen(snapshot=snapshot, plan=plan, memory=self.cycle.memory)
 
     def _figures(self) -> dict[str, float]:
         """Return the figures of the store and of the upload. Read from any thread."""
@@ -316,7 +468,7 @@ class RunningController:
         dialect = DialectSettings(
             sample_interval_s=round(policy.sample_interval_s),
             command_timeout_s=policy.command_timeout_s,
-            wirings=_wirings(self._settings.site),
+            wirings=self._wirings,
         )
         clock = self._clock
         book = StationBook(
@@ -343,15 +495,11 @@ class RunningController:
                 "ocpp2.0.1": lambda c: V201Dialect(
                     c, desk=desk, clock=clock, settings=dialect, book=book
                 ),
+                "ocpp2.1": lambda c: V21Dialect(
+                    c, desk=desk, clock=clock, settings=dialect, book=book
+                ),
             },
         )
-
-
-def _wirings(site: Site) -> dict[EvseId, EvseWiring]:
-    return {
-        e.id: EvseWiring(phases=e.phases, max_a=e.max_a, voltage_v=site.voltage_v)
-        for e in site.evses()
-    }
 
 
 def _meters(site: Site) -> list[tuple[Meter, MeterMap, MeterLimits]]:

@@ -52,6 +52,11 @@ class Core:
         self.snapshot: Snapshot | None = None
 
     @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self._policy
+
+    @property
     def plan(self) -> Plan | None:
         """The plan of the present decision."""
         return self._decision.plan if self._decision is not None else None
@@ -90,6 +95,12 @@ class Core:
     def succeed(self) -> None:
         """Note that a cycle went through."""
         self._alarms.end(FAILED.code, FAILED.subject)
+
+    def reconfigure(self, policy: Policy, memory: Memory) -> None:
+        """Go on with another policy, and with a memory that fits another site."""
+        self._policy = policy
+        self._workspace = Workspace()
+        self.memory = memory
 
     # --- commands ---------------------------------------------------------------------------------
 

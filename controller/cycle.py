@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import structlog
 
 from controller import persist, series
 from controller.alarms import AlarmBook
+from controller.codec import to_plain
 from controller.commands import (
     ActionRequest,
     CommandResult,
@@ -25,18 +27,21 @@ from controller.decide import Allocate, Decision
 from controller.decision import Alarm, Condition, Plan
 from controller.errors import StoreUnavailableError
 from controller.image import ProcessImage
-from controller.memory import Memory
+from controller.memory import Memory, fitted_memory
 from controller.policy import Policy
 from controller.ports import Clock, Fleet, Recorder, Store
 from controller.records import Sample
-from controller.site import EvseId, StationId
+from controller.site import EvseId, Site, StationId
 from controller.snapshot import Snapshot
+from controller.wiring import WiringWatch
 
 log = structlog.get_logger(__name__)
 
 DEBOUNCE_S = 0.1
 """A wake waits so long for company before the next decision. [s]"""
 CHARGER_SERIES_S = 5.0
+RECORD_FORMAT = "before/1"
+"""The memory as it was before the decision, and the policy: what replay needs."""
 MEMORY_SAVE_TIMEOUT_S = 0.5
 
 
@@ -86,11 +91,16 @@ class Cycle:
         )
         self._on_plan = on_plan
         self._wake = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide")
         self._sending: set[asyncio.Task[None]] = set()
+        self._wiring = WiringWatch()
         self._next_series_s = 0.0
         self._next_charger_series_s = 0.0
         self._is_saved = True
+        self._record_text = ""
+        self.on_success: Callable[[], None] = lambda: None
+        """Called after every cycle that went through: the watchdog's food."""
         self.stats = CycleStats()
 
     @property
@@ -105,13 +115,26 @@ class Cycle:
 
     @property
     def memory(self) -> Memory:
-        """What the latest decision left."""
+        """What the latest decision remembers."""
         return self._core.memory
 
     @property
     def policy(self) -> Policy:
-        """Thresholds and times."""
+        """The policy in force."""
         return self._policy
+
+    async def reconfigure(self, site: Site, policy: Policy) -> None:
+        """Go on with another site and policy from the next cycle on; never amid one.
+
+        The ledger stays: what was granted to an EVSE counts on as long as the station may keep it.
+        """
+        async with self._turn:
+            memory = fitted_memory(self._core.memory, self._image.site, site)
+            self._image.rebuild(site)
+            self._policy = policy
+            self._core.reconfigure(policy, memory)
+            self._wiring = WiringWatch()
+        self.wake("configuration")
 
     def wake(self, reason: str) -> None:
         """Ask for a decision as soon as possible."""
@@ -135,7 +158,8 @@ class Cycle:
         """Run one cycle; a defect becomes a condition, never the end of control."""
         started = perf_counter()
         try:
-            await self._cycle()
+            async with self._turn:
+                await self._cycle()
         except Exception:
             self.stats.failures += 1
             log.exception("cycle.failed")
@@ -143,6 +167,7 @@ class Cycle:
             self._publish_failure()
         else:
             self._core.succeed()
+            self.on_success()
             self.stats.cycles += 1
             self.stats.completed_s = self._clock.monotonic_s()
         took_ms = (perf_counter() - started) * 1000
@@ -176,8 +201,11 @@ class Cycle:
             log.exception("alarms.unpublished")
 
     def _decide(self, snapshot: Snapshot) -> Decision:
+        before = self._core.memory
         decision = self._core.decide(snapshot)
         _ = decision.plan  # built here, in the worker, not on the loop
+        if len(decision.wave):
+            self._record_text = recorded(before, self._core.policy)
         return decision
 
     # --- sending ----------------------------------------------------------------------------------
@@ -240,6 +268,10 @@ class Cycle:
             if self._is_saved:
                 log.warning("memory.unsaved", error=str(error))
             self._is_saved = False
+        except Exception:  # whatever a store does, the increases are booked and must go out
+            if self._is_saved:
+                log.exception("memory.unsaved")
+            self._is_saved = False
         self._core.saved(now_s, is_stored=self._is_saved)
 
     # --- recording --------------------------------------------------------------------------------
@@ -250,9 +282,16 @@ class Cycle:
             self._next_series_s = plan.now_s + 1.0
             self._store.put_samples(self._samples(plan))
         if len(decision.wave):
-            memory = persist.memory_to_text(decision.memory, now_s=plan.now_s, at=plan.at)
-            self._recorder.record(snapshot, plan, memory)
-        self._publish_alarms(plan.conditions)
+            self._recorder.record(snapshot, plan, self._record_text)
+        self._publish_alarms((*plan.conditions, *self._watched(snapshot)))
+
+    def _watched(self, snapshot: Snapshot) -> tuple[Condition, ...]:
+        """Return wiring mistakes; a defect of that search must not touch the cycle."""
+        try:
+            return self._wiring.observe(snapshot)
+        except Exception:
+            log.exception("wiring.failed")
+            return ()
 
     def _samples(self, plan: Plan) -> list[Sample]:
         samples = [
@@ -278,6 +317,13 @@ class Cycle:
             await self._store.save_alarm(alarm)
         except StoreUnavailableError as error:
             log.warning("alarm.unsaved", code=alarm.condition.code, error=str(error))
+
+
+def recorded(memory: Memory, policy: Policy) -> str:
+    """Return what a record needs beside the snapshot to be decided again to the last bit."""
+    return json.dumps(
+        {"format": RECORD_FORMAT, "memory": to_plain(memory), "policy": to_plain(policy)}
+    )
 
 
 def _log_alarm(alarm: Alarm) -> None:

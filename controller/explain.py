@@ -39,6 +39,9 @@ def reason_for(
     early = _reason_outside(draw, snapshot, assessment, memory)
     if early is not None:
         return early
+    planned = _reason_plan(draw, snapshot, outcome)
+    if planned is not None:
+        return planned
     if outcome.target_a - outcome.held_a >= 0.5:
         return Reason(
             code=ReasonCode.WAITING_RISE,
@@ -52,6 +55,17 @@ def reason_for(
     if binding is None:
         return Reason(code=ReasonCode.CIRCUIT_FULL, text="Held at its fallback.")
     return _reason_binding(draw, binding, snapshot, assessment)
+
+
+def _reason_plan(draw: Draw, snapshot: Snapshot, outcome: Outcome) -> Reason | None:
+    """Say that the plan lets a vehicle wait: for its turn, for cheaper hours or for the sun."""
+    guidance = snapshot.guidance
+    asked = guidance.evse(draw.evse.id)
+    is_asked = asked.target_a is not None and asked.target_a < draw.evse.min_a
+    if outcome.target_a > 0 or not is_asked or not guidance.holds(snapshot.now_s):
+        return None
+    text = f"By the plan ({guidance.policy.replace('_', ' ')}) it {asked.note}."
+    return Reason(code=ReasonCode.WAITING_TURN, text=text)
 
 
 def _reason_outside(
@@ -133,6 +147,11 @@ def _reason_binding(
     if binding.cause is BindingCause.OWN_MAXIMUM:
         return _reason_maximum(draw, snapshot)
     where = where_text(binding.node, binding.phase)
+    if binding.phase is None:
+        return _reason_budget(draw, binding)
+    if binding.cause is BindingCause.UNBALANCE:
+        text = f"{where} may not exceed another phase by more than the unbalance limit."
+        return Reason(code=ReasonCode.CIRCUIT_FULL, text=text, bound_by=where)
     if binding.cause is BindingCause.NOT_ADMITTED:
         return Reason(
             code=ReasonCode.WAITING_TURN,
@@ -144,6 +163,17 @@ def _reason_binding(
         text=f"{where} is full{_limit_text(binding, assessment)}.",
         bound_by=where,
     )
+
+
+def _reason_budget(draw: Draw, binding: Binding) -> Reason:
+    """Explain a limit on all phases together: the site's surplus, or a total of the plan."""
+    name, _, circuit = (binding.node or "").partition(":")
+    what = "the site's surplus" if name == "surplus" else f"what the plan gives {circuit or name}"
+    if binding.cause is BindingCause.NOT_ADMITTED:
+        text = f"Waits: {what} has no room for another {draw.evse.min_a:.0f} A."
+        return Reason(code=ReasonCode.WAITING_TURN, text=text, bound_by=binding.node or "")
+    text = f"{what[0].upper()}{what[1:]} is used up."
+    return Reason(code=ReasonCode.CIRCUIT_FULL, text=text, bound_by=binding.node or "")
 
 
 def _reason_maximum(draw: Draw, snapshot: Snapshot) -> Reason:

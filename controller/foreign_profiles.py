@@ -36,7 +36,8 @@ class Period:
     """From when on which limit counts."""
 
     start_s: float
-    limit: float
+    value: float
+    """In the unit that the profile names: `is_watts`. [A or W]"""
     phases: int | None = None
 
 
@@ -87,25 +88,25 @@ def limit_at_a(profiles: Iterable[ForeignProfile], place: Place, at: datetime) -
 
 
 def change_times(
-    profiles: Iterable[ForeignProfile], place: Place, begin: datetime, seconds: float
+    profiles: Iterable[ForeignProfile], place: Place, begin: datetime, ahead_s: float
 ) -> list[float]:
     """Return the seconds after `begin` at which the limit may change, 0 among them. [s]."""
     found = {0.0}
     for profile in profiles:
-        for edge in _edges(profile, place, begin, seconds):
+        for edge in _edges(profile, place, begin, ahead_s):
             after_s = (edge - begin).total_seconds()
-            if 0 < after_s < seconds:
+            if 0 < after_s < ahead_s:
                 found.add(after_s)
     return sorted(found)
 
 
 def _edges(
-    profile: ForeignProfile, place: Place, begin: datetime, seconds: float
+    profile: ForeignProfile, place: Place, begin: datetime, ahead_s: float
 ) -> Iterable[datetime]:
     for at in (profile.valid_from, profile.valid_to):
         if at is not None:
             yield at
-    end = begin + timedelta(seconds=seconds)
+    end = begin + timedelta(seconds=ahead_s)
     cycle = {Kind.DAILY: timedelta(days=1), Kind.WEEKLY: timedelta(days=7)}.get(profile.kind)
     origin = _origin(profile, place, begin)
     while origin is not None and origin < end:
@@ -159,7 +160,7 @@ def _limit_a(profile: ForeignProfile, place: Place, at: datetime) -> float | Non
     origin = _origin(profile, place, at)
     if origin is None:
         # Nobody knows when the transaction began: the least of the schedule is never too much.
-        return _in_amperes(profile, min(profile.periods, key=lambda p: p.limit), place)
+        return _in_amperes(profile, min(profile.periods, key=lambda p: p.value), place)
     since_s = (at - origin).total_seconds()
     if since_s < 0 or (profile.duration_s is not None and since_s >= profile.duration_s):
         return None
@@ -171,6 +172,6 @@ def _limit_a(profile: ForeignProfile, place: Place, at: datetime) -> float | Non
 
 def _in_amperes(profile: ForeignProfile, period: Period, place: Place) -> float:
     if not profile.is_watts:
-        return max(0.0, period.limit)
+        return max(0.0, period.value)
     phases = min(period.phases or place.phases, place.phases)
-    return max(0.0, period.limit / (place.voltage_v * phases))
+    return max(0.0, period.value / (place.voltage_v * phases))

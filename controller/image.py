@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from controller.commands import CommandOutcome
-from controller.operator import Overrides
+from controller.guidance import NO_GUIDANCE
+from controller.operator import EvseOverride, Overrides
 from controller.phases import PhaseCurrents
 from controller.ports import Clock
 from controller.readings import EvseSample, GridReading, Reading
+from controller.signals import GridSignal, limits_in_force
 from controller.site import CircuitId, EvseId, MeterId, Site, StationId
 from controller.snapshot import MeterView, Snapshot
 from controller.station import (
@@ -71,18 +73,39 @@ class ProcessImage:
         self._outcomes: list[CommandOutcome] = []
         self._frames: dict[StationId, deque[FrameLogged]] = {}
         self.overrides = Overrides()
+        self.guidance = NO_GUIDANCE
+        self.signals: tuple[GridSignal, ...] = ()
 
     @property
     def site(self) -> Site:
         """What is built."""
         return self._site
 
+    def rebuild(self, site: Site) -> None:
+        """Take another site; what is known of meters and stations that stay, stays.
+
+        To be called between two cycles, or a decision would meet EVSEs that its snapshot lacks.
+        """
+        old = self._site
+        self._site = site
+        self._meters = {
+            m: self._meters[m] if old.meters.get(m) == meter else MeterView()
+            for m, meter in site.meters.items()
+        }
+        self._stations = {s: _fitted(self._stations.get(s), site, s) for s in site.stations}
+        self._frames = {s: f for s, f in self._frames.items() if s in site.stations}
+        self._limits = {c.meter: c.limit_a for c in site.circuits.values() if c.meter is not None}
+        self.overrides = fitted_overrides(self.overrides, site)
+
     # --- meters -----------------------------------------------------------------------------------
 
     def put_reading(self, meter: MeterId, reading: GridReading) -> None:
-        """Take a plausible sample, taken just now; wake the cycle when it is over its limit."""
+        """Take a plausible sample, taken just now; wake the cycle when it is over its limit.
+
+        What is no number is no sample, whoever let it through.
+        """
         before = self._meters.get(meter)
-        if before is None:
+        if before is None or not reading.current.is_finite():
             return
         now_s = self._clock.monotonic_s()
         is_same = (
@@ -168,15 +191,46 @@ class ProcessImage:
     def freeze(self) -> Snapshot:
         """Return the image as it is now; outcomes are handed over once."""
         outcomes, self._outcomes = tuple(self._outcomes), []
+        at = self._clock.now()
         return Snapshot(
             now_s=self._clock.monotonic_s(),
-            at=self._clock.now(),
+            at=at,
             site=self._site,
             meters=self._meters | self._calculated(),
             stations=dict(self._stations),
             overrides=self.overrides,
+            guidance=self.guidance,
+            signal_limit_a=limits_in_force(self.signals, at, self._site.voltage_v),
             outcomes=outcomes,
         )
+
+
+def fitted_overrides(overrides: Overrides, site: Site) -> Overrides:
+    """Return the overrides that a site allows: of things that exist, at or below their ratings."""
+    evses = {e: o for e, o in overrides.evses.items() if site.evse(e) is not None}
+    return Overrides(
+        circuit_limit_a={
+            c: x.lowest(site.circuits[c].limit_a)
+            for c, x in overrides.circuit_limit_a.items()
+            if c in site.circuits
+        },
+        evses={e: _fitted_override(o, site, e) for e, o in evses.items()},
+    )
+
+
+def _fitted_override(override: EvseOverride, site: Site, evse: EvseId) -> EvseOverride:
+    built = site.evse(evse)
+    if built is None or override.max_a is None or override.max_a <= built.max_a:
+        return override
+    return replace(override, max_a=built.max_a)
+
+
+def _fitted(view: StationView | None, site: Site, station: StationId) -> StationView:
+    """Keep what is known of the EVSEs that stay."""
+    empty = _empty_view(site, station)
+    if view is None:
+        return empty
+    return replace(view, evses={e: view.evses.get(e, v) for e, v in empty.evses.items()})
 
 
 def _empty_view(site: Site, station: StationId) -> StationView:
@@ -235,7 +289,7 @@ def applied(view: StationView, event: StationEvent, *, now_s: float) -> StationV
                 lost_since_s=None,
                 last_heard_s=now_s,
                 protocol=protocol,
-                evses=_unconfirmed(view),
+                evses=_unconfirmed(view, now_s),
             )
         case StationDisconnected():
             return replace(view, connected=False, connected_since_s=None, lost_since_s=now_s)
@@ -252,12 +306,16 @@ def applied(view: StationView, event: StationEvent, *, now_s: float) -> StationV
             return _applied_to_evse(view, event, now_s)
 
 
-def _unconfirmed(view: StationView) -> dict[EvseId, EvseView]:
-    """Forget confirmed fallbacks: a new connection may follow a reboot, and confirms them anew.
+def _unconfirmed(view: StationView, now_s: float) -> dict[EvseId, EvseView]:
+    """Forget confirmed fallbacks and states: a vehicle may have come or gone while it was away.
 
-    Not at BootNotification, which is also sent when it is asked for.
+    A new connection may follow a reboot, and confirms fallbacks anew. Not at BootNotification, which
+    is also sent when it is asked for.
     """
-    return {e: replace(v, fallback_a=None) for e, v in view.evses.items()}
+    return {
+        e: replace(v, fallback_a=None, state=EvseState.UNKNOWN, state_since_s=now_s)
+        for e, v in view.evses.items()
+    }
 
 
 def _applied_to_evse(view: StationView, event: EvseEvent, now_s: float) -> StationView:

@@ -10,12 +10,14 @@ from controller import turns
 from controller.assess import Assessment
 from controller.decision import SiteMode
 from controller.draw import Draw
+from controller.guidance import guided
 from controller.memory import EvseMemory, Memory
 from controller.phases import ZERO, PhaseCurrents
 from controller.policy import Policy
 from controller.site import CircuitId, EvseId
 from controller.snapshot import Snapshot
 from controller.station import EvseState, LeaseMode
+from controller.surplus import surplus_budgets
 from controller.wishes import is_shut as is_shut
 from controller.wishes import override_of as override_of
 from controller.wishes import priority_of as priority_of
@@ -79,10 +81,15 @@ def pose(
         else:
             loads.append(load)
     nodes = _nodes(snapshot, assessment, draws, outside, reserve)
-    return Question(
-        problem=Problem(nodes=nodes, loads=tuple(loads), settle_a=policy.steady_a),
-        outside=frozenset(outside),
+    problem = Problem(
+        nodes=nodes,
+        loads=tuple(loads),
+        budgets=surplus_budgets(snapshot.site, assessment, draws, loads),
+        settle_a=policy.steady_a,
     )
+    if snapshot.guidance.holds(snapshot.now_s):
+        problem = guided(problem, snapshot.guidance)
+    return Question(problem=problem, outside=frozenset(outside))
 
 
 def _load(

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.live import Live
 
 from adapters.bootstrap import RunningController, RunSettings
-from adapters.cli.demo_site import MAIN, demo_site
+from adapters.cli.demo_site import MAIN, demo_file, demo_site
 from adapters.cli.live import Header, render
 from adapters.cli.logs import configure_logs
 from adapters.cli.loop import run_on_loop
@@ -32,7 +32,6 @@ from adapters.ocpp.settings import OcppSettings
 from adapters.simulator import scenario
 from adapters.simulator.wire import WireSimulator
 from controller.decision import Plan
-from controller.policy import Policy
 from controller.records import Role, User
 from controller.site import Site
 
@@ -129,9 +128,11 @@ async def _running(
     site: Site, settings: DemoSettings, folder: Path, http_port: int
 ) -> AsyncIterator[tuple[RunningController, str, str]]:
     """Start controller and simulated site; give the account's password and API token."""
+    file = demo_file(site, folder)
     run = RunSettings(
-        site=site,
-        policy=Policy(),
+        file=file,
+        site=file.site,
+        policy=file.policy,
         ocpp=OcppSettings(host="127.0.0.1", port=0),
         http=HttpSettings(host="127.0.0.1", port=http_port),
         store_path=folder / "demo.db",

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adapters.cli import accounts, certificates, run, sessions
+from adapters.cli import accounts, certificates, replay, run, sessions, simulate
 from adapters.cli import history as history_files
 from adapters.cli.billing import billing
 from adapters.cli.demo import DemoSettings, demo_command
@@ -89,6 +89,38 @@ def run_demo(
     """Show a whole simulated site on this machine: real Modbus, real OCPP, the real controller."""
     settings = DemoSettings(chargers=chargers, http_port=http, seconds=seconds, seed=seed)
     raise typer.Exit(demo_command(settings))
+
+
+@app.command("simulate")
+def simulate_site(
+    site: SitePath,
+    days: Annotated[int, typer.Option(min=1, max=366, help="How many days.")] = 1,
+    seed: Annotated[int, typer.Option(help="Another seed is another day.")] = 1,
+    faults: Annotated[str | None, typer.Option(help="A fault script (YAML), or `random`.")] = None,
+    building: Annotated[
+        Path | None, typer.Option(help="CSV of a recorded day: time_s,l1_a,l2_a,l3_a.")
+    ] = None,
+    plots: Annotated[Path | None, typer.Option(help="Write a picture per circuit here.")] = None,
+) -> None:
+    """Run the controller against the simulated site in virtual time and print a report."""
+    settings = simulate.SimulateSettings(
+        path=site, days=days, seed=seed, faults=faults, building=building, plots=plots
+    )
+    raise typer.Exit(simulate.simulate_command(settings))
+
+
+@app.command("replay")
+def replay_recording(
+    recording: Annotated[Path, typer.Argument(help="The store of a site (store.path).")],
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=NUMBER, as main.limit_a=80.")
+    ] = None,
+    golden: Annotated[
+        Path | None, typer.Option(help="Write the latest cycle as a golden scenario.")
+    ] = None,
+) -> None:
+    """Decide a recorded stretch again, or ask what another fuse, charger or policy had done."""
+    raise typer.Exit(replay.replay_command(recording, sets or [], golden))
 
 
 @meter.command("read")

@@ -18,12 +18,14 @@ from adapters.http.server import ListenError as HttpListenError
 from adapters.ocpi.server import OcpiListenError
 from adapters.ocpp.server import ListenError as OcppListenError
 from adapters.pki.files import PkiError
+from adapters.republish.server import ListenError as RepublishListenError
 from adapters.store.errors import StoreError
 from adapters.vault import VaultError
 
 log = structlog.get_logger(__name__)
 
 START_ERRORS = (
+    RepublishListenError,
     StartError,
     StoreError,
     HttpListenError,

@@ -10,9 +10,13 @@ from adapters.config.settings import InfluxApi, OcppTls, UnknownTokens
 from adapters.config.spelling import parse_listen
 from adapters.http.settings import HttpSettings
 from adapters.influx.settings import InfluxSettings
+from adapters.mqtt.settings import MqttSettings
+from adapters.notifysettings import notify_settings
 from adapters.ocpi.settings import ConnectorSettings, OcpiSettings, PlaceSettings
 from adapters.ocpp.settings import KeyPair, Listener, OcppSettings, TlsFiles
 from adapters.pki.authority import Authority
+from adapters.republish.server import RepublishSettings
+from adapters.store.limits import StoreLimits
 from adapters.upstream.settings import UpstreamSettings
 
 CA_PASSPHRASE = "WATTKEEPER_CA_PASSPHRASE"  # noqa: S105 - the name of a variable
@@ -21,8 +25,10 @@ CA_PASSPHRASE = "WATTKEEPER_CA_PASSPHRASE"  # noqa: S105 - the name of a variabl
 def run_settings(file: SiteFile) -> RunSettings:
     """Return what the controller is started with."""
     return RunSettings(
+        file=file,
         site=file.site,
         policy=file.policy,
+        planning=file.planning,
         ocpp=OcppSettings(
             host=file.ocpp.listen.host,
             port=file.ocpp.listen.port,
@@ -42,10 +48,17 @@ def run_settings(file: SiteFile) -> RunSettings:
         http=HttpSettings(
             host=file.http.listen.host,
             port=file.http.listen.port,
+            tls=file.http.tls,
             interval_s=file.policy.interval_s,
         ),
+        notify=notify_settings(file),
         store_path=file.store.path,
+        store_limits=StoreLimits(
+            samples_age_s=file.store.samples_age_s, samples_bytes=file.store.samples_bytes
+        ),
         influx=_influx(file),
+        mqtt=_mqtt(file),
+        republish=_republish(file),
         accept_unknown_tokens=file.ocpp.unknown_tokens is UnknownTokens.ACCEPT,
         ocpi=ocpi_settings(file),
         upstream=_upstream(file),
@@ -120,6 +133,30 @@ def _upstream(file: SiteFile) -> UpstreamSettings | None:
         password_env=section.password_env,
         authority_file=file.file.parent / authority if authority is not None else None,
     )
+
+
+def _mqtt(file: SiteFile) -> MqttSettings | None:
+    section = file.document.mqtt
+    if section is None:
+        return None
+    return MqttSettings(
+        url=section.url,
+        site=file.site.id,
+        name=file.site.name,
+        username=section.username,
+        password_env=section.password_env,
+        prefix=section.prefix,
+        discovery=section.discovery,
+        interval_s=section.interval_s,
+    )
+
+
+def _republish(file: SiteFile) -> RepublishSettings | None:
+    section = file.document.republish
+    if section is None:
+        return None
+    listen = parse_listen(section.listen)
+    return RepublishSettings(host=listen.host, port=listen.port, clients=section.clients)
 
 
 def _influx(file: SiteFile) -> InfluxSettings | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import ceil
 from pathlib import Path
 from typing import Final
 
 from adapters.config.keys import (
     CircuitEntry,
+    DcEntry,
     EvseEntry,
     InfluxSection,
     OcppTlsSection,
@@ -26,9 +29,12 @@ from adapters.config.settings import (
     StoreSettings,
     UnknownTokens,
 )
-from adapters.config.spelling import parse_listen, parse_rotation
+from adapters.config.spelling import parse_clock, parse_days, parse_listen, parse_rotation
 from controller.care import OfflineTokens
+from controller.demand import DemandLimit
 from controller.phases import ZERO, PhaseCurrents
+from controller.planner import PlanningSettings
+from controller.policies import PolicyName
 from controller.policy import Policy
 from controller.site import (
     Circuit,
@@ -44,8 +50,12 @@ from controller.site import (
     VirtualMeter,
     evse_id,
 )
+from controller.tariffs import Tariff, TariffPeriod
+from controller.visiting import TypicalStay
 
 DEFAULT_ROTATION: Final = "RST"
+LOWEST_VOLTAGE: Final = 0.9
+"""Lowest voltage that a network may have, of nominal. Source: EN 50160."""
 
 
 def to_site(document: SiteDocument) -> Site:
@@ -57,7 +67,7 @@ def to_site(document: SiteDocument) -> Site:
         voltage_v=document.site.voltage_v,
         circuits=_circuits(document),
         stations={
-            StationId(name): _station(StationId(name), entry)
+            StationId(name): _station(StationId(name), entry, document.site.voltage_v)
             for name, entry in sorted(document.stations.items())
         },
         meters={
@@ -146,9 +156,11 @@ def _to_station_circuit(station: str, entry: StationEntry) -> Circuit:
     )
 
 
-def to_evse(station: StationId, number: int, entry: EvseEntry, circuit: str) -> Evse:
+def to_evse(
+    station: StationId, number: int, entry: EvseEntry, circuit: str, *, voltage_v: float
+) -> Evse:
     """Build one EVSE."""
-    return Evse(
+    evse = Evse(
         id=evse_id(station, number),
         station=station,
         number=number,
@@ -161,12 +173,64 @@ def to_evse(station: StationId, number: int, entry: EvseEntry, circuit: str) -> 
         fallback_a=entry.min_a if entry.fallback_a is None else entry.fallback_a,
         holds_lease=entry.holds_lease,
         priority=entry.priority,
+        solar_min_a=entry.solar_min_a,
     )
+    return evse if entry.dc is None else _as_dc(evse, entry.dc, entry.fallback_a, voltage_v)
+
+
+def _as_dc(evse: Evse, dc: DcEntry, fallback_a: float | None, voltage_v: float) -> Evse:
+    """Bring a DC charger's watts to amperes per phase of its feed.
+
+    The same power draws most current at the lowest voltage, so that one counts: 10 % below nominal
+    (EN 50160). A limit in amperes then stands for what it is worth at that voltage.
+    """
+    w_per_a = evse.phases * LOWEST_VOLTAGE * voltage_v * dc.efficiency
+    min_a = _up_to_step(dc.min_w / w_per_a, evse.step_a)
+    return replace(
+        evse,
+        min_a=min_a,
+        max_a=max(min_a, min(evse.max_a, _up_to_step(dc.max_w / w_per_a, evse.step_a))),
+        fallback_a=min_a if fallback_a is None else fallback_a,
+        dc_w_per_a=w_per_a,
+    )
+
+
+def _up_to_step(current_a: float, step_a: float) -> float:
+    return round(ceil(current_a / step_a - 1e-6) * step_a, 3)
 
 
 def to_policy(section: PolicySection) -> Policy:
     """Build the policy."""
     return Policy(**section.model_dump())
+
+
+def to_planning(document: SiteDocument) -> PlanningSettings:
+    """Build the planner's settings."""
+    section = document.planning
+    periods = tuple(
+        TariffPeriod(
+            days=parse_days(entry.days),
+            begin=parse_clock(entry.begin),
+            end=parse_clock(entry.end),
+            price_per_kwh=entry.price_per_kwh,
+        )
+        for entry in section.tariff.values()
+    )
+    demand = tuple(
+        DemandLimit(
+            circuit=CircuitId(circuit),
+            interval_s=float(entry.interval_s),
+            limit_w=entry.limit_w,
+            follows_peak=entry.follows_peak,
+        )
+        for circuit, entry in sorted(section.demand_limits.items())
+    )
+    return PlanningSettings(
+        policy=PolicyName(document.policy.name),
+        typical=TypicalStay(stay_h=section.typical_stay_s / 3600, need_wh=section.typical_need_wh),
+        tariff=Tariff(timezone=document.site.timezone, periods=periods) if periods else None,
+        demand=demand,
+    )
 
 
 def to_ocpp(document: SiteDocument, folder: Path) -> OcppSettings:
@@ -196,14 +260,23 @@ def _to_tls(section: OcppTlsSection, folder: Path) -> OcppTls:
     )
 
 
-def to_http(document: SiteDocument) -> HttpSettings:
-    """Build the settings of the dashboard and the API."""
-    return HttpSettings(listen=parse_listen(document.http.listen))
+def to_http(document: SiteDocument, folder: Path) -> HttpSettings:
+    """Build the settings of the dashboard and the API; paths are relative to `folder`."""
+    tls = document.http.tls
+    base = folder.absolute()
+    return HttpSettings(
+        listen=parse_listen(document.http.listen),
+        tls=None if tls is None else (base / tls.certificate, base / tls.key),
+    )
 
 
 def to_store(document: SiteDocument, folder: Path) -> StoreSettings:
     """Build the settings of the embedded database; its path is relative to `folder`."""
-    return StoreSettings(path=folder.absolute() / document.store.path)
+    return StoreSettings(
+        path=folder.absolute() / document.store.path,
+        samples_age_s=document.store.samples_days * 86_400.0,
+        samples_bytes=document.store.samples_mib * 1024 * 1024,
+    )
 
 
 def to_influx(section: InfluxSection | None) -> InfluxSettings | None:
@@ -231,12 +304,18 @@ def to_phases(value: float | PhaseRatings | PhaseLoads) -> PhaseCurrents:
     return PhaseCurrents.balanced(value)
 
 
-def _station(name: StationId, entry: StationEntry) -> Station:
+def _station(name: StationId, entry: StationEntry, voltage_v: float) -> Station:
     numbered = [(int(number), entry.evses[number]) for number in sorted(entry.evses, key=int)]
     return Station(
         id=name,
         evses=tuple(
-            to_evse(name, number, evse, evse.circuit or _circuit_of(name, entry))
+            to_evse(
+                name,
+                number,
+                evse,
+                evse.circuit or _circuit_of(name, entry),
+                voltage_v=voltage_v,
+            )
             for number, evse in numbered
         ),
     )

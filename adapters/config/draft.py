@@ -21,6 +21,7 @@ from adapters.config.keys import (
     MeterEntry,
     OcppSection,
     PolicySection,
+    RepublishSection,
     VirtualMeterEntry,
 )
 from adapters.config.problems import KeyPath
@@ -66,9 +67,12 @@ class Draft:
     evses: tuple[DraftEvse, ...]
     station_ids: tuple[str, ...]
     policy: PolicySection | None
+    demand_circuits: tuple[str, ...]
+    """Circuits that have a demand limit."""
     ocpp: OcppSection | None
     http: HttpSection | None
     influx: InfluxSection | None
+    republish: RepublishSection | None
     billing: BillingSection | None
     is_priced: bool
     """There is a section `billing`, valid or not."""
@@ -94,9 +98,13 @@ def draft_of(data: object) -> Draft:
         evses=tuple(evse for name, raw in stations.items() for evse in _evses(name, raw)),
         station_ids=tuple(stations),
         policy=_entry(PolicySection, _map(data, "policy")),
+        demand_circuits=tuple(_map(_map(data, "planning"), "demand_limits")),
         ocpp=_entry(OcppSection, _map(data, "ocpp")),
         http=_entry(HttpSection, _map(data, "http")),
         influx=_entry(InfluxSection, _map(data, "influx")),
+        republish=_entry(RepublishSection, raw_republish)
+        if (raw_republish := _map(data, "republish"))
+        else None,
         billing=_entry(BillingSection, _map(data, "billing")),
         is_priced=isinstance(data, dict) and data.get("billing") is not None,
         ocpi=_entry(OcpiSection, _map(data, "ocpi")),

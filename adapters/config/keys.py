@@ -29,7 +29,9 @@ from adapters.config.keybase import (
     StationKey,
     Variable,
 )
+from adapters.config.notify_keys import NotificationsSection
 from adapters.config.roaming_keys import BillingSection, OcpiSection, UpstreamSection
+from controller.policies import PRIORITY_CLASSES
 from controller.policy import Policy
 
 ONE_VALUE: Final = "(one value)"
@@ -150,6 +152,17 @@ class CircuitEntry(Keys):
     """By how much any phase may exceed any other, building included; absent: no limit. [A]"""
 
 
+class DcEntry(Keys):
+    """What a DC charger gives its vehicle, in watts; it is controlled in watts too."""
+
+    max_w: float = Field(gt=0, le=10_000_000, examples=[50_000])
+    """Most power at the vehicle. [W]"""
+    min_w: float = Field(1000.0, gt=0, le=1_000_000)
+    """Least power that it can give; below it, it pauses. [W]"""
+    efficiency: float = Field(0.92, gt=0.5, le=1)
+    """Power at the vehicle per power from the feed, at the worst load."""
+
+
 class EvseEntry(Keys):
     """One place to charge; it serves one vehicle at a time."""
 
@@ -167,12 +180,26 @@ class EvseEntry(Keys):
     """What it draws at most when it loses the controller: 0, or min_a (default) up to max_a. [A]"""
     step_a: float = Field(0.1, gt=0, le=100)
     """Resolution of its limit: 0.1, or 1 for stations that know whole amperes only. [A]"""
-    priority: int = Field(0, ge=-100, le=100)
-    """Higher is served first."""
+    priority: Annotated[int, BeforeValidator(spelling.priority_of)] = Field(
+        0,
+        ge=-100,
+        le=100,
+        json_schema_extra={
+            "anyOf": [
+                {"type": "integer", "minimum": -100, "maximum": 100},
+                {"type": "string", "enum": list(PRIORITY_CLASSES)},
+            ]
+        },
+    )
+    """Higher is served first: a number, or `low` (-10), `normal` (0), `high` (10), `urgent` (20)."""
     holds_lease: bool = True
     """False: it does not fall back by itself; unreachable, it counts with max_a."""
     circuit: Name | None = Field(None, examples=["garage-a"])
     """Id of the circuit of this EVSE, where it differs from the station's."""
+    solar_min_a: float | None = Field(None, ge=0, le=1000, examples=[6])
+    """Above this only the site's own surplus is used: 0, or what it takes from the grid in any case. [A]"""
+    dc: DcEntry | None = Field(None, examples=["{max_w: 50000}"])
+    """A DC charger: max_a is the rating of its feed, and min_a follows from min_w."""
 
 
 class StationEntry(Keys):
@@ -189,6 +216,10 @@ class StationEntry(Keys):
 class PolicySection(Keys):
     """Thresholds and times of the controller; the defaults suit most sites."""
 
+    name: Literal[
+        "equal_share", "first_come", "priority", "least_laxity", "cheapest", "solar_first"
+    ] = "equal_share"
+    """By what rule current is shared: see `docs/policies.md`."""
     interval_s: float = Field(_P.interval_s, ge=0.5, le=60)
     """How often the controller decides. [s]"""
     lease_s: float = Field(_P.lease_s, ge=30, le=86_400)
@@ -259,6 +290,54 @@ class PolicySection(Keys):
     """How long the optimiser may think; then progressive filling decides. [s]"""
 
 
+class TariffEntry(Keys):
+    """A price at some times of some weekdays, by the site's clock."""
+
+    days: Annotated[str, AfterValidator(spelling.check_days)] = Field(
+        "mon-sun", examples=["mon-fri"], json_schema_extra={"pattern": spelling.DAYS_PATTERN}
+    )
+    """Weekdays: `mon-fri`, `sat,sun` and the like."""
+    begin: Annotated[str, AfterValidator(spelling.check_clock)] = Field(
+        "00:00", examples=["06:00"], json_schema_extra={"pattern": spelling.CLOCK_PATTERN}
+    )
+    """From this local time on."""
+    end: Annotated[str, AfterValidator(spelling.check_clock)] = Field(
+        "24:00", examples=["22:00"], json_schema_extra={"pattern": spelling.CLOCK_PATTERN}
+    )
+    """Until this local time; before `begin`: on the next day."""
+    price_per_kwh: float = Field(ge=-100, le=100, examples=[0.28])
+    """What a kilowatt-hour costs, in the site's currency."""
+
+
+class DemandLimitEntry(Keys):
+    """A limit on the mean power of clock-aligned intervals, as network tariffs measure it."""
+
+    limit_w: float = Field(gt=0, le=1e8, examples=[80_000])
+    """Mean power of an interval. [W]"""
+    interval_s: Literal[900, 1800, 3600] = 900
+    """Length of an interval. [s]"""
+    follows_peak: bool = True
+    """Once the month's peak is above the limit, use up to it for the rest of the month."""
+
+
+class PlanningSection(Keys):
+    """What the planner knows ahead; without it, everything has a sensible default."""
+
+    typical_stay_s: float = Field(8 * 3600.0, ge=900, le=7 * 86_400)
+    """How long a vehicle stays of which nobody said when it leaves. [s]"""
+    typical_need_wh: float = Field(20_000.0, ge=1000, le=1e6)
+    """What a vehicle wants of which nobody said what it needs. [Wh]"""
+    tariff: dict[Name, TariffEntry] = Field(
+        default_factory=dict,
+        examples=["{day: {begin: '06:00', end: '22:00', price_per_kwh: 0.28}}"],
+    )
+    """Prices by a name of your choice; where they overlap, the first one counts."""
+    demand_limits: dict[Name, DemandLimitEntry] = Field(
+        default_factory=dict, examples=["{main: {limit_w: 80000}}"]
+    )
+    """Demand limits by the id of the circuit; it needs a meter."""
+
+
 class CertificateEntry(Keys):
     """A server certificate and its key."""
 
@@ -322,6 +401,8 @@ class HttpSection(Keys):
 
     listen: Listen = Field("127.0.0.1:8080", examples=["0.0.0.0:8080"])
     """Address and port."""
+    tls: CertificateEntry | None = Field(None, examples=["{certificate: ..., key: ...}"])
+    """Certificate and key for https; without them the page is http."""
 
 
 class StoreSection(Keys):
@@ -329,6 +410,10 @@ class StoreSection(Keys):
 
     path: Label = "var/wattkeeper.db"
     """Its file, relative to the folder of the site file."""
+    samples_days: float = Field(7.0, ge=1, le=3650)
+    """How long raw samples are kept; roll-ups stay for years. [days]"""
+    samples_mib: int = Field(1024, ge=64, le=1_048_576)
+    """Most raw samples, by payload; the oldest go first. [MiB]"""
 
 
 class InfluxSection(Keys):
@@ -358,6 +443,36 @@ class InfluxSection(Keys):
     """Compress what is sent."""
 
 
+class RepublishSection(Keys):
+    """A read-only Modbus TCP server with the site's values; without this section there is none."""
+
+    listen: Listen = Field("127.0.0.1:1502", examples=["0.0.0.0:1502"])
+    """Address and port. Modbus knows no passwords: listen on a network that only the PLC reaches."""
+    clients: int = Field(8, ge=1, le=64)
+    """Connections at the same time."""
+
+
+class MqttSection(Keys):
+    """Publishing over MQTT; without this section nothing is published."""
+
+    url: Annotated[str, AfterValidator(spelling.check_mqtt_url)] = Field(
+        examples=["mqtt://127.0.0.1:1883"]
+    )
+    """Address of the broker: `mqtt://HOST:PORT`, or `mqtts://HOST:PORT` with TLS."""
+    username: Label | None = Field(None, examples=["wattkeeper"])
+    """User at the broker."""
+    password_env: Variable | None = Field(None, examples=["WATTKEEPER_MQTT_PASSWORD"])
+    """Name of the environment variable that holds the password."""
+    prefix: Annotated[str, AfterValidator(spelling.check_topic)] = "wattkeeper"
+    """What every topic begins with; the site's id follows."""
+    discovery: Annotated[str, AfterValidator(spelling.check_topic)] | None = Field(
+        None, examples=["homeassistant"]
+    )
+    """Prefix on which Home Assistant listens for devices; absent: none are announced."""
+    interval_s: float = Field(5.0, ge=1, le=3600)
+    """How often values that have changed are published. [s]"""
+
+
 class SiteDocument(Keys):
     """A Wattkeeper site file."""
 
@@ -377,6 +492,8 @@ class SiteDocument(Keys):
     """Charging stations by the OCPP identity that is set in them."""
     policy: PolicySection = PolicySection()
     """Thresholds and times of the controller."""
+    planning: PlanningSection = PlanningSection()
+    """What the planner knows ahead: tariff, demand limits, typical stays."""
     ocpp: OcppSection = OcppSection()
     """The server that stations connect to."""
     http: HttpSection = HttpSection()
@@ -385,8 +502,14 @@ class SiteDocument(Keys):
     """The embedded database."""
     influx: InfluxSection | None = Field(None, examples=["{url: ..., org: ..., bucket: ...}"])
     """Upload to InfluxDB."""
+    republish: RepublishSection | None = Field(None, examples=['{listen: "0.0.0.0:1502"}'])
+    """Read-only Modbus TCP server."""
+    mqtt: MqttSection | None = Field(None, examples=["{url: ...}"])
+    """Publishing over MQTT."""
     billing: BillingSection | None = Field(None, examples=["{currency: EUR, tariffs: ...}"])
     """What charging costs."""
+    notifications: NotificationsSection = NotificationsSection()
+    """Who is told of alarms."""
     ocpi: OcpiSection | None = Field(None, examples=["{url: ..., party_id: ...}"])
     """Roaming with other companies."""
     upstream: UpstreamSection | None = Field(None, examples=["{url: ...}"])

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from adapters.ocpp.clocks import wire_time
@@ -130,7 +131,8 @@ def profile_for(
     if quirks.step_a > STEP_A:
         limit_a = round_down_a(math.floor(limit_a / quirks.step_a + 1e-6) * quirks.step_a)
     in_watts = form.unit is RateUnit.W
-    watts = float(math.floor(limit_a * wiring.voltage_v * wiring.phases + 1e-6))
+    watts = float(math.floor(limit_a * wiring.w_per_a + 1e-6))
+    is_dc = wiring.dc_w_per_a is not None
     now = station_now.replace(microsecond=0)
     profile = ChargingProfile(
         id=profile_id(connector, form.purpose, form.level),
@@ -139,7 +141,7 @@ def profile_for(
         level=form.level,
         unit=form.unit,
         limit=watts if in_watts else limit_a,
-        number_phases=wiring.phases if in_watts and quirks.sends_phases else None,
+        number_phases=wiring.phases if in_watts and quirks.sends_phases and not is_dc else None,
         starts_at=None if form.is_relative else now - timedelta(seconds=START_BEFORE_S),
     )
     if form.purpose is Purpose.TX and form.names_transaction:
@@ -172,6 +174,8 @@ def default_forms(
 
 def known_forms(forms: tuple[ProfileForm, ...], quirks: Quirks) -> tuple[ProfileForm, ...]:
     """Return the forms that a model is known to take, in their order; all when none is left."""
+    if not (quirks.is_relative or quirks.refuses_tx_profile) and quirks.names_transaction:
+        return forms
     fitting = tuple(
         form
         for form in forms
@@ -195,6 +199,7 @@ class LeaseStanding(Enum):
     """The station refused the fallback: below the lease there is nothing, and its end means no limit."""
 
 
+@lru_cache(maxsize=64)
 def limit_forms(
     units: frozenset[RateUnit] | None,
     highest_level: int | None,

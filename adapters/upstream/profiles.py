@@ -134,7 +134,7 @@ def read_profile(raw: Mapping[str, Any], *, evse: int, transaction: str | None) 
         periods = tuple(
             Period(
                 start_s=float(p["startPeriod"]),
-                limit=float(p["limit"]),
+                value=float(p["limit"]),
                 phases=p.get("numberPhases"),
             )
             for p in schedule["chargingSchedulePeriod"][:MOST_PERIODS]

@@ -38,6 +38,8 @@ class Car:
         self.is_asleep = False
         self.has_drawn = False
         self.energy_wh = 0.0
+        self.waited_s = 0.0
+        """For how long it has wanted energy and had none. [s]"""
         self.full_s: float | None = None
 
     def wanted_a(self) -> float:
@@ -147,7 +149,11 @@ class Bay:
     def leak(self, leak_a: float) -> None:
         """Carry so much through a contactor that does not open; 0: it is mended. [A]"""
         self.leak_a = leak_a
-        self._draw(self.current_a if self.permitted and self.car is not None else leak_a)
+        if self.permitted and self.car is not None:
+            self._draw(self.current_a)
+            self._follow()
+        else:
+            self._draw(leak_a)
         self.recount()
 
     # --- pilot signal -----------------------------------------------------------------------------
@@ -260,6 +266,8 @@ class Bay:
         self.energy_wh += energy_wh
         if self.car is not None:
             self.car.energy_wh += energy_wh
+            if self.current_a <= 0.0 and self.car.soc < self.car.vehicle.target_soc_ratio - FULL:
+                self.car.waited_s += elapsed_s
             self.car.soc = min(1.0, self.car.soc + energy_wh / self.car.vehicle.battery_wh)
 
     def _draw(self, current_a: float) -> None:

@@ -18,10 +18,12 @@ import pytest
 from adapters.http.server import HttpServer
 from adapters.http.settings import HttpSettings
 from adapters.store.sqlite_store import SqliteStore
-from controller.administration import TransactionQuery
+from controller.administration import PastPlan, TransactionQuery
 from controller.alarms import AlarmBook
 from controller.care import StationCare
+from controller.configuration import Configuration
 from controller.decision import Alarm
+from controller.planning import Planning
 from controller.reasons import ReasonChange
 from controller.records import (
     AuditEntry,
@@ -93,6 +95,10 @@ class FakeStore:
     async def count_transactions(self, query: TransactionQuery) -> int:
         await self._enter()
         return sum(_keeps(query, t) for t in self.sessions)
+
+    async def plan_at(self, at: datetime) -> PastPlan | None:
+        await self._enter()
+        return None
 
     async def reasons(self, *_: object, **__: object) -> tuple[ReasonChange, ...]:
         await self._enter()
@@ -270,7 +276,9 @@ class Rig:
         control: FakeControl | None = None,
         setup_code: str = "",
         store: object = None,
+        planning: Planning | None = None,
         care: StationCare | None = None,
+        configuration: Configuration | None = None,
         **settings: object,
     ) -> Site:
         clock = FakeClock()
@@ -285,7 +293,9 @@ class Rig:
             store=store or kept,  # type: ignore[arg-type]
             clock=clock,
             setup_code=setup_code,
+            planning=planning,
             care=care,
+            configuration=configuration,
         )
         self.main.call(server.start)
         site = Site(control, kept, clock, server, self.main.thread.ident or 0)
