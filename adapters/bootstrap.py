@@ -35,7 +35,7 @@ from adapters.ocpp.translation import DialectSettings, EvseWiring
 from adapters.ocpp.v16 import V16Dialect
 from adapters.ocpp.v201 import V201Dialect
 from adapters.pki.authority import Authority
-from adapters.station_services import StationServices
+from adapters.station_services import StationServices, UploadRun
 from adapters.store.sqlite_store import SqliteStore
 from controller import persist
 from controller.alarms import AlarmBook
@@ -52,6 +52,7 @@ from controller.policy import Policy
 from controller.ports import Clock
 from controller.reasons import ReasonLog
 from controller.site import EvseId, Meter, MeterId, Site
+from controller.strays import Strays
 from optimizer.allocate import Allocator
 
 log = structlog.get_logger(__name__)
@@ -78,6 +79,8 @@ class RunSettings:
     influx: InfluxSettings | None
     accept_unknown_tokens: bool
     offline_tokens: OfflineTokens = OfflineTokens.LISTED
+    uploads: UploadRun | None = None
+    """None: stations cannot send their logs here."""
     ocpi: OcpiSettings | None = None
     """None: no roaming."""
     authority: Authority | None = None
@@ -108,6 +111,11 @@ class RunningController:
         self.uploader: InfluxUploader | None = None
         self.ocpi: OcpiServer | None = None
         self._desk: Desk
+
+    @property
+    def site(self) -> Site:
+        """The site that it was started with."""
+        return self._settings.site
 
     async def __aenter__(self) -> RunningController:
         """Open the store, restore what was known, start every adapter, and control."""
@@ -142,8 +150,11 @@ class RunningController:
             clock=clock,
             authority=settings.authority,
             offline_tokens=settings.offline_tokens,
+            uploads=settings.uploads,
         )
         self._desk = desk
+        self._strays = Strays(conditions=self.alarms, clock=clock)
+        desk.report_strays(self._strays)
         self.ocpp = self._ocpp_server(desk)
         self.cycle = Cycle(
             image=image,
@@ -175,6 +186,9 @@ class RunningController:
         settings, clock = self._settings, self._clock
         await self.ocpp.start()
         self._stack.push_async_callback(self.ocpp.stop)
+        stop_uploads = await self.stations.receive_uploads(self.ocpp)
+        if stop_uploads is not None:
+            self._stack.push_async_callback(stop_uploads)
         if not await self.store.users():
             self.setup_code = new_setup_code()
         self.http = HttpServer(
@@ -251,6 +265,8 @@ class RunningController:
 
     async def _prune(self) -> None:
         self.book.expire()
+        self._strays.expire()
+        await self.stations.prune()
         await self.store.prune(self._clock.now())
 
     async def _memory(self) -> Memory:

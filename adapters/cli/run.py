@@ -20,6 +20,7 @@ from adapters.ocpi.vault import VaultError
 from adapters.ocpp.server import ListenError as OcppListenError
 from adapters.pki.files import PkiError
 from adapters.store.errors import StoreError
+from adapters.uploads.receiver import UploadListenError
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +29,7 @@ START_ERRORS = (
     StoreError,
     HttpListenError,
     OcppListenError,
+    UploadListenError,
     OcpiListenError,
     VaultError,
 )

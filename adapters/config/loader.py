@@ -17,7 +17,13 @@ from adapters.config.proof import shortfall_findings
 from adapters.config.remarks import notes_on
 from adapters.config.roaming import to_billing
 from adapters.config.rules import broken_rules
-from adapters.config.settings import HttpSettings, InfluxSettings, OcppSettings, StoreSettings
+from adapters.config.settings import (
+    HttpSettings,
+    InfluxSettings,
+    OcppSettings,
+    StoreSettings,
+    UploadSettings,
+)
 from adapters.config.source import Source, parse, read_text
 from controller.billing import Billing
 from controller.certificate import Certificate, certify
@@ -36,6 +42,8 @@ class SiteFile:
     site: Site
     policy: Policy
     ocpp: OcppSettings
+    uploads: UploadSettings | None
+    """None: off."""
     http: HttpSettings
     store: StoreSettings
     influx: InfluxSettings | None
@@ -86,6 +94,7 @@ def load_site_text(
         site=site,
         policy=domain.to_policy(document.policy),
         ocpp=domain.to_ocpp(document, path.parent),
+        uploads=domain.to_uploads(document.uploads, path.parent),
         http=domain.to_http(document),
         store=domain.to_store(document, path.parent),
         influx=domain.to_influx(document.influx),

@@ -24,6 +24,8 @@ _SUSPECT: Final = re.compile(
     rb"idtag|idtoken|password|authorizationkey|secret|csr|certificate|apikey|://|\\u", re.I
 )
 _URL_CREDENTIALS: Final = re.compile(r"(?<=://)[^/?#\s]*@")
+_UPLOAD_CREDENTIALS: Final = re.compile(r"(?<=/uploads/)[^/?#\s]+")
+"""One-time credentials in the URLs of our own receiver."""
 
 
 def redacted(raw: bytes) -> str:
@@ -56,7 +58,9 @@ def _clean(name: str, value: Any) -> Any:
         return shortened(value)
     if _SECRET_NAME.search(name):
         return HIDDEN
-    return _URL_CREDENTIALS.sub(f"{HIDDEN}@", value) if "://" in value else value
+    if "://" not in value:
+        return value
+    return _UPLOAD_CREDENTIALS.sub(HIDDEN, _URL_CREDENTIALS.sub(f"{HIDDEN}@", value))
 
 
 def _clean_object(value: dict[str, Any]) -> dict[str, Any]:
