@@ -209,6 +209,7 @@ class RunningController:
                 settings=settings.influx, spool=self.store, conditions=self.alarms, clock=clock
             )
             work.append(self._run(self.uploader.run(), "influx"))
+        self.operations.figures = self._figures
         self._stack.push_async_callback(_cancelled, work)
         scheduler = scheduled(
             {
@@ -262,6 +263,13 @@ class RunningController:
             await self.store.put_reasons(changes)
         except StoreUnavailableError as error:
             log.warning("reasons.unsaved", error=str(error))
+
+    def _figures(self) -> dict[str, float]:
+        """Return the figures of the store and of the upload. Read from any thread."""
+        figures = dict(self.store.stats())
+        if self.uploader is not None:
+            figures |= {f"upload_{name}": value for name, value in self.uploader.stats().items()}
+        return figures
 
     async def _prune(self) -> None:
         self.book.expire()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from controller import baseload, thermal
@@ -78,12 +78,14 @@ def assess(
     """Assess every circuit of the site; `peaks` is each one's `building_worst_case`. [A]"""
     site = snapshot.site
     below = _draws_below(site, draws)
+    totals = {c: _totals(below[c]) for c in site.circuits}
     circuits: dict[CircuitId, CircuitState] = {}
     conditions: list[Condition] = []
     for circuit in site.circuits.values():
         state, found = _assess_circuit(
             circuit,
             below[circuit.id],
+            totals[circuit.id],
             peak=peaks[circuit.id],
             snapshot=snapshot,
             memory=memory,
@@ -129,6 +131,7 @@ def _modes(site: Site, circuits: Mapping[CircuitId, CircuitState]) -> dict[EvseI
 def _assess_circuit(
     circuit: Circuit,
     draws: list[Draw],
+    totals: _Totals,
     *,
     peak: PhaseCurrents,
     snapshot: Snapshot,
@@ -144,11 +147,11 @@ def _assess_circuit(
     after = before if is_starting else _climbed(before, rung, now_s=now_s, policy=policy)
     mode = _mode(after, rung)
     measured = _measured(meter, policy, now_s)
-    limit, after = _limit(circuit, after, measured, draws, snapshot, policy)
-    after = _with_base(after, meter, draws, limit=limit, policy=policy, now_s=now_s)
+    limit, after = _limit(circuit, after, measured, totals, snapshot, policy)
+    after = _with_base(after, meter, totals, limit=limit, policy=policy, now_s=now_s)
     if _is_learning(after, draws, now_s, policy):
         mode = worse(mode, SiteMode.HOLD)
-    committed = _sum(d.committed for d in draws)
+    committed = totals.committed
     building = _building(circuit, after, mode, peak)
     state = CircuitState(
         circuit=circuit,
@@ -262,12 +265,12 @@ def _limit(
     circuit: Circuit,
     before: CircuitMemory,
     measured: PhaseCurrents | None,
-    draws: list[Draw],
+    totals: _Totals,
     snapshot: Snapshot,
     policy: Policy,
 ) -> tuple[PhaseCurrents, CircuitMemory]:
     """Return the limit in force and the memory with the device's heat advanced."""
-    current = measured if measured is not None else _sum(d.committed for d in draws)
+    current = measured if measured is not None else totals.committed
     heat, heating = thermal.advanced(
         before.heat,
         before.heating,
@@ -284,13 +287,15 @@ def _limit(
     )
     if is_shedding:
         limit = limit.lowest(circuit.limit_a.scaled(policy.thermal_shed_to_ratio))
+    if heat == before.heat and heating is before.heating and is_shedding == before.is_shedding:
+        return limit, before
     return limit, replace(before, heat=heat, heating=heating, is_shedding=is_shedding)
 
 
 def _with_base(
     before: CircuitMemory,
     meter: MeterView | None,
-    draws: list[Draw],
+    totals: _Totals,
     *,
     limit: PhaseCurrents,
     policy: Policy,
@@ -304,17 +309,12 @@ def _with_base(
     base = baseload.estimated(
         before.base,
         meter=current,
-        bounds=DrawBounds(
-            least=_sum(d.bounds.least for d in draws),
-            last_seen=_sum(d.bounds.last_seen for d in draws),
-            reported=_sum(d.bounds.reported for d in draws),
-            most=_sum(d.bounds.most for d in draws),
-        ),
+        bounds=totals.bounds,
         overloaded=current - limit,
         now_s=now_s,
         believe_after_s=believe_after_s(policy),
     )
-    return replace(before, base=base)
+    return before if base == before.base else replace(before, base=base)
 
 
 def _building(
@@ -329,7 +329,29 @@ def _building(
     return estimate.highest(ZERO)
 
 
-def _sum(currents: Iterable[PhaseCurrents]) -> PhaseCurrents:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Totals:
+    """What the stations below a circuit draw and may draw together. [A]"""
+
+    committed: PhaseCurrents
+    bounds: DrawBounds
+
+
+def _totals(draws: list[Draw]) -> _Totals:
+    """Add up; those that draw nothing and may draw nothing add nothing."""
+    busy = [d for d in draws if d.bounds.most != ZERO or d.committed != ZERO]
+    return _Totals(
+        committed=_sum([d.committed for d in busy]),
+        bounds=DrawBounds(
+            least=_sum([d.bounds.least for d in busy]),
+            last_seen=_sum([d.bounds.last_seen for d in busy]),
+            reported=_sum([d.bounds.reported for d in busy]),
+            most=_sum([d.bounds.most for d in busy]),
+        ),
+    )
+
+
+def _sum(currents: list[PhaseCurrents]) -> PhaseCurrents:
     l1_a = l2_a = l3_a = 0.0
     for current in currents:
         l1_a += current.l1_a

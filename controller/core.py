@@ -48,11 +48,19 @@ class Core:
         self._saved_s = float("-inf")
         self._is_dirty = False
         self.memory = memory
-        self.plan: Plan | None = None
+        self._decision: Decision | None = None
         self.snapshot: Snapshot | None = None
 
+    @property
+    def plan(self) -> Plan | None:
+        """The plan of the present decision."""
+        return self._decision.plan if self._decision is not None else None
+
     def decide(self, snapshot: Snapshot) -> Decision:
-        """Decide on a snapshot. Changes nothing that the caller can see; may run in a worker."""
+        """Decide on a snapshot. Changes nothing that the caller can see; may run in a worker.
+
+        The plan is built when it is first looked at.
+        """
         return decide(
             snapshot,
             self.memory,
@@ -70,7 +78,7 @@ class Core:
     def adopt(self, snapshot: Snapshot, decision: Decision) -> None:
         """Make a decision the present one; its commands are booked with this and must be sent."""
         self.memory = decision.memory
-        self.plan, self.snapshot = decision.plan, snapshot
+        self._decision, self.snapshot = decision, snapshot
         for circuit, limit in decision.limits.items():
             self._image.watch_limit(circuit, limit)
         self._is_dirty = self._is_dirty or len(decision.wave) > 0

@@ -166,7 +166,9 @@ class Cycle:
             log.exception("alarms.unpublished")
 
     def _decide(self, snapshot: Snapshot) -> Decision:
-        return self._core.decide(snapshot)
+        decision = self._core.decide(snapshot)
+        _ = decision.plan  # built here, in the worker, not on the loop
+        return decision
 
     # --- sending ----------------------------------------------------------------------------------
 

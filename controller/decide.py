@@ -22,6 +22,7 @@ from controller.explain import Outcome, bindings, reason_for, where_text
 from controller.faults import conditions_of
 from controller.ledger import Account
 from controller.memory import EvseMemory, Memory
+from controller.newcomers import newcomers_reserve
 from controller.phases import PhaseCurrents
 from controller.policy import Policy
 from controller.pose import Question, is_shut, pose, wanted_a
@@ -53,6 +54,8 @@ class Decision:
     mode: SiteMode
     limits: Mapping[CircuitId, PhaseCurrents]
     """In force now, per circuit. [A]"""
+    committed_a: Mapping[EvseId, float]
+    """What each EVSE may draw per phase, before this decision's commands. [A]"""
     conditions: tuple[Condition, ...]
     show: Callable[[], Plan]
     """Builds the plan from the same values."""
@@ -84,7 +87,15 @@ def decide(
     workspace.open(snapshot.site, policy)
     memory, draws = _remembered(snapshot, memory, policy, workspace)
     assessment = assessing.assess(snapshot, draws, memory, policy, peaks=workspace.peaks)
-    question = pose(snapshot, assessment=assessment, draws=draws, memory=memory, policy=policy)
+    reserve = newcomers_reserve(snapshot, draws, memory, policy)
+    question = pose(
+        snapshot,
+        assessment=assessment,
+        draws=draws,
+        memory=memory,
+        policy=policy,
+        reserve=reserve,
+    )
     allocation = workspace.answer(question.problem)
     if allocation is None:
         allocation = allocate(question.problem, deadline_s=policy.solver_deadline_s)
@@ -97,6 +108,7 @@ def decide(
         assessment=assessment,
         memory=memory,
         policy=policy,
+        reserve=reserve,
     )
     questions = overdue(snapshot, draws, memory, policy)
     if questions:
@@ -109,6 +121,7 @@ def decide(
         memory=after,
         mode=assessment.mode,
         limits={c: state.limit for c, state in assessment.circuits.items()},
+        committed_a={evse: draw.committed_a for evse, draw in draws.items()},
         conditions=conditions,
         show=lambda: _plan(snapshot, assessment, draws, targets, allocation, after, conditions),
     )

@@ -17,11 +17,10 @@ from controller.assess import Assessment
 from controller.commands import SetLimit
 from controller.decision import SiteMode, Wave
 from controller.draw import Draw
-from controller.ledger import Account, GrantState
+from controller.ledger import Account, Grant, GrantState
 from controller.memory import Memory
 from controller.phases import ZERO, PhaseCurrents
 from controller.policy import Policy
-from controller.pose import newcomers_reserve
 from controller.site import CircuitId, EvseId
 from controller.snapshot import Snapshot
 from controller.station import LeaseMode
@@ -29,6 +28,8 @@ from controller.station import LeaseMode
 RETRY_S = 5.0
 """An unanswered or refused command is repeated after this time, longer with every refusal. [s]"""
 RETRY_MOST_S = 120.0
+OVERTAKE_S = 1.0
+"""A lower limit may overtake one whose answer is outstanding after this time. [s]"""
 QUIET_S = 120.0
 """After so long without a command even a small rise is worth one. [s]"""
 SMALL_RISE_A = 0.2
@@ -66,8 +67,9 @@ def dispatch(
     assessment: Assessment,
     memory: Memory,
     policy: Policy,
+    reserve: Mapping[CircuitId, PhaseCurrents],
 ) -> tuple[Wave, dict[EvseId, Account]]:
-    """Choose this cycle's commands.
+    """Choose this cycle's commands; `reserve` is kept free for newcomers. [A]
 
     Returns:
         The commands, and the ledger pages with these commands booked.
@@ -88,7 +90,7 @@ def dispatch(
     rising = [
         c for c in ready if c.target.evse not in done and _may_rise(c, assessment, now_s, policy)
     ]
-    increases = _paid_increases(rising, snapshot, draws, assessment, memory, policy)
+    increases = _paid_increases(rising, snapshot, assessment, policy, reserve)
     done |= {c.evse for c in increases}
     renewals = [
         _command(c, min(c.held_a, _renewal_cap_a(c)), policy)
@@ -137,14 +139,17 @@ def _may_command(case: _Case, now_s: float) -> bool:
     account = case.account
     if account.commanded_s is None:
         return True
-    troubles = account.refusals + account.timeouts
     if account.in_flight:
         in_flight_a = case.held_a
-        return case.target.limit_a < in_flight_a - 0.5 and now_s - account.commanded_s > 1.0
-    if troubles == 0:
-        return True
-    wait_s = min(RETRY_S * 2.0 ** (troubles - 1), RETRY_MOST_S)
-    return now_s - account.commanded_s >= wait_s
+        is_lower = case.target.limit_a < in_flight_a - 0.5
+        return is_lower and now_s - account.commanded_s > OVERTAKE_S
+    return now_s - account.commanded_s >= retry_wait_s(account)
+
+
+def retry_wait_s(account: Account) -> float:
+    """Return how long an EVSE is left alone after refusals and silences. [s]"""
+    troubles = account.refusals + account.timeouts
+    return min(RETRY_S * 2.0 ** (troubles - 1), RETRY_MOST_S) if troubles else 0.0
 
 
 def _must_decrease(
@@ -225,10 +230,13 @@ def _is_renewal_due(case: _Case, connected_since_s: float, now_s: float, policy:
         return False
     if latest.state is GrantState.UNCERTAIN or latest.sent_s < connected_since_s:
         return True
-    if latest.until_s is None:
-        return False
-    spread = (crc32(case.target.evse.encode()) % 1000) / 1000
-    return now_s >= latest.sent_s + policy.lease_s * (0.4 + 0.1 * spread)
+    return latest.until_s is not None and now_s >= renewal_s(latest, case.target.evse, policy)
+
+
+def renewal_s(grant: Grant, evse: EvseId, policy: Policy) -> float:
+    """Return when a lease is due for renewal, by the controller's clock. [s]"""
+    spread = (crc32(evse.encode()) % 1000) / 1000
+    return grant.sent_s + policy.lease_s * (0.4 + 0.1 * spread)
 
 
 def _renewal_cap_a(case: _Case) -> float:
@@ -247,13 +255,16 @@ def _lease_end(memory: Memory, command: SetLimit) -> float:
 def _paid_increases(
     rising: list[_Case],
     snapshot: Snapshot,
-    draws: Mapping[EvseId, Draw],
     assessment: Assessment,
-    memory: Memory,
     policy: Policy,
+    reserve: Mapping[CircuitId, PhaseCurrents],
 ) -> list[SetLimit]:
     """Grant rises out of what nobody is committed to, the lowest EVSE first."""
-    free = _free(snapshot, draws, assessment, memory, policy)
+    if not rising:
+        return []
+    free = {
+        c: state.usable - state.committed - reserve[c] for c, state in assessment.circuits.items()
+    }
     commands = []
     for case in sorted(rising, key=lambda c: (c.held_a, c.target.evse)):
         limit_a = _affordable_a(case, free, snapshot, assessment, policy)
@@ -265,20 +276,6 @@ def _paid_increases(
             free[circuit] = free[circuit] - cost
         commands.append(_command(case, limit_a, policy))
     return commands
-
-
-def _free(
-    snapshot: Snapshot,
-    draws: Mapping[EvseId, Draw],
-    assessment: Assessment,
-    memory: Memory,
-    policy: Policy,
-) -> dict[CircuitId, PhaseCurrents]:
-    """Return what is committed to nobody, per circuit and phase, newcomers' reserve set aside. [A]."""
-    reserve = newcomers_reserve(snapshot, draws, memory, policy)
-    return {
-        c: state.usable - state.committed - reserve[c] for c, state in assessment.circuits.items()
-    }
 
 
 def _affordable_a(

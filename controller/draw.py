@@ -14,9 +14,15 @@ from controller.station import EvseState, EvseView, LeaseMode, StationView
 
 VEHICLE_STATES = frozenset({EvseState.CONNECTED, EvseState.UNKNOWN})
 """States in which a vehicle may begin to draw the fallback without a transaction known to us."""
+ACTIVE_STATES = frozenset({EvseState.CHARGING, EvseState.SUSPENDED_EV, EvseState.SUSPENDED_EVSE})
+"""States that only a running transaction has."""
+UNKNOWN_TRANSACTION_S = 10.0
+"""A state may be told so long before the transaction that it belongs to. [s]"""
 PHASE_IN_USE_A = 0.5
 PHASES_TOLD_APART_A = 3.0
 """Only with so much current on one phase do idle phases tell a single-phase vehicle. [A]"""
+ARRIVED_A = 1.0
+"""Measured so near to its limit, a vehicle has followed it. [A]"""
 OVER_A = 0.5
 """Measured above the grants by more than this counts instead of them. [A]"""
 
@@ -60,7 +66,7 @@ def drawn(
     measured = _measured(evse, view, policy=policy, now_s=now_s)
     committed_a = ledger.committed_a(
         memory.account,
-        without_grant_a=_without_grant_a(evse, station, view),
+        without_grant_a=_without_grant_a(evse, station, view, now_s),
         now_s=now_s,
         settle_s=policy.settle_s,
     )
@@ -101,10 +107,17 @@ def _may_draw_anything(evse: Evse, station: StationView) -> bool:
     return is_weak or not evse.holds_lease
 
 
-def _without_grant_a(evse: Evse, station: StationView, view: EvseView) -> float:
-    """Return what it may draw when no grant of ours is in force. [A]."""
+def _without_grant_a(evse: Evse, station: StationView, view: EvseView, now_s: float) -> float:
+    """Return what it may draw when no grant of ours is in force. [A].
+
+    A vehicle that charges in a transaction that we do not know, as after the loss of the store, may
+    hold a limit that we do not know either.
+    """
     if not station.connected:
         return evse.unreachable_a
+    if view.transaction is None and view.state in ACTIVE_STATES:
+        is_stray = now_s - view.state_since_s >= UNKNOWN_TRANSACTION_S
+        return evse.max_a if is_stray else evse.unreachable_a
     if view.transaction is None and view.state not in VEHICLE_STATES:
         return 0.0
     if station.lease_mode is LeaseMode.UNCONTROLLABLE:
@@ -132,7 +145,7 @@ def _bounds(
     moved_s = max((g.confirmed_s or g.sent_s for g in memory.account.grants), default=None)
     latest = memory.account.latest
     has_settled = moved_s is None or taken_s >= moved_s + policy.settle_s
-    has_arrived = latest is not None and abs(max(measured) - latest.limit_a) <= 1.0
+    has_arrived = latest is not None and abs(max(measured) - latest.limit_a) <= ARRIVED_A
     if has_settled or has_arrived:
         return DrawBounds(
             least=measured, last_seen=measured, reported=measured, most=most.highest(measured)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from math import inf
 
-from controller.draw import believe_after_s
+from controller.draw import ACTIVE_STATES, UNKNOWN_TRANSACTION_S, believe_after_s
 from controller.ledger import LEASE_GUARD_S, Account
 from controller.memory import EvseMemory
 from controller.policy import Policy
@@ -18,20 +18,36 @@ from controller.station import EvseView
 
 EARLY_S = 1e-6
 """More than rounding can shift an instant. [s]"""
+AFTER_S = 2e-6
+"""Added to the instant of a comparison that turns out differently only after it: `>`, not `>=`. [s]"""
 
 
 def first_due_s(instants_s: Iterable[float], now_s: float) -> float:
-    """Return the earliest instant that is not surely over. [s]"""
-    return min((t - EARLY_S for t in instants_s if t >= now_s - EARLY_S), default=inf)
+    """Return the earliest instant that is not surely over. [s]
+
+    One that is exactly now is over: what was decided now has seen it.
+    """
+    soonest_s, limit_s = inf, now_s - EARLY_S
+    for instant_s in instants_s:
+        if limit_s <= instant_s < soonest_s and instant_s != now_s:
+            soonest_s = instant_s
+    return soonest_s - EARLY_S
 
 
 def step_instants_s(memory: EvseMemory, view: EvseView, policy: Policy) -> Iterator[float]:
     """Yield the instants at which an EVSE's draw, demand or obedience may be judged differently. [s]"""
     if view.sample is not None:
-        yield view.sample.taken_s + policy.sample_stale_s
-        yield view.sample.taken_s + believe_after_s(policy)
+        yield view.sample.taken_s + policy.sample_stale_s + AFTER_S
+        yield view.sample.taken_s + believe_after_s(policy) + AFTER_S
+    yield from state_instants_s(view)
     yield from learning_instants_s(memory, policy)
     yield from ledger_instants_s(memory.account, policy)
+
+
+def state_instants_s(view: EvseView) -> Iterator[float]:
+    """Yield when a state without a known transaction is taken seriously. [s]"""
+    if view.transaction is None and view.state in ACTIVE_STATES:
+        yield view.state_since_s + UNKNOWN_TRANSACTION_S
 
 
 def learning_instants_s(memory: EvseMemory, policy: Policy) -> Iterator[float]:
@@ -46,7 +62,7 @@ def ledger_instants_s(account: Account, policy: Policy) -> Iterator[float]:
     """Yield when grants end, may have ended, or have surely taken effect. [s]"""
     for grant in account.grants:
         if grant.until_s is not None:
-            yield grant.until_s + LEASE_GUARD_S
-            yield grant.until_s - LEASE_GUARD_S
+            yield grant.until_s + LEASE_GUARD_S + AFTER_S
+            yield grant.until_s - LEASE_GUARD_S + AFTER_S
         if grant.confirmed_s is not None:
             yield grant.confirmed_s + policy.settle_s

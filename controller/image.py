@@ -125,6 +125,13 @@ class ProcessImage:
         if meter is not None:
             self._limits[meter] = limit
 
+    def is_over(self, meter: MeterId) -> bool:
+        """Tell whether a meter's latest reading is above the watched limit."""
+        view, limit = self._meters.get(meter), self._limits.get(meter)
+        if view is None or view.reading is None or limit is None:
+            return False
+        return not view.reading.value.current.fits(limit)
+
     # --- stations ---------------------------------------------------------------------------------
 
     def post(self, event: StationEvent) -> None:

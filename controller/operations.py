@@ -6,7 +6,7 @@ Reads return published references and are safe from any thread; writes run on th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from math import isfinite
 
@@ -49,6 +49,8 @@ class Operations:
         self._fleet = fleet
         self._store = store
         self._clock = clock
+        self.figures: Callable[[], Mapping[str, float]] = dict
+        """Figures of what runs beside the loop, for `stats`."""
 
     # --- reads ------------------------------------------------------------------------------------
 
@@ -73,7 +75,7 @@ class Operations:
         return self._image.frames(station)
 
     def stats(self) -> Mapping[str, float]:
-        """Return figures of the loop, units in their names."""
+        """Return figures of the loop and of what runs beside it, units in their names."""
         stats = self._cycle.stats
         age_s = (
             self._clock.monotonic_s() - stats.completed_s
@@ -89,6 +91,7 @@ class Operations:
             "decision_s": stats.decide_ms / 1000,
             "worst_ms": stats.worst_ms,
             "age_s": age_s,
+            **self.figures(),
         }
 
     # --- writes -----------------------------------------------------------------------------------

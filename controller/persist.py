@@ -53,7 +53,7 @@ def memory_from_text(text: str, *, now_s: float, at: datetime) -> Memory:
         down_s = max(0.0, (at - datetime.fromisoformat(data["at"])).total_seconds())
         zero_s = now_s - down_s
         return Memory(
-            evses={EvseId(e): _evse_in(m, zero_s) for e, m in data["evses"].items()},
+            evses={EvseId(e): _evse_in(m, zero_s, now_s=now_s) for e, m in data["evses"].items()},
             circuits={
                 CircuitId(c): _circuit_in(m, now_s=now_s, down_s=down_s)
                 for c, m in data["circuits"].items()
@@ -111,14 +111,19 @@ def _evse_out(memory: EvseMemory, now_s: float) -> dict[str, Any]:
     }
 
 
-def _evse_in(data: Mapping[str, Any], zero_s: float) -> EvseMemory:
+def _evse_in(data: Mapping[str, Any], zero_s: float, *, now_s: float) -> EvseMemory:
+    """Restore an EVSE.
+
+    How long we were down is known from the wall clock only, and that may have jumped: grants are
+    taken to be as young as when they were saved, so that none is given up before its lease has ended.
+    """
     grants = tuple(
         Grant(
             limit_a=float(g["limit_a"]),
-            sent_s=zero_s - float(g["sent"]),
-            until_s=_time(g["until"], zero_s),
+            sent_s=now_s - float(g["sent"]),
+            until_s=_time(g["until"], now_s),
             state=GrantState(g["state"]),
-            confirmed_s=_time(g["confirmed"], zero_s),
+            confirmed_s=_time(g["confirmed"], now_s),
             transaction=_maybe(g["transaction"], TransactionId),
         )
         for g in data["grants"]

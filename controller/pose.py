@@ -57,8 +57,9 @@ def pose(
     draws: Mapping[EvseId, Draw],
     memory: Memory,
     policy: Policy,
+    reserve: Mapping[CircuitId, PhaseCurrents],
 ) -> Question:
-    """Build the allocator's problem for this cycle."""
+    """Build the allocator's problem for this cycle; `reserve` is kept free for newcomers. [A]"""
     loads: list[Load] = []
     outside: set[EvseId] = set()
     ranks = turns.ranks(snapshot, draws, memory, policy)
@@ -74,7 +75,7 @@ def pose(
             outside.add(evse.id)
         else:
             loads.append(load)
-    nodes = _nodes(snapshot, assessment, draws, outside, memory, policy)
+    nodes = _nodes(snapshot, assessment, draws, outside, reserve)
     return Question(
         problem=Problem(nodes=nodes, loads=tuple(loads), settle_a=policy.steady_a),
         outside=frozenset(outside),
@@ -121,16 +122,17 @@ def _nodes(
     assessment: Assessment,
     draws: Mapping[EvseId, Draw],
     outside: Iterable[EvseId],
-    memory: Memory,
-    policy: Policy,
+    reserve: Mapping[CircuitId, PhaseCurrents],
 ) -> tuple[Node, ...]:
     site = snapshot.site
     taken: dict[CircuitId, PhaseCurrents] = dict.fromkeys(site.circuits, ZERO)
-    reserve = newcomers_reserve(snapshot, draws, memory, policy)
     for evse in outside:
         draw = draws[evse]
+        counted = _counted(draw, snapshot)
+        if counted == ZERO:
+            continue
         for circuit in site.path_to_root(draw.evse.circuit):
-            taken[circuit] = taken[circuit] + _counted(draw, snapshot)
+            taken[circuit] = taken[circuit] + counted
     return tuple(
         Node(
             id=circuit.id,
@@ -156,36 +158,3 @@ def _counted(draw: Draw, snapshot: Snapshot) -> PhaseCurrents:
     if draw.connected and draw.is_charging and is_shut(snapshot, draw.evse):
         return ZERO if draw.view.fallback_a is not None else draw.committed
     return draw.committed
-
-
-def can_start(draw: Draw) -> bool:
-    """Tell whether a vehicle may plug in here and draw the fallback at once."""
-    return draw.connected and not draw.is_charging and draw.view.state is EvseState.AVAILABLE
-
-
-def newcomers_reserve(
-    snapshot: Snapshot, draws: Mapping[EvseId, Draw], memory: Memory, policy: Policy
-) -> dict[CircuitId, PhaseCurrents]:
-    """Return what is kept free per circuit for vehicles that plug in next (invariant I5). [A].
-
-    A vehicle that plugs in takes its fallback at once, before anybody can give way. Vehicles come
-    in rushes: as many as came lately may come again.
-    """
-    site = snapshot.site
-    idle: dict[CircuitId, list[PhaseCurrents]] = {c: [] for c in site.circuits}
-    arrived: dict[CircuitId, int] = dict.fromkeys(site.circuits, 0)
-    for evse, draw in draws.items():
-        arrived_s = memory.evse(evse).arrived_s
-        is_new = arrived_s is not None and snapshot.now_s - arrived_s < policy.rush_s
-        for circuit in site.path_to_root(draw.evse.circuit):
-            arrived[circuit] += is_new
-            if can_start(draw):
-                idle[circuit].append(PhaseCurrents.on(draw.evse.grid_phases, draw.evse.fallback_a))
-    return {c: _largest(idle[c], policy.newcomers + arrived[c]) for c in site.circuits}
-
-
-def _largest(fallbacks: list[PhaseCurrents], count: int) -> PhaseCurrents:
-    total = ZERO
-    for fallback in sorted(fallbacks, key=max, reverse=True)[:count]:
-        total = total + fallback
-    return total

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from controller.decision import Alarm, CircuitStatus, EvseStatus, Plan, SiteMode
-from controller.phases import PhaseCurrents
+from controller.phases import ZERO, PhaseCurrents
 from controller.readings import GridReading
 from controller.records import Sample
 from controller.site import MeterId
@@ -32,6 +32,7 @@ def of_meter(meter: MeterId, reading: GridReading, at: datetime) -> Sample:
     single = {
         "p": reading.power_total_w,
         "f": reading.frequency_hz,
+        "pf": reading.power_factor,
         "e_imp": reading.energy_import_wh,
         "e_exp": reading.energy_export_wh,
     }
@@ -72,9 +73,19 @@ def of_allocation(plan: Plan, *, solver_ms: float) -> Sample:
             "mode": MODES.index(plan.mode),
             "method": plan.method,
             "n_active": sum(e.transaction is not None for e in plan.evses.values()),
+            **{f"ev_l{n}": v for n, v in _numbered(_drawn(plan))},
         },
         at=whole_second(plan.at),
     )
+
+
+def _drawn(plan: Plan) -> PhaseCurrents:
+    """Return what all EVSEs are measured to draw. [A]"""
+    total = ZERO
+    for evse in plan.evses.values():
+        if evse.drawn_a is not None:
+            total = total + evse.drawn_a
+    return total
 
 
 def of_alarm(alarm: Alarm) -> Sample:
@@ -114,6 +125,8 @@ def _circuit_fields(circuit: CircuitStatus) -> dict[str, float | int | str]:
     ):
         if current is not None:
             fields |= {f"{name}_l{n}": v for n, v in _numbered(current)}
+    if circuit.measured_age_s is not None:
+        fields["age_ms"] = circuit.measured_age_s * 1000.0
     return fields
 
 

@@ -88,3 +88,9 @@ def overheat_ratio(heat: PhaseCurrents, *, device: ProtectiveDevice) -> float:
     """Return how far the hottest pole is between steady rated load (0) and tripping (1)."""
     rated = 1.0 / device.hold_ratio**2
     return max((h - rated) / (1.0 - rated) for h in heat)
+
+
+def heat_at(level: float, *, device: ProtectiveDevice) -> float:
+    """Return the heat at which `overheat_ratio` has a value. Dimensionless."""
+    rated = 1.0 / device.hold_ratio**2
+    return rated + level * (1.0 - rated)

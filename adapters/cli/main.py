@@ -14,8 +14,10 @@ import typer
 
 from adapters.cli import accounts, certificates, run, sessions
 from adapters.cli import history as history_files
+from adapters.cli.billing import billing
 from adapters.cli.demo import DemoSettings, demo_command
 from adapters.cli.logs import configure_logs
+from adapters.cli.roaming import roaming
 from adapters.cli.tokens import tokens
 from adapters.config.report import check_command
 from adapters.modbus.catalogue import known_models
@@ -44,6 +46,8 @@ app.add_typer(user, name="user")
 app.add_typer(station, name="station")
 app.add_typer(certificates.ca, name="ca")
 app.add_typer(tokens, name="tokens")
+app.add_typer(roaming, name="ocpi")
+app.add_typer(billing, name="billing")
 station.command("certificate")(certificates.station_certificate)
 station.command("profile")(certificates.station_profile)
 

@@ -6,7 +6,7 @@ import os
 
 from adapters.bootstrap import RunSettings
 from adapters.config.loader import SiteFile
-from adapters.config.settings import OcppTls, UnknownTokens
+from adapters.config.settings import InfluxApi, OcppTls, UnknownTokens
 from adapters.config.settings import UploadSettings as FileUploadSettings
 from adapters.config.spelling import parse_listen
 from adapters.http.settings import HttpSettings
@@ -139,6 +139,7 @@ def _influx(file: SiteFile) -> InfluxSettings | None:
         org=influx.org or "",
         token_env=influx.token_env,
         database=influx.database,
+        is_version_3=influx.api is InfluxApi.V3,
         retention_policy=influx.retention_policy,
         username=os.environ.get(influx.user_env) if influx.user_env is not None else None,
         password_env=influx.password_env,

@@ -330,7 +330,7 @@ class UploadsSection(Keys):
     """Where files are kept, relative to the site file's folder."""
     max_bytes: int = Field(64 * 1024 * 1024, ge=100_000, le=2_000_000_000)
     """Largest file. [byte]"""
-    keep_s: float = Field(2_592_000.0, ge=3600, le=315_360_000)
+    keep_s: int = Field(2_592_000, ge=3600, le=315_360_000)
     """How long files are kept; 1 GiB at most, the oldest go first. [s]"""
 
 
@@ -355,16 +355,16 @@ class InfluxSection(Keys):
         examples=["http://127.0.0.1:8086"]
     )
     """Address of the server, without user and password."""
-    api: Literal["v1", "v2"] = "v2"
-    """`v2` (organisation, bucket, token) or `v1` (database, retention policy, user)."""
+    api: Literal["v1", "v2", "v3"] = "v2"
+    """`v2` (organisation, bucket, token), `v3` (database, token) or `v1` (database, retention policy, user)."""
     org: Label | None = Field(None, examples=["depot"])
     """Organisation; v2 only."""
     bucket: Label | None = Field(None, examples=["wattkeeper"])
     """Bucket; v2 only."""
     token_env: Variable | None = Field(None, examples=["WATTKEEPER_INFLUX_TOKEN"])
-    """Name of the environment variable that holds the token; v2 only."""
+    """Name of the environment variable that holds the token; v2 and v3 only."""
     database: Label | None = Field(None, examples=["wattkeeper"])
-    """Database; v1 only."""
+    """Database; v1 and v3 only."""
     retention_policy: Label | None = Field(None, examples=["autogen"])
     """Retention policy; v1 only. Absent: the database's default."""
     user_env: Variable | None = Field(None, examples=["WATTKEEPER_INFLUX_USER"])

@@ -364,14 +364,15 @@ def _influx(draft: Draft) -> Findings:
             yield Finding(
                 path=("influx",),
                 text=f"`{key}` is missing; the {section.api} interface needs it",
-                mend=f"add `{key}: {example}`, or write `api: {_OTHER_API[section.api]}`",
+                mend=f"add `{key}: {example}`, or write `api: {_other_api(section.api, key)}`",
             )
     for key in foreign:
         if getattr(section, key) is not None:
+            other = _other_api(section.api, key)
             yield Finding(
                 path=("influx", key),
-                text=f"`{key}` belongs to the {_OTHER_API[section.api]} interface",
-                mend=f"remove it, or write `api: {_OTHER_API[section.api]}`",
+                text=f"`{key}` belongs to the {other} interface",
+                mend=f"remove it, or write `api: {other}`",
                 spot=Spot.KEY,
             )
     yield from _influx_user(section)
@@ -387,13 +388,23 @@ def _influx_user(section: InfluxSection) -> Findings:
         )
 
 
-_OTHER_API: Final = {"v1": "v2", "v2": "v1"}
+def _other_api(api: str, key: str) -> str:
+    """Return the interface to which a key belongs that this one lacks, or the other way round."""
+    if api == "v3":
+        return "v2" if key in ("org", "bucket", "database") else "v1"
+    return {"v1": "v2", "v2": "v1"}[api]
+
+
 _INFLUX_KEYS: Final[Mapping[str, tuple[Mapping[str, str], tuple[str, ...]]]] = {
     "v2": (
         {"org": "depot", "bucket": "wattkeeper"},
         ("database", "retention_policy", "user_env", "password_env"),
     ),
     "v1": ({"database": "wattkeeper"}, ("org", "bucket", "token_env")),
+    "v3": (
+        {"database": "wattkeeper"},
+        ("org", "bucket", "retention_policy", "user_env", "password_env"),
+    ),
 }
 
 

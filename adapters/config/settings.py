@@ -23,6 +23,7 @@ class InfluxApi(Enum):
 
     V1 = "v1"
     V2 = "v2"
+    V3 = "v3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,9 +20,18 @@ _COUNTERS = {
     "overruns": ("wattkeeper_cycle_overruns", "Cycles that took longer than their interval."),
     "frames_in": ("wattkeeper_frames_in", "OCPP frames received."),
     "frames_out": ("wattkeeper_frames_out", "OCPP frames sent."),
+    "upload_sent": ("wattkeeper_upload_samples", "Samples sent to the time-series server."),
+    "upload_quarantined": ("wattkeeper_upload_refused", "Samples that it refused for ever."),
+    "upload_dropped": ("wattkeeper_upload_dropped", "Samples removed before they were sent."),
+    "samples_dropped": ("wattkeeper_samples_dropped", "Samples lost before they were stored."),
     "frames": ("wattkeeper_frames", "OCPP frames received and sent."),
 }
-_GAUGES = {"decision_s": ("wattkeeper_cycle_duration_seconds", "Time of the last decision.")}
+_GAUGES = {
+    "decision_s": ("wattkeeper_cycle_duration_seconds", "Time of the last decision."),
+    "upload_spool_depth": ("wattkeeper_spool_samples", "Samples that wait to be sent."),
+    "upload_oldest_unsent_age_s": ("wattkeeper_spool_age_seconds", "Age of the oldest of them."),
+    "samples_queued": ("wattkeeper_samples_queued", "Samples in memory, not stored yet."),
+}
 
 
 class _PlanCollector(Collector):

@@ -21,7 +21,7 @@ FLOAT_FIELDS = frozenset(
     {
         *(f"{name}_l{phase}" for name in ("i", "p", "v", "ev", "budget") for phase in (1, 2, 3)),
         *(f"{name}_l{phase}" for name in ("limit", "load", "building") for phase in (1, 2, 3)),
-        *("p", "e", "f", "pf", "e_imp", "e_exp", "offered_a", "limit_a", "soc", "temp"),
+        *("age_ms", "p", "e", "f", "pf", "e_imp", "e_exp", "offered_a", "limit_a", "soc", "temp"),
         *(f"committed_l{phase}" for phase in (1, 2, 3)),
         *("committed_a", "e_session", "energy_wh", "duration_s"),
         *("reserve", "solver_ms", "objective", "limit", "load"),

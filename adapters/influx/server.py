@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
-from typing import Protocol
+from typing import Final, Protocol
 from urllib.parse import urlencode
 
 import urllib3
@@ -18,7 +18,15 @@ from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.domain.write_precision import WritePrecision
 from influxdb_client.rest import ApiException
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from adapters.influx.settings import InfluxSettings
 
@@ -75,11 +83,15 @@ class Server(Protocol):
 
 def server_for(settings: InfluxSettings) -> Server:
     """Return the server that the settings name. Nothing is sent yet."""
-    return _Version2(settings) if settings.bucket is not None else _Version1(settings)
+    if settings.bucket is not None:
+        return _Version2(settings)
+    return _PlainHttp(
+        settings, _version3(settings) if settings.is_version_3 else _version1(settings)
+    )
 
 
 class _Version2:
-    """`/api/v2/write` of InfluxDB 2 and 3, InfluxDB 1.8 and VictoriaMetrics."""
+    """`/api/v2/write` of InfluxDB 2, InfluxDB 1.8 and VictoriaMetrics."""
 
     def __init__(self, settings: InfluxSettings) -> None:
         self._settings = settings
@@ -103,7 +115,7 @@ class _Version2:
         except ApiException as error:
             return outcome_of(error.status or 0, error.headers or {}, _text(error.body))
         except (HTTPError, OSError) as error:
-            return Unavailable(_reason(error))
+            return Unavailable(plain_reason(error))
         return Written()
 
     def close(self) -> None:
@@ -112,22 +124,55 @@ class _Version2:
         self._client.close()  # type: ignore[no-untyped-call]
 
 
-class _Version1:
-    """`/write` of InfluxDB 1."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where and with what rights lines are posted."""
 
-    def __init__(self, settings: InfluxSettings) -> None:
-        query = {"db": settings.database or "", "precision": "ms"}
-        if settings.retention_policy is not None:
-            query["rp"] = settings.retention_policy
-        self._url = f"{settings.url.rstrip('/')}/write?{urlencode(query)}"
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+
+
+def _version1(settings: InfluxSettings) -> _Place:
+    """`/write` of InfluxDB 1."""
+    query = {"db": settings.database or "", "precision": "ms"}
+    if settings.retention_policy is not None:
+        query["rp"] = settings.retention_policy
+    headers: dict[str, str] = {}
+    if settings.username is not None:
+        login = f"{settings.username}:{_secret(settings.password_env) or ''}"
+        # In a header, because addresses are logged by servers and proxies.
+        headers.update(urllib3.make_headers(basic_auth=login))
+    return _Place(path="/write", query=query, headers=headers)
+
+
+def _version3(settings: InfluxSettings) -> _Place:
+    """`/api/v3/write_lp` of InfluxDB 3.
+
+    Source: https://docs.influxdata.com/influxdb3/core/api/v3/. A request is taken whole or not at
+    all, so that its bad lines are found by halving, as with the other versions.
+    """
+    token = _secret(settings.token_env)
+    return _Place(
+        path="/api/v3/write_lp",
+        query={
+            "db": settings.database or "",
+            "precision": "millisecond",
+            "accept_partial": "false",
+        },
+        headers={"Authorization": f"Bearer {token}"} if token else {},
+    )
+
+
+class _PlainHttp:
+    """Posts lines with nothing between us and the server but HTTP."""
+
+    def __init__(self, settings: InfluxSettings, place: _Place) -> None:
+        self._url = f"{settings.url.rstrip('/')}{place.path}?{urlencode(place.query)}"
         self._is_compressed = settings.gzip
-        self._headers = {"Content-Type": "text/plain; charset=utf-8"}
+        self._headers = {"Content-Type": "text/plain; charset=utf-8", **place.headers}
         if settings.gzip:
             self._headers["Content-Encoding"] = "gzip"
-        if settings.username is not None:
-            login = f"{settings.username}:{_secret(settings.password_env) or ''}"
-            # In a header, because addresses are logged by servers and proxies.
-            self._headers.update(urllib3.make_headers(basic_auth=login))
         self._pool = urllib3.PoolManager(
             retries=False, timeout=urllib3.Timeout(total=settings.timeout_s)
         )
@@ -140,7 +185,7 @@ class _Version1:
                 "POST", self._url, body=content, headers=self._headers, redirect=False
             )
         except (HTTPError, OSError) as error:
-            return Unavailable(_reason(error))
+            return Unavailable(plain_reason(error))
         return outcome_of(answer.status, answer.headers, _text(answer.data))
 
     def close(self) -> None:
@@ -193,5 +238,28 @@ def _text(body: bytes | str | None) -> str:
     return (body or "")[: 10 * MAX_REASON]
 
 
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:MAX_REASON]}"
+_REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (NameResolutionError, "its name is not known to the network"),
+    (ReadTimeoutError, "it took the request and did not answer in time"),
+    (SSLError, "its certificate or encryption is not accepted"),
+    (NewConnectionError, "nothing listens at that address and port"),
+    (ConnectionRefusedError, "nothing listens at that address and port"),
+    (ConnectTimeoutError, "nothing answers at that address"),
+    (TimeoutError, "it did not answer in time"),
+    (ProtocolError, "it closed the connection before it answered"),
+    (OSError, "the network reports an error"),
+)
+
+
+def plain_reason(error: BaseException) -> str:
+    """Say in plain words why there was no answer; the names of libraries help nobody."""
+    causes: list[BaseException] = []
+    at: BaseException | None = error
+    while at is not None and at not in causes and len(causes) < 8:
+        causes.append(at)
+        reason = getattr(at, "reason", None)
+        at = reason if isinstance(reason, BaseException) else at.__cause__ or at.__context__
+    for kind, text in _REASONS:
+        if any(isinstance(cause, kind) for cause in causes):
+            return text
+    return "the request failed"

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InfluxSettings:
-    """One time-series server: InfluxDB 2 or 3 by `bucket`, InfluxDB 1 by `database`.
+    """One time-series server: InfluxDB 2 by `bucket`, InfluxDB 1 or 3 by `database`.
 
     Raises:
         ValueError: Neither or both of `bucket` and `database`, or a URL that cannot be used.
@@ -22,6 +22,8 @@ class InfluxSettings:
     token_env: str | None = None
     """Environment variable that holds the API token; None: the server asks for none."""
     database: str | None = None
+    is_version_3: bool = False
+    """`database` is one of InfluxDB 3: written through `/api/v3/write_lp`, with a token."""
     retention_policy: str | None = None
     """None: the database's default."""
     username: str | None = None
@@ -38,8 +40,10 @@ class InfluxSettings:
     def __post_init__(self) -> None:
         if (self.bucket is None) == (self.database is None):
             raise ValueError(
-                "influx: name either bucket (InfluxDB 2, 3) or database (InfluxDB 1), not both"
+                "influx: name either bucket (InfluxDB 2) or database (InfluxDB 1, 3), not both"
             )
+        if self.is_version_3 and self.database is None:
+            raise ValueError("influx: InfluxDB 3 needs a database")
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(

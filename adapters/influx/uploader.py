@@ -38,6 +38,8 @@ LIVE = timedelta(minutes=1)
 """After an outage so much is sent first, so that live screens recover at once."""
 MAX_REQUESTS = 256
 """Per batch, to find its bad lines; what is refused beyond that is kept aside unexamined."""
+ALARM_AFTER_S = 3600.0
+"""A server that is away for longer is no passing matter. [s]"""
 UNREACHABLE = "INFLUX_UNREACHABLE"
 DENIED = "INFLUX_DENIED"
 SUBJECT = "influx"
@@ -91,7 +93,8 @@ class InfluxUploader:
         self._conditions = conditions
         self._clock = clock
         self._threads = ThreadPoolExecutor(1, "influx")
-        self._condition: str | None = None
+        self._condition: Condition | None = None
+        self._failing_since_s: float | None = None
         self._failures = 0
         self._is_spool_failing = False
         self._live_due_s = 0.0
@@ -200,7 +203,9 @@ class InfluxUploader:
 
     async def _settle(self, server: Server, batch: _Batch) -> None:
         """Send a batch, keep aside what is refused for ever, and move the cursor over all of it."""
-        lines, inexpressible = self._format(batch.rows)
+        loop = asyncio.get_running_loop()
+        # In a thread: thousands of lines would hold up the loop that control runs on.
+        lines, inexpressible = await loop.run_in_executor(self._threads, self._format, batch.rows)
         for spooled, reason in inexpressible:
             await self._spool.quarantine(self._settings.target, (spooled,), reason)
         refused = await self._deliver(server, lines)
@@ -291,18 +296,24 @@ class InfluxUploader:
         return max(shortest_s, pause_s * random.uniform(0.5, 1.0))
 
     def _begin(self, code: str, text: str) -> None:
-        if self._condition == code:
+        now_s = self._clock.monotonic_s()
+        if self._failing_since_s is None:
+            self._failing_since_s = now_s
+        is_long = now_s - self._failing_since_s >= ALARM_AFTER_S
+        severity = Severity.ALARM if is_long else Severity.WARNING
+        known = self._condition
+        if known is not None and (known.code, known.severity) == (code, severity):
             return
-        self._end()
-        self._condition = code
-        self._conditions.begin(
-            Condition(code=code, subject=SUBJECT, text=text, severity=Severity.WARNING)
-        )
+        if known is not None and known.code != code:
+            self._conditions.end(known.code, SUBJECT)
+        self._condition = Condition(code=code, subject=SUBJECT, text=text, severity=severity)
+        self._conditions.begin(self._condition)
 
     def _end(self) -> None:
         if self._condition is not None:
-            self._conditions.end(self._condition, SUBJECT)
+            self._conditions.end(self._condition.code, SUBJECT)
             self._condition = None
+        self._failing_since_s = None
 
     def _note_success(self) -> None:
         self._failures = 0

@@ -18,15 +18,14 @@ from adapters.ocpi.models.tokens import Token
 from adapters.ocpi.sessions import Place, Terms, cdr_of, credit_of, session_of
 from adapters.ocpi.tariffs import from_ocpi, to_ocpi
 from adapters.ocpi.tokens import TokenBook, Verdict
-from controller.metering import Curve, usages
+from controller.curves import recorded_curve
+from controller.metering import usages
 from controller.ports import Clock, Store
 from controller.pricing import Bill, bill
-from controller.records import SeriesPoint
 from controller.roaming import Document, DocumentQuery, DocumentStore
 from controller.transaction import Transaction
 
 TERMS = "ocpi.terms"
-STEP_S = 10.0
 LOOK_BACK = timedelta(days=31)
 PAGE = 200
 
@@ -111,21 +110,6 @@ class SessionLedger:
             return None
         running = await self._store.open_transactions()
         return next((t for t in running if self.session_id(t) == session_id), None)
-
-    async def credit(self, partner: str, cdr_id: str) -> Cdr | None:
-        """Take a CDR back; None: there is none. A second credit of the same CDR changes nothing."""
-        found = await self._documents.document(_cdrs(partner), cdr_id)
-        if found is None:
-            return None
-        now = self._clock.now()
-        credit = credit_of(Cdr.model_validate_json(found.body), now=now)
-        await self._documents.put_document(
-            Document(
-                kind=_cdrs(partner), key=credit.id, body=credit.model_dump_json(), updated_at=now
-            ),
-            once=True,
-        )
-        return credit
 
     async def _recent(self, now: datetime) -> AsyncIterator[Transaction]:
         offset = 0
@@ -220,28 +204,21 @@ class SessionLedger:
         return bill(terms.tariff, usages(transaction, curve, now=now), zone=self._zone)
 
 
-async def recorded_curve(store: Store, transaction: Transaction, now: datetime) -> Curve:
-    """Read what was recorded of a session."""
-    station, _, number = transaction.evse.rpartition("/")
-    end = transaction.ended_at or now
-    if end <= transaction.started_at:
-        return Curve()
-
-    async def series(field: str) -> tuple[SeriesPoint, ...]:
-        return await store.history(
-            measurement="charger",
-            field=field,
-            tags={"cp": station, "evse": number},
-            since=transaction.started_at,
-            until=end,
-            step_s=STEP_S,
-        )
-
-    return Curve(
-        energy_wh=await series("e_session"),
-        status=await series("status"),
-        power_w=await series("p"),
+async def take_back(
+    documents: DocumentStore, partner: str, cdr_id: str, *, now: datetime
+) -> Cdr | None:
+    """Make the credit CDR of a CDR; None: there is none. Asked again, it stays the same one."""
+    found = await documents.document(_cdrs(partner), cdr_id)
+    if found is None:
+        return None
+    credit = credit_of(Cdr.model_validate_json(found.body), now=now)
+    document = Document(
+        kind=_cdrs(partner), key=credit.id, body=credit.model_dump_json(), updated_at=now
     )
+    if not await documents.put_document(document, once=True):
+        kept = await documents.document(_cdrs(partner), credit.id)
+        return Cdr.model_validate_json(kept.body) if kept is not None else None
+    return credit
 
 
 def session_query(partner: str) -> DocumentQuery:

@@ -29,6 +29,7 @@ DELIVERED = "ocpi.delivered"
 AGAIN_AFTER = timedelta(seconds=60)
 AGAIN_AT_MOST = timedelta(minutes=15)
 RESYNC_CDRS = 500
+BILLS_EVERY = timedelta(seconds=30)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,6 +39,8 @@ class Line:
     is_current: bool = False
     failures: int = 0
     try_at: datetime | None = None
+    bills_at: datetime | None = None
+    """When the next look for bills is due that somebody else made, credits for example."""
 
 
 class Pusher:
@@ -95,6 +98,9 @@ class Pusher:
                 await self._everything(partner, location)
             else:
                 await self._news(partner, location, uids, news)
+                if line.bills_at is None or now >= line.bills_at:
+                    line.bills_at = now + BILLS_EVERY
+                    await self._undelivered(partner)
         except PartnerError as error:
             line.is_current = False
             line.failures += 1

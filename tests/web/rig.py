@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DESKTOP = (1360, 860)
 PHONE = (360, 740)
 START_S = 60.0
+LONG_MS = 40_000
 
 
 def free_port() -> int:
@@ -172,3 +173,25 @@ def figure(text: str) -> float:
     found = re.search(r"-?\d+(?:\.\d+)?", text.replace("\N{MINUS SIGN}", "-"))
     assert found, text
     return float(found[0])
+
+
+def eventually(page: Page, holds: Callable[[], bool], what: str) -> None:
+    """Wait for something that follows from live figures."""
+    for _ in range(LONG_MS // 200):
+        if holds():
+            return
+        page.wait_for_timeout(200)
+    raise AssertionError(what)
+
+
+def a_charging_evse(demo: Demo, *, at_least_a: float = 5.0) -> str:
+    """Return an EVSE that draws current now; the demo plugs vehicles in by and by."""
+    with demo.api as api:
+        for _ in range(200):
+            for evse in api.get("/api/v1/evses").json()["items"]:
+                drawn = max((evse["drawn_a"] or {"l1": 0}).values())
+                if evse["state"] == "charging" and drawn >= at_least_a and not evse["paused"]:
+                    found: str = evse["id"]
+                    return found
+            time.sleep(0.3)
+    raise AssertionError("no vehicle charges")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -14,9 +13,12 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.web.rig import (
+    LONG_MS,
     PHONE,
     Demo,
     Seen,
+    a_charging_evse,
+    eventually,
     figure,
     free_port,
     open_page,
@@ -27,29 +29,6 @@ from tests.web.rig import (
 )
 
 pytestmark = [pytest.mark.timeout(180)]
-LONG_MS = 40_000
-
-
-def eventually(page: Page, holds: Callable[[], bool], what: str) -> None:
-    """Wait for something that follows from live figures."""
-    for _ in range(LONG_MS // 200):
-        if holds():
-            return
-        page.wait_for_timeout(200)
-    raise AssertionError(what)
-
-
-def a_charging_evse(demo: Demo, *, at_least_a: float = 5.0) -> str:
-    """Return an EVSE that draws current now; the demo plugs vehicles in by and by."""
-    with demo.api as api:
-        for _ in range(200):
-            for evse in api.get("/api/v1/evses").json()["items"]:
-                drawn = max((evse["drawn_a"] or {"l1": 0}).values())
-                if evse["state"] == "charging" and drawn >= at_least_a and not evse["paused"]:
-                    found: str = evse["id"]
-                    return found
-            time.sleep(0.3)
-    raise AssertionError("no vehicle charges")
 
 
 def drawn(page: Page) -> float:
@@ -274,3 +253,23 @@ def test_pages_work_by_keyboard_alone(page: Page) -> None:
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+NAMELESS = """() => [...document.querySelectorAll('button, a[href], input, select, textarea, [role=img]')]
+  .filter(e => e.checkVisibility() && !e.closest('[aria-hidden=true]'))
+  .filter(e => !(e.getAttribute('aria-label') || e.innerText?.trim() || e.title ||
+    [...(e.labels ?? [])].some(l => l.innerText.trim())))
+  .map(e => e.outerHTML.slice(0, 120))"""
+
+
+def test_every_control_and_picture_has_a_name(page: Page, demo: Demo) -> None:
+    evse = a_charging_evse(demo)
+    nameless = []
+    places = ("", f"chargers/{evse}", "why", "sessions", "planning", "alarms", "stations/CP001")
+    for path in (*places, "tokens", "users", "audit", "account", "settings", "settings/text"):
+        page.goto(f"{demo.address}/#/{path}")
+        expect(page.locator("#main h1").first).to_be_attached()
+        page.wait_for_timeout(150)
+        nameless += [f"{path}: {found}" for found in page.evaluate(NAMELESS)]
+
+    assert nameless == []

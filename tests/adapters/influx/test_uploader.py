@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters.influx import InfluxSettings, uploader
+from adapters.influx import InfluxSettings, InfluxUploader, uploader
+from adapters.store import SqliteStore
+from controller.decision import Condition, Severity
 from tests.adapters.influx.influx_site import (
     NO_CONTENT,
     START,
     Answer,
     Conditions,
+    RealClock,
     Request,
     a_sample,
     peer_answering,
@@ -336,3 +341,62 @@ def test_targets_have_cursors_of_their_own() -> None:
     other = InfluxSettings(url="http://h:1", site="s", database="b", retention_policy="r")
     assert one.target == "http://h:1||b"
     assert other.target == "http://h:1||b/r"
+
+
+class JumpingClock(RealClock):
+    """The real clock, moved on by hand."""
+
+    ahead_s = 0.0
+
+    def monotonic_s(self) -> float:
+        return super().monotonic_s() + self.ahead_s
+
+
+def test_server_that_is_away_for_an_hour_is_an_alarm() -> None:
+    severities: list[Severity] = []
+
+    class Sink(Conditions):
+        def begin(self, condition: Condition) -> None:
+            severities.append(condition.severity)
+            super().begin(condition)
+
+    async def scenario() -> None:
+        clock, sink = JumpingClock(), Sink()
+        settings = settings_for(1)
+        upload = InfluxUploader(settings=settings, spool=a_spool(), conditions=sink, clock=clock)
+        task = asyncio.create_task(upload.run())
+        await until(lambda: severities == [Severity.WARNING])
+        clock.ahead_s = uploader.ALARM_AFTER_S
+        await until(lambda: severities == [Severity.WARNING, Severity.ALARM])
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert sink.log == ["begin INFLUX_UNREACHABLE"] * 2
+        assert "nothing listens at that address and port" in sink.texts[0]
+        assert not any(word in sink.texts[0] for word in ("urllib3", "Error", "HTTPConnection"))
+
+    run(scenario)
+
+
+def test_what_is_written_at_the_stop_is_sent_after_the_next_start(tmp_path: Path) -> None:
+    path = tmp_path / "w.db"
+
+    def store() -> SqliteStore:
+        return SqliteStore.open(path, conditions=Conditions(), clock=RealClock())
+
+    async def scenario() -> None:
+        async with peer_answering(Script()) as peer:
+            settings = settings_for(peer.port)
+            first = store()
+            first.put_samples(some_samples(20))
+            await first.flush()
+            async with uploading(settings, first):
+                await until_uploaded(first, settings)
+            first.put_samples(some_samples(5, start=20))
+            await first.close()
+            second = store()
+            async with uploading(settings, second):
+                await until_uploaded(second, settings)
+            await second.close()
+            assert len(peer.stored) == len(set(peer.stored)) == 25
+
+    run(scenario)

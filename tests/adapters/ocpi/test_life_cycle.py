@@ -195,6 +195,7 @@ def test_sessions_of_others_are_nobodys_business(registered: Both) -> None:
     with an_emsp(our_party=("NL", "OTH"), their_token="another-secret") as other:
         other.register(f"{cpo.url}/versions", cpo.invite("other"))
         begin = datetime.now(UTC).replace(microsecond=0)
+        emsp.until(lambda: cpo.authorize("04AABBC0") is not None)
         cpo.charge("04AABBC0", id="1", started_at=begin, start_wh=5.0)
         emsp.until(lambda: emsp.of("sessions", "PUT"))
 
@@ -218,6 +219,7 @@ def test_a_station_that_is_away_answers_for_itself(registered: Both) -> None:
 
 def test_a_partners_profile_only_lowers_and_ends_with_the_session(registered: Both) -> None:
     cpo, emsp = registered
+    emsp.until(lambda: cpo.authorize("04AABBC1") is not None)
     running = cpo.charge("04AABBC1")
     cpo.show(CP001=CHARGING)
     emsp.until(lambda: emsp.of("sessions", "PUT"))
@@ -248,6 +250,7 @@ def test_a_partners_profile_only_lowers_and_ends_with_the_session(registered: Bo
 
 def test_preferences_reach_the_planner(registered: Both) -> None:
     cpo, emsp = registered
+    emsp.until(lambda: cpo.authorize("04AABBC1") is not None)
     cpo.charge("04AABBC1")
     emsp.until(lambda: emsp.of("sessions", "PUT"))
     session = emsp.of("sessions", "PUT")[0]["id"]
@@ -263,6 +266,7 @@ def test_preferences_reach_the_planner(registered: Both) -> None:
 def test_a_partner_that_was_away_gets_everything_once(registered: Both) -> None:
     cpo, emsp = registered
     emsp.until(lambda: emsp.of("tariffs", "PUT"))
+    emsp.until(lambda: cpo.authorize("04AABBC1") is not None)
     emsp.is_down = True
     begin = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
     running = cpo.charge("04AABBC1", started_at=begin)

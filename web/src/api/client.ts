@@ -30,7 +30,7 @@ export class Problem extends Error {
 
   /** The server does not know this path: the function is not part of this version. */
   get absent(): boolean {
-    return this.status === 404 || this.status === 405 || this.status === 501;
+    return this.status === 404 || this.status === 405 || this.status === 501 || this.code === "no-planner";
   }
 }
 

@@ -332,6 +332,210 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/stations/{id}/availability": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Availability
+         * @description Put a station, an EVSE or a connector in or out of service; a running transaction ends first.
+         */
+        post: operations["availability_api_v1_stations__id__availability_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/clear-cache": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Clear Cache
+         * @description Let a station forget the answers to id tokens that it keeps.
+         */
+        post: operations["clear_cache_api_v1_stations__id__clear_cache_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/reservations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reserve
+         * @description Keep an EVSE free for an id token until a time.
+         */
+        post: operations["reserve_api_v1_stations__id__reservations_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/reservations/{reservation_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Cancel Reservation
+         * @description Cancel a reservation.
+         */
+        delete: operations["cancel_reservation_api_v1_stations__id__reservations__reservation_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/configuration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Configuration
+         * @description Read a station's configuration from the station itself; 1.6 gives everything without names.
+         */
+        get: operations["read_configuration_api_v1_stations__id__configuration_get"];
+        put?: never;
+        /**
+         * Write Configuration
+         * @description Write a station's configuration; the answer says for each name what became of it.
+         */
+        post: operations["write_configuration_api_v1_stations__id__configuration_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Report
+         * @description Ask a station to describe itself; see `variables` when the report has come.
+         */
+        post: operations["report_api_v1_stations__id__report_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/firmware": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Firmware
+         * @description Update a station's firmware; refused while one of its transactions runs.
+         */
+        post: operations["firmware_api_v1_stations__id__firmware_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/data-transfer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Transfer Data
+         * @description Send a vendor's own message.
+         */
+        post: operations["transfer_data_api_v1_stations__id__data_transfer_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/drill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drill
+         * @description Let a lease run out at the station and watch it fall back; the result is kept per model.
+         */
+        post: operations["drill_api_v1_stations__id__drill_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/call": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Call
+         * @description Send any OCPP message, for administrators. Nothing that could raise a limit is sent.
+         */
+        post: operations["call_api_v1_stations__id__call_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions": {
         parameters: {
             query?: never;
@@ -473,9 +677,9 @@ export interface paths {
         };
         /**
          * Read History
-         * @description Return the mean of a field per step of `step` seconds; without times, the last hour.
+         * @description Return the mean or maximum of a field per step of `step` seconds; without times, the last hour.
          *
-         *     One field gives its points; several give a table on one time axis.
+         *     One field gives its points; several give a table of means on one time axis.
          */
         get: operations["read_history_api_v1_history_get"];
         put?: never;
@@ -801,6 +1005,13 @@ export interface components {
             subject: string;
             /** Result */
             result: string;
+            /**
+             * Answer
+             * @default {}
+             */
+            answer: {
+                [key: string]: unknown;
+            };
         };
         /**
          * AlarmOut
@@ -912,6 +1123,30 @@ export interface components {
             after: string;
         };
         /**
+         * AvailabilityRequest
+         * @description Put a station, an EVSE or one of its connectors in or out of service.
+         */
+        AvailabilityRequest: {
+            /** Operative */
+            operative: boolean;
+            /** Evse */
+            evse?: number | null;
+            /** Connector */
+            connector?: number | null;
+        };
+        /**
+         * CallRequest
+         * @description Send any message of the station's OCPP version, checked against its schema.
+         */
+        CallRequest: {
+            /** Message */
+            message: string;
+            /** Payload */
+            payload: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * CircuitOut
          * @description A circuit now. Currents per phase, + towards the loads. [A]
          * @example {
@@ -999,6 +1234,28 @@ export interface components {
         Circuits: {
             /** Items */
             items: components["schemas"]["CircuitOut"][];
+        };
+        /**
+         * ConfigurationRequest
+         * @description Write configuration: keys of 1.6, `Component.Variable` of 2.0.1.
+         */
+        ConfigurationRequest: {
+            /** Values */
+            values: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * DataTransferRequest
+         * @description Send a vendor's own message.
+         */
+        DataTransferRequest: {
+            /** Vendor Id */
+            vendor_id: string;
+            /** Message Id */
+            message_id?: string | null;
+            /** Data */
+            data?: unknown;
         };
         /**
          * EvseOut
@@ -1113,12 +1370,40 @@ export interface components {
             energy_need_wh?: number | null;
         };
         /**
+         * EvseRequest
+         * @description Where.
+         */
+        EvseRequest: {
+            /** Evse */
+            evse?: number | null;
+        };
+        /**
          * Evses
          * @description EVSEs by id.
          */
         Evses: {
             /** Items */
             items: components["schemas"]["EvseOut"][];
+        };
+        /**
+         * FirmwareRequest
+         * @description Update a station's firmware. Never during a transaction of the station.
+         */
+        FirmwareRequest: {
+            /** Location */
+            location: string;
+            /** Retrieve At */
+            retrieve_at?: string | null;
+            /** Install At */
+            install_at?: string | null;
+            /** Signing Certificate */
+            signing_certificate?: string | null;
+            /** Signature */
+            signature?: string | null;
+            /** Retries */
+            retries?: number | null;
+            /** Retry Interval S */
+            retry_interval_s?: number | null;
         };
         /**
          * FrameOut
@@ -1328,6 +1613,39 @@ export interface components {
             items: components["schemas"]["ReasonSpan"][];
             /** Next Offset */
             next_offset: number | null;
+        };
+        /**
+         * ReportRequest
+         * @description Ask a station to describe itself; what it sends is kept.
+         */
+        ReportRequest: {
+            /**
+             * Kind
+             * @default full
+             * @enum {string}
+             */
+            kind: "configuration" | "full" | "summary";
+        };
+        /**
+         * ReservationRequest
+         * @description Keep an EVSE free for an id token.
+         */
+        ReservationRequest: {
+            /** Reservation Id */
+            reservation_id: number;
+            /** Id Token */
+            id_token: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /** Evse */
+            evse?: number | null;
+            /** Group */
+            group?: string | null;
+            /** Connector Type */
+            connector_type?: string | null;
         };
         /**
          * ResetKind
@@ -1773,6 +2091,8 @@ export interface components {
         TriggerRequest: {
             /** @default status */
             what: components["schemas"]["TriggerKind"];
+            /** Message */
+            message?: string | null;
             /** Evse */
             evse?: number | null;
         };
@@ -2502,6 +2822,382 @@ export interface operations {
             };
         };
     };
+    availability_api_v1_stations__id__availability_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AvailabilityRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    clear_cache_api_v1_stations__id__clear_cache_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reserve_api_v1_stations__id__reservations_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReservationRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_reservation_api_v1_stations__id__reservations__reservation_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                reservation_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_configuration_api_v1_stations__id__configuration_get: {
+        parameters: {
+            query?: {
+                name?: string[] | null;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    write_configuration_api_v1_stations__id__configuration_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConfigurationRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    report_api_v1_stations__id__report_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ReportRequest"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    firmware_api_v1_stations__id__firmware_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FirmwareRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    transfer_data_api_v1_stations__id__data_transfer_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DataTransferRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    drill_api_v1_stations__id__drill_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["EvseRequest"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    call_api_v1_stations__id__call_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CallRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_sessions_api_v1_sessions_get: {
         parameters: {
             query?: {
@@ -2814,6 +3510,8 @@ export interface operations {
                 from?: string | null;
                 to?: string | null;
                 step?: number;
+                /** @description `max` is what conductors are judged by. */
+                statistic?: "mean" | "max";
             };
             header?: never;
             path?: never;

@@ -27,6 +27,14 @@ export interface Checked { valid: boolean; problems: ConfigProblem[]; effect: Ef
 export interface Applied { version: number; state: string; applied: "hot" | "restart"; effect: Effect; trial_s: number }
 export interface Version { version: number; at: string; actor: string; note: string; state: "running" | "trial" | "superseded" | "rolled_back" }
 
+/** One line of a table of the site file. */
+export interface Line {
+  key: string;
+  name: string;
+  path: string[];
+  values: Data;
+}
+
 /** What is to be saved: the whole text, or the parsed file (comments in the file are kept). */
 export type Draft = { text: string } | { data: Data };
 

@@ -1,0 +1,53 @@
+"""What is kept free for vehicles that plug in next (invariant I5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from controller.draw import Draw
+from controller.memory import Memory
+from controller.phases import ZERO, PhaseCurrents
+from controller.policy import Policy
+from controller.site import CircuitId, EvseId
+from controller.snapshot import Snapshot
+from controller.station import EvseState
+
+
+def can_start(draw: Draw) -> bool:
+    """Tell whether a vehicle may plug in here and draw the fallback at once."""
+    return draw.connected and not draw.is_charging and draw.view.state is EvseState.AVAILABLE
+
+
+def newcomers_reserve(
+    snapshot: Snapshot, draws: Mapping[EvseId, Draw], memory: Memory, policy: Policy
+) -> dict[CircuitId, PhaseCurrents]:
+    """Return what is kept free per circuit. [A].
+
+    A vehicle that plugs in takes its fallback at once, before anybody can give way. Vehicles come
+    in rushes: as many as came lately may come again.
+    """
+    site = snapshot.site
+    idle: dict[CircuitId, list[Draw]] = {c: [] for c in site.circuits}
+    count: dict[CircuitId, int] = dict.fromkeys(site.circuits, policy.newcomers)
+    for evse, draw in draws.items():
+        if can_start(draw):
+            for circuit in site.path_to_root(draw.evse.circuit):
+                idle[circuit].append(draw)
+            continue
+        arrived_s = memory.evse(evse).arrived_s
+        if arrived_s is not None and snapshot.now_s - arrived_s < policy.rush_s:
+            for circuit in site.path_to_root(draw.evse.circuit):
+                count[circuit] += 1
+    return {c: _largest(idle[c], count[c]) for c in site.circuits}
+
+
+def _largest(idle: list[Draw], count: int) -> PhaseCurrents:
+    if count == 1:
+        largest = max(idle, key=lambda d: d.evse.fallback_a, default=None)
+        chosen = [] if largest is None else [largest]
+    else:
+        chosen = sorted(idle, key=lambda d: d.evse.fallback_a, reverse=True)[:count]
+    total = ZERO
+    for draw in chosen:
+        total = total + PhaseCurrents.on(draw.evse.grid_phases, draw.evse.fallback_a)
+    return total

@@ -1,0 +1,268 @@
+"""When the next decision can be left out: nothing is new, and no time that matters has come.
+
+A decision is a function of what was heard, what is remembered and the clock. When the one before
+sent nothing and left the memory as it was, another on the same values differs only once a comparison
+with the clock turns out differently. All of them are listed here; `tests/simulation` proves on random
+sites that leaving decisions out changes neither a command nor a current.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import inf, log
+from typing import Protocol
+
+from controller.assess import RAMP_INTERVALS
+from controller.baseload import BaseLoad
+from controller.decide import Decision
+from controller.dispatch import OVERTAKE_S, QUIET_S, renewal_s, retry_wait_s
+from controller.draw import ARRIVED_A, believe_after_s
+from controller.due import (
+    AFTER_S,
+    first_due_s,
+    learning_instants_s,
+    ledger_instants_s,
+    state_instants_s,
+)
+from controller.faults import OFFLINE_AFTER_S
+from controller.ledger import Account
+from controller.memory import CircuitMemory, EvseMemory, Memory, Turn
+from controller.policy import Policy
+from controller.site import Circuit, EvseId, MeterId
+from controller.snapshot import MeterView, Snapshot
+from controller.station import EvseView
+from controller.thermal import TIME_CONSTANT_S, final_heat, heat_at
+from controller.turns import BOOK_S
+
+
+class Steady(Protocol):
+    """Which values go on arriving unchanged; whoever leaves decisions out must know."""
+
+    def sample_s(self, evse: EvseId, not_before_s: float) -> float | None:
+        """Return when the first sample not earlier than an instant arrives; None: not known. [s]"""
+
+    def is_read(self, meter: MeterId) -> bool:
+        """Tell whether a meter is read every second, with registers that move."""
+
+
+def quiet_until_s(
+    snapshot: Snapshot, before: Memory, decision: Decision, policy: Policy, steady: Steady
+) -> float:
+    """Return until when decisions on the same values would be the same; now: not known. [s]
+
+    Args:
+        snapshot: What was decided on.
+        before: The memory that the decision was given.
+        decision: What came out.
+        policy: Thresholds and times.
+        steady: What goes on arriving.
+    """
+    if len(decision.wave) or decision.wave.questions or not _is_settled(before, decision.memory):
+        return snapshot.now_s
+    return first_due_s(_instants_s(snapshot, decision.memory, policy, steady), snapshot.now_s)
+
+
+def _is_settled(before: Memory, after: Memory) -> bool:
+    """Tell whether the decision learned nothing but answers, which it has taken into account."""
+    for evse, memory in after.evses.items():
+        earlier = before.evses.get(evse)
+        if earlier is not memory and (earlier is None or not _same_but_account(earlier, memory)):
+            return False
+    if not _same_line(before.turns, after.turns):
+        return False
+    return all(
+        c in before.circuits and _same_but_heat(before.circuits[c], memory)
+        for c, memory in after.circuits.items()
+    )
+
+
+def _same_line(one: Mapping[EvseId, Turn], other: Mapping[EvseId, Turn]) -> bool:
+    """Tell whether the same stand in the same order; by how much the accounts differ orders nobody."""
+    if one == other:
+        return True
+    if one.keys() != other.keys():
+        return False
+    is_same = all(
+        one[e].transaction == other[e].transaction and one[e].in_line_s == other[e].in_line_s
+        for e in one
+    )
+    return is_same and _by_surplus(one) == _by_surplus(other)
+
+
+def _by_surplus(turns: Mapping[EvseId, Turn]) -> list[EvseId]:
+    return sorted(turns, key=lambda e: (turns[e].surplus_ah, e))
+
+
+def _same_but_account(one: EvseMemory, other: EvseMemory) -> bool:
+    return (
+        one.transaction == other.transaction
+        and one.arrived_s == other.arrived_s
+        and one.vehicle_phases == other.vehicle_phases
+        and one.demand_a == other.demand_a
+        and one.under_since_s == other.under_since_s
+        and one.over_since_s == other.over_since_s
+        and one.obeyed_since_s == other.obeyed_since_s
+        and one.disobeys == other.disobeys
+        and one.running_since_s == other.running_since_s
+        and one.waiting_since_s == other.waiting_since_s
+        and one.ran_before == other.ran_before
+        and one.asked_s == other.asked_s
+        and one.setpoint_a == other.setpoint_a
+    )
+
+
+def _same_but_heat(one: CircuitMemory, other: CircuitMemory) -> bool:
+    return (
+        one.base == other.base
+        and one.is_shedding == other.is_shedding
+        and one.worst is other.worst
+        and one.good_since_s == other.good_since_s
+        and one.recovered_s == other.recovered_s
+    )
+
+
+# --- every comparison with the clock ----------------------------------------------------------------
+
+
+def _instants_s(
+    snapshot: Snapshot, memory: Memory, policy: Policy, steady: Steady
+) -> Iterator[float]:
+    yield from _of_turns(snapshot, memory, policy)
+    for station in snapshot.stations.values():
+        if not station.connected and station.lost_since_s is not None:
+            yield station.lost_since_s + OFFLINE_AFTER_S + AFTER_S
+        for evse, view in station.evses.items():
+            remembered = memory.evse(evse)
+            yield from _of_evse(evse, view, remembered, policy, steady)
+            if station.connected:
+                yield from _of_account(evse, remembered.account, policy)
+            else:
+                yield from ledger_instants_s(remembered.account, policy)
+    for circuit in snapshot.site.circuits.values():
+        meter = snapshot.meters.get(circuit.meter) if circuit.meter is not None else None
+        yield from _of_circuit(circuit, memory.circuit(circuit.id), policy, snapshot.now_s)
+        if circuit.meter is not None and not steady.is_read(circuit.meter):
+            yield from _of_meter(meter, memory, policy)
+
+
+def _of_turns(snapshot: Snapshot, memory: Memory, policy: Policy) -> Iterator[float]:
+    """Yield when the account is booked, a wait becomes too long, or a departure comes near. [s]"""
+    if memory.turns and memory.booked_s is not None:
+        yield memory.booked_s + BOOK_S
+    for turn in memory.turns.values():
+        if turn.in_line_s is not None:
+            yield turn.in_line_s + policy.max_wait_s
+    for override in snapshot.overrides.evses.values():
+        if override.departure_at is not None and override.departure_at > snapshot.at:
+            yield snapshot.now_s + policy.interval_s  # its slack changes with every second
+
+
+def _of_evse(
+    evse: EvseId, view: EvseView, memory: EvseMemory, policy: Policy, steady: Steady
+) -> Iterator[float]:
+    if memory.arrived_s is not None:
+        yield memory.arrived_s + policy.rush_s
+    if memory.running_since_s is not None:
+        yield memory.running_since_s + policy.min_on_s
+    if memory.waiting_since_s is not None:
+        yield memory.waiting_since_s + policy.min_off_s
+    yield from learning_instants_s(memory, policy)
+    yield from state_instants_s(view)
+    if view.sample is None and view.transaction is None:
+        return
+    awaited_s = list(_awaited_s(view, memory, policy))
+    if view.sample is not None and steady.sample_s(evse, view.sample.taken_s) is not None:
+        arrivals_s = (steady.sample_s(evse, t) for t in awaited_s if t > view.sample.taken_s)
+        yield from (t for t in arrivals_s if t is not None)
+        return
+    taken_s = view.sample.taken_s if view.sample is not None else 0.0
+    if view.sample is not None:
+        yield taken_s + believe_after_s(policy) + AFTER_S
+        yield taken_s + policy.sample_stale_s + AFTER_S
+    yield max(taken_s, memory.asked_s or 0.0) + policy.ask_after_s
+
+
+def _awaited_s(view: EvseView, memory: EvseMemory, policy: Policy) -> Iterator[float]:
+    """Yield the instants that the age of a sample is compared with."""
+    grants = memory.account.grants
+    if grants and not _has_arrived(view, memory):
+        moved_s = max(g.confirmed_s if g.confirmed_s is not None else g.sent_s for g in grants)
+        yield moved_s + policy.settle_s
+        truly_s = max(g.confirmed_s or g.sent_s for g in grants)
+        yield truly_s + policy.settle_s
+    if memory.over_since_s is not None:
+        yield memory.over_since_s + policy.disobey_after_s
+
+
+def _has_arrived(view: EvseView, memory: EvseMemory) -> bool:
+    """Tell whether the vehicle draws its limit: then it does not matter when that was measured."""
+    latest, sample = memory.account.latest, view.sample
+    if latest is None or sample is None or sample.value.terminal_a is None:
+        return False
+    return abs(max(sample.value.terminal_a) - latest.limit_a) <= ARRIVED_A
+
+
+def _of_account(evse: EvseId, account: Account, policy: Policy) -> Iterator[float]:
+    yield from ledger_instants_s(account, policy)
+    if account.raised_s is not None:
+        yield account.raised_s + policy.increase_interval_s
+    if account.commanded_s is not None:
+        yield account.commanded_s + policy.command_interval_s
+        yield account.commanded_s + QUIET_S + AFTER_S
+        yield account.commanded_s + retry_wait_s(account)
+        if account.in_flight:
+            yield account.commanded_s + OVERTAKE_S + AFTER_S
+    if account.latest is not None and account.latest.until_s is not None:
+        yield renewal_s(account.latest, evse, policy)
+
+
+def _of_circuit(
+    circuit: Circuit, memory: CircuitMemory, policy: Policy, now_s: float
+) -> Iterator[float]:
+    if memory.good_since_s is not None:
+        yield memory.good_since_s + policy.recovery_good_s
+        yield memory.good_since_s + policy.meter_hold_s
+    if memory.recovered_s is not None:
+        yield memory.recovered_s + RAMP_INTERVALS * policy.increase_interval_s
+    if memory.base is not None:
+        yield from _of_base(memory.base, believe_after_s(policy))
+    yield from _of_heat(circuit, memory, policy, now_s)
+
+
+def _of_base(base: BaseLoad, believe_s: float) -> Iterator[float]:
+    for phase in base:
+        if phase.first_s is not None:
+            yield phase.first_s + believe_s
+        if phase.rise is not None:
+            yield phase.rise.since_s + believe_s
+        if phase.fall is not None:
+            yield phase.fall.since_s + believe_s
+
+
+def _of_heat(
+    circuit: Circuit, memory: CircuitMemory, policy: Policy, now_s: float
+) -> Iterator[float]:
+    """Yield when the heat of a pole crosses the threshold that lowers or restores the limit."""
+    if memory.heating is None:
+        return
+    ratio = policy.thermal_shed_ratio / 2 if memory.is_shedding else policy.thermal_shed_ratio
+    threshold = heat_at(ratio, device=circuit.device)
+    poles = zip(memory.heat, memory.heating.current, circuit.limit_a, strict=True)
+    for heat, current_a, rating_a in poles:
+        end = final_heat(current_a, rating_a=rating_a, device=circuit.device)
+        if (heat - threshold) * (end - threshold) < 0:
+            yield now_s + AFTER_S + TIME_CONSTANT_S * log((heat - end) / (threshold - end))
+        elif end == threshold or heat == threshold:
+            yield now_s + AFTER_S
+
+
+def _of_meter(meter: MeterView | None, memory: Memory, policy: Policy) -> Iterator[float]:
+    rungs_s = (policy.meter_hold_s, policy.meter_blind_s, policy.meter_fallback_s)
+    if meter is None or meter.reading is None:
+        started_s = memory.started_s if memory.started_s is not None else -inf
+        yield from (started_s + rung_s + AFTER_S for rung_s in rungs_s)
+        return
+    yield from (meter.reading.taken_s + rung_s + AFTER_S for rung_s in rungs_s)
+    if meter.changed_s is not None:
+        yield meter.changed_s + policy.meter_frozen_s
+        yield from (meter.changed_s + rung_s + AFTER_S for rung_s in rungs_s)
