@@ -24,6 +24,8 @@ from adapters.modbus.catalogue import load_map
 from adapters.modbus.plausibility import MeterLimits
 from adapters.modbus.reader import MeterPoller
 from adapters.modbus.registermap import MeterMap
+from adapters.mqtt.publisher import MissingLibraryError, MqttPublisher
+from adapters.mqtt.settings import MqttSettings
 from adapters.ocpi.server import OcpiServer
 from adapters.ocpi.settings import OcpiSettings
 from adapters.ocpp.book import StationBook
@@ -35,6 +37,7 @@ from adapters.ocpp.translation import DialectSettings, EvseWiring
 from adapters.ocpp.v16 import V16Dialect
 from adapters.ocpp.v201 import V201Dialect
 from adapters.pki.authority import Authority
+from adapters.republish.server import RepublishServer, RepublishSettings
 from adapters.station_services import StationServices, UploadRun
 from adapters.store.sqlite_store import SqliteStore
 from controller import persist
@@ -85,6 +88,10 @@ class RunSettings:
     """None: no roaming."""
     authority: Authority | None = None
     """The own authority, which may not exist yet."""
+    mqtt: MqttSettings | None = None
+    """None: nothing is published."""
+    republish: RepublishSettings | None = None
+    """None: there is no Modbus server."""
 
 
 class RunningController:
@@ -110,6 +117,7 @@ class RunningController:
         self.http: HttpServer
         self.uploader: InfluxUploader | None = None
         self.ocpi: OcpiServer | None = None
+        self.republish: RepublishServer | None = None
         self._desk: Desk
 
     @property
@@ -202,6 +210,7 @@ class RunningController:
         self.http.start()
         self._stack.push_async_callback(asyncio.to_thread, self.http.stop)
         self._serve_partners()
+        await self._serve_plcs()
         poller = MeterPoller(meters=_meters(settings.site), sink=feed, clock=clock)
         work = [self._run(self.cycle.run(), "cycle"), self._run(poller.run(), "meters")]
         if settings.influx is not None:
@@ -209,6 +218,8 @@ class RunningController:
                 settings=settings.influx, spool=self.store, conditions=self.alarms, clock=clock
             )
             work.append(self._run(self.uploader.run(), "influx"))
+        if settings.mqtt is not None:
+            work.append(self._run(self._publisher(settings.mqtt).run(), "mqtt"))
         self.operations.figures = self._figures
         self._stack.push_async_callback(_cancelled, work)
         scheduler = scheduled(
@@ -240,6 +251,21 @@ class RunningController:
         self.ocpi.start()
         self._stack.push_async_callback(asyncio.to_thread, self.ocpi.stop)
         self._desk.ask_partners(self.ocpi)
+
+    async def _serve_plcs(self) -> None:
+        if self._settings.republish is None:
+            return
+        self.republish = RepublishServer(
+            settings=self._settings.republish, control=self.operations, clock=self._clock
+        )
+        await self.republish.start()
+        self._stack.push_async_callback(self.republish.stop)
+
+    def _publisher(self, settings: MqttSettings) -> MqttPublisher:
+        try:
+            return MqttPublisher(settings=settings, control=self.operations, conditions=self.alarms)
+        except MissingLibraryError as error:
+            raise StartError(str(error)) from error
 
     # --- parts ------------------------------------------------------------------------------------
 
@@ -325,7 +351,12 @@ class RunningController:
 
 def _wirings(site: Site) -> dict[EvseId, EvseWiring]:
     return {
-        e.id: EvseWiring(phases=e.phases, max_a=e.max_a, voltage_v=site.voltage_v)
+        e.id: EvseWiring(
+            phases=e.phases,
+            max_a=e.max_a,
+            voltage_v=site.voltage_v,
+            dc_w_per_a=e.dc_w_per_a,
+        )
         for e in site.evses()
     }
 

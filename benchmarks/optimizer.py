@@ -2,14 +2,17 @@
 
     python -m benchmarks.optimizer [--quick]
 
-Every method answers the same problems in turn, in one run, so compare the ratios, not the
-milliseconds. From cycle to cycle limits and maxima change, the topology does not.
+Every method answers each problem in turn, so that whatever else the machine does meets all of them;
+compare the ratios, not the milliseconds. From cycle to cycle limits and maxima change, the topology
+does not. Medians over the cycles.
 
     whole       the product: `Problem` made, laid out, admitted, solved, rounded, checked, explained
     bare        the same rows as a linear program with a utility of three concave bands, in a
                 highspy object that is kept; only bounds are passed, it starts from the last basis
     cbc, highs  the same program written in PuLP in every cycle, solved by PuLP's default solver (CBC)
                 and by HiGHS
+    milp        the same with "0 or at least the minimum" as binaries, by PuLP's default solver: what
+                the whole cycle answers without help from admission
     filling     progressive filling, the fallback, on the admitted problem
     rounding    the product's rounding of the product's share
 """
@@ -18,8 +21,9 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from math import nan
 from random import Random
 from statistics import median
 from time import perf_counter
@@ -40,7 +44,9 @@ from optimizer.tree import Layout, tree_of
 
 SIZES = (10, 20, 50, 100, 200, 500, 1000, 2000)
 DEPTHS = (1, 2, 3, 4)
-CYCLES = 15
+CYCLES = 25
+FEW = 5
+"""Cycles in which the slow ways are timed too."""
 DEADLINE_S = 30.0
 BANDS = (4.0, 2.0, 1.0)
 """Worth of an ampere in each third of a load's room, in the bare program."""
@@ -135,27 +141,36 @@ class Bare:
         return numpy.array(self._highs.getSolution().col_value)
 
 
-def written_anew(admission: Admission, solver: pulp.LpSolver) -> None:
+def written_anew(admission: Admission, solver: pulp.LpSolver, *, minimums: bool = False) -> None:
     """Write the bare program in PuLP and solve it from scratch, as PuLP's users usually do."""
     program = pulp.LpProblem("share", pulp.LpMaximize)
-    layout = admission.tree.layout
+    tree = admission.tree
+    room_a = tree.max_a - tree.min_a if minimums else admission.room_a
+    left_a = tree.available_a if minimums else admission.left_a
     worth: list[tuple[pulp.LpVariable, float]] = []
-    terms: list[list[tuple[pulp.LpVariable, float]]] = [[] for _ in layout.rows]
-    for i, entries in enumerate(layout.entries_of):
-        for k, band in enumerate(BANDS):
-            x = program.add_variable(f"x_{i}_{k}", 0, float(admission.room_a[i]) / len(BANDS))
-            worth.append((x, band))
-            for row, factor in entries:
-                terms[row].append((x, factor))
+    terms: list[list[tuple[pulp.LpVariable, float]]] = [[] for _ in tree.rows]
+    for i, entries in enumerate(tree.layout.entries_of):
+        parts = [
+            (program.add_variable(f"x_{i}_{k}", 0, max(0.0, float(room_a[i])) / len(BANDS)), band)
+            for k, band in enumerate(BANDS)
+        ]
+        worth += parts
+        taken = [(x, 1.0) for x, _ in parts]
+        if minimums:
+            on = program.add_variable(f"on_{i}", 0, 1, "Integer")
+            worth.append((on, 100.0))
+            program.addConstraint(_at_most([*taken, (on, -float(room_a[i]))], 0.0), f"on_{i}")
+            taken.append((on, float(tree.min_a[i])))
+        for row, factor in entries:
+            terms[row] += [(x, factor * a) for x, a in taken]
     program.setObjective(pulp.LpAffineExpression(worth))
     for row, row_terms in enumerate(terms):
-        limit = pulp.LpConstraint(
-            pulp.LpAffineExpression(row_terms),
-            pulp.LpConstraintLE,
-            rhs=float(admission.left_a[row]),
-        )
-        program.addConstraint(limit, f"limit_{row}")
+        program.addConstraint(_at_most(row_terms, max(0.0, float(left_a[row]))), f"limit_{row}")
     program.solve(solver)
+
+
+def _at_most(terms: list[tuple[pulp.LpVariable, float]], most: float) -> pulp.LpConstraint:
+    return pulp.LpConstraint(pulp.LpAffineExpression(terms), pulp.LpConstraintLE, rhs=most)
 
 
 # --- measuring --------------------------------------------------------------------------------------
@@ -171,6 +186,7 @@ class Times:
     filling: float
     cbc: float
     highs: float
+    milp: float
 
     @property
     def ratio_to_bare(self) -> float:
@@ -178,47 +194,37 @@ class Times:
         return self.whole / (self.bare + self.rounding)
 
 
-def median_ms(runs: Sequence[Callable[[], object]]) -> float:
-    """Return the median time of the runs. [ms]"""
-    times_ms: list[float] = []
-    for run in runs:
-        start_s = perf_counter()
-        run()
-        times_ms.append((perf_counter() - start_s) * 1000)
-    return median(times_ms)
-
-
 def measure(size: int, *, depth: int = 2, scarce: bool = False, scratch: bool = True) -> Times:
     """Return median times by method. [ms]"""
     problems = [a_cycle(size, n, depth=depth, scarce=scarce) for n in range(CYCLES)]
     layout = tree_of(problems[0]).layout
-    cycles = [admit(tree_of(problem, layout)) for problem in problems]
     allocator, kept, bare = Allocator(), FairShareLp(), Bare(layout)
-    allocator.allocate(problems[-1], deadline_s=DEADLINE_S)
-    bare.solve(cycles[-1])
-    shares = [kept.share(x, deadline_s=DEADLINE_S) for x in cycles]
+    times_ms: dict[str, list[float]] = {field.name: [] for field in fields(Times)}
+
+    def timed(name: str, run: Callable[[], object]) -> None:
+        start_s = perf_counter()
+        run()
+        times_ms[name].append((perf_counter() - start_s) * 1000)
 
     def whole(problem: Problem) -> None:
         posed = Problem(nodes=problem.nodes, loads=problem.loads)
         answer = allocator.allocate(posed, deadline_s=DEADLINE_S)
         assert answer.method is Method.LP
 
-    nothing = float("nan")
-    few = cycles[:5]
-    return Times(
-        whole=median_ms([lambda p=p: whole(p) for p in problems]),
-        bare=median_ms([lambda x=x: bare.solve(x) for x in cycles]),
-        rounding=median_ms(
-            [lambda x=x, a=a: quantise(x, a) for x, a in zip(cycles, shares, strict=True)]
-        ),
-        filling=median_ms([lambda x=x: fill(x) for x in cycles]),
-        cbc=median_ms([lambda x=x: written_anew(x, pulp.PULP_CBC_CMD(msg=False)) for x in few])
-        if scratch
-        else nothing,
-        highs=median_ms([lambda x=x: written_anew(x, pulp.HiGHS(msg=False)) for x in few])
-        if scratch
-        else nothing,
-    )
+    for n, problem in enumerate([problems[-1], *problems]):
+        admission = admit(tree_of(problem, layout))
+        share_a = kept.share(admission, deadline_s=DEADLINE_S)
+        timed("whole", lambda p=problem: whole(p))
+        timed("bare", lambda x=admission: bare.solve(x))
+        timed("rounding", lambda x=admission, a=share_a: quantise(x, a))
+        timed("filling", lambda x=admission: fill(x))
+        if scratch and n <= FEW:
+            cbc = pulp.PULP_CBC_CMD(msg=False)
+            timed("cbc", lambda x=admission, s=cbc: written_anew(x, s))
+            timed("highs", lambda x=admission: written_anew(x, pulp.HiGHS(msg=False)))
+            timed("milp", lambda x=admission, s=cbc: written_anew(x, s, minimums=True))
+    # The first cycle builds what is kept; it is not a cycle like the others.
+    return Times(**{name: median(ms[1:]) if ms else nan for name, ms in times_ms.items()})
 
 
 def main() -> None:
@@ -226,13 +232,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time one cycle's allocation.")
     parser.add_argument("--quick", action="store_true", help="only 50, 200 and 1000 loads")
     sizes = (50, 200, 1000) if parser.parse_args().quick else SIZES
-    print("| EVSEs | whole | bare | rounding | whole / (bare + rounding) | filling | CBC / whole |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "| EVSEs | whole | bare | rounding | whole / (bare + rounding) | filling"
+        " | CBC / whole | CBC with minimums / whole | HiGHS from scratch / whole |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     found = {size: measure(size) for size in sizes}
     for size, t in found.items():
         print(
             f"| {size:,} | {t.whole:.2f} | {t.bare:.2f} | {t.rounding:.2f} | {t.ratio_to_bare:.2f}"
-            f" | {t.filling:.2f} | {t.cbc / t.whole:.0f} (HiGHS {t.highs / t.whole:.0f}) |"
+            f" | {t.filling:.2f} | {t.cbc / t.whole:.0f} | {t.milp / t.whole:.0f}"
+            f" | {t.highs / t.whole:.0f} |"
         )
     growth = math.log(found[max(sizes)].whole / found[50].whole, max(sizes) / 50)
     print(f"\ntime grows as N^{growth:.2f} from 50 to {max(sizes):,}\n")

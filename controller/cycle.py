@@ -31,6 +31,7 @@ from controller.ports import Clock, Fleet, Recorder, Store
 from controller.records import Sample
 from controller.site import EvseId, StationId
 from controller.snapshot import Snapshot
+from controller.wiring import WiringWatch
 
 log = structlog.get_logger(__name__)
 
@@ -88,6 +89,7 @@ class Cycle:
         self._wake = asyncio.Event()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide")
         self._sending: set[asyncio.Task[None]] = set()
+        self._wiring = WiringWatch()
         self._next_series_s = 0.0
         self._next_charger_series_s = 0.0
         self._is_saved = True
@@ -102,6 +104,16 @@ class Cycle:
     def snapshot(self) -> Snapshot | None:
         """What the latest decision was made from."""
         return self._core.snapshot
+
+    @property
+    def memory(self) -> Memory:
+        """What the latest decision left."""
+        return self._core.memory
+
+    @property
+    def policy(self) -> Policy:
+        """Thresholds and times."""
+        return self._policy
 
     def wake(self, reason: str) -> None:
         """Ask for a decision as soon as possible."""
@@ -242,7 +254,15 @@ class Cycle:
         if len(decision.wave):
             memory = persist.memory_to_text(decision.memory, now_s=plan.now_s, at=plan.at)
             self._recorder.record(snapshot, plan, memory)
-        self._publish_alarms(plan.conditions)
+        self._publish_alarms((*plan.conditions, *self._watched(snapshot)))
+
+    def _watched(self, snapshot: Snapshot) -> tuple[Condition, ...]:
+        """Return wiring mistakes; a defect of that search must not touch the cycle."""
+        try:
+            return self._wiring.observe(snapshot)
+        except Exception:
+            log.exception("wiring.failed")
+            return ()
 
     def _samples(self, plan: Plan) -> list[Sample]:
         samples = [

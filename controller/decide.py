@@ -127,6 +127,22 @@ def decide(
     )
 
 
+def question_of(snapshot: Snapshot, memory: Memory, policy: Policy) -> Question:
+    """Return what the allocator would be asked now; for explanations, decides nothing."""
+    workspace = Workspace()
+    workspace.open(snapshot.site, policy)
+    memory, draws = _remembered(snapshot, memory, policy, workspace)
+    assessment = assessing.assess(snapshot, draws, memory, policy, peaks=workspace.peaks)
+    return pose(
+        snapshot,
+        assessment=assessment,
+        draws=draws,
+        memory=memory,
+        policy=policy,
+        reserve=newcomers_reserve(snapshot, draws, memory, policy),
+    )
+
+
 # --- what is remembered -----------------------------------------------------------------------------
 
 

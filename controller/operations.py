@@ -25,6 +25,7 @@ from controller.records import AuditEntry
 from controller.site import CircuitId, EvseId, StationId
 from controller.snapshot import Snapshot
 from controller.station import FrameLogged
+from controller.why import Explanation, explained
 
 log = structlog.get_logger(__name__)
 
@@ -93,6 +94,13 @@ class Operations:
             "age_s": age_s,
             **self.figures(),
         }
+
+    def explain(self, evse: EvseId) -> Explanation | None:
+        """Explain an EVSE's setpoint from the latest snapshot."""
+        plan, snapshot = self._cycle.plan, self._cycle.snapshot
+        if plan is None or snapshot is None:
+            return None
+        return explained(snapshot, self._cycle.memory, self._cycle.policy, plan, evse)
 
     # --- writes -----------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ from controller.site import CircuitId, EvseId, MeterId, StationId
 from controller.snapshot import Snapshot
 from controller.station import FrameLogged, StationEvent
 from controller.transaction import IdToken, Transaction, TransactionId
+from controller.why import Explanation
 
 # --- implemented by adapters ----------------------------------------------------------------------
 
@@ -280,6 +281,15 @@ class Control(Protocol):
 
     def frames(self, station: StationId) -> tuple[FrameLogged, ...]:
         """Return the station's latest frames, oldest first."""
+
+    def explain(self, evse: EvseId) -> Explanation | None:
+        """Explain an EVSE's setpoint: what holds it and what would change it; None before a plan.
+
+        Computes for some 10 ms to 1 s: call it in a thread of its own, away from every loop.
+
+        Raises:
+            KeyError: No such EVSE.
+        """
 
     async def set_circuit_limit(
         self, circuit: CircuitId, limit_a: PhaseCurrents | None, actor: str

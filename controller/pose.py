@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import inf, isfinite
 
 from controller import turns
 from controller.assess import Assessment
@@ -21,6 +22,8 @@ from controller.wishes import priority_of as priority_of
 from controller.wishes import wanted_a as wanted_a
 from optimizer.problem import Load, Node, Problem
 
+_NOTHING = PhaseCurrents.balanced(-1.0)
+"""A circuit of which nothing is known gives nothing. [A]"""
 _OUT_OF_ORDER = frozenset({EvseState.FAULTED, EvseState.UNAVAILABLE})
 
 
@@ -103,7 +106,7 @@ def _load(
     held_a = latest.limit_a if latest is not None else draw.committed_a
     if mode is not SiteMode.NORMAL:
         most_a = min(most_a, held_a)
-    if most_a < evse.min_a:
+    if not (evse.min_a <= most_a < inf and isfinite(held_a)):
         return None
     return Load(
         id=evse.id,
@@ -137,16 +140,24 @@ def _nodes(
         Node(
             id=circuit.id,
             parent=circuit.parent,
-            available=assessment.circuits[circuit.id].usable
-            - taken[circuit.id]
-            - reserve[circuit.id],
+            available=_known(
+                assessment.circuits[circuit.id].usable - taken[circuit.id] - reserve[circuit.id],
+                otherwise=_NOTHING,
+            ),
             unbalance_a=circuit.unbalance_a,
-            flowing=assessment.circuits[circuit.id].building + taken[circuit.id]
+            flowing=_known(
+                assessment.circuits[circuit.id].building + taken[circuit.id], otherwise=ZERO
+            )
             if circuit.unbalance_a is not None
             else ZERO,
         )
         for circuit in site.circuits.values()
     )
+
+
+def _known(current: PhaseCurrents, *, otherwise: PhaseCurrents) -> PhaseCurrents:
+    """Return a current, or another when it is not a number: a cycle must not end for it. [A]."""
+    return current if current.is_finite() else otherwise
 
 
 def _counted(draw: Draw, snapshot: Snapshot) -> PhaseCurrents:

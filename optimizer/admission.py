@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy
 
 from optimizer.arrays import Bools, Floats, Ints
-from optimizer.problem import Binding, BindingCause
+from optimizer.problem import Binding, BindingCause, Load
 from optimizer.steps import highest_counts, lowest_counts
 from optimizer.tree import Tree
 
@@ -45,7 +45,7 @@ def admit(tree: Tree) -> Admission:
     """Admit loads by rank as long as the minimum fits on the whole path.
 
     Within one rank the loads that take least of the conductors come first, so that as many as
-    possible are served; then the id decides. A load that does not fit does not stop the ones
+    possible are served; then those who can make most of it, then the id decides. A load that does not fit does not stop the ones
     behind it. On a row that is already over, nothing is admitted, not even a load whose minimum
     is 0.
     """
@@ -86,7 +86,7 @@ def _one_by_one(
     loads, over_a = tree.loads, -FIT_TOLERANCE_A
     admitted = numpy.zeros(len(loads), bool)
     waiting = [i for i, yes in enumerate(able) if yes]
-    waiting.sort(key=lambda i: (loads[i].rank, need_a[i] * len(loads[i].phases), i))
+    waiting.sort(key=lambda i: _order(loads[i], need_a[i]))  # stable: then by id
     has_gained = True
     while has_gained:
         still = []
@@ -108,6 +108,10 @@ def _one_by_one(
         full = _full_row(fills_of[i], left_a, need_a[i])
         refused[loads[i].id] = _refusal(tree, full if full is not None else fills_of[i][0][0])
     return admitted, refused
+
+
+def _order(load: Load, need_a: float) -> tuple[float, ...]:
+    return (load.rank, need_a * len(load.phases), -load.weight, -load.max_a)
 
 
 def _refusal(tree: Tree, row: int) -> Binding:

@@ -58,7 +58,7 @@ class Load:
     weight: float = 1.0
     """Share in weighted max-min fairness, above the minimum. > 0"""
     rank: int = 0
-    """Admission order when not all minimums fit: lower ranks first; ties by id."""
+    """Admission order when not all minimums fit: lower ranks first. Within a rank as many as possible."""
     current_a: float = 0.0
     """What the load holds now; the last stage prefers to leave it there. [A]"""
 

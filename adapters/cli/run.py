@@ -19,12 +19,14 @@ from adapters.ocpi.server import OcpiListenError
 from adapters.ocpi.vault import VaultError
 from adapters.ocpp.server import ListenError as OcppListenError
 from adapters.pki.files import PkiError
+from adapters.republish.server import ListenError as RepublishListenError
 from adapters.store.errors import StoreError
 from adapters.uploads.receiver import UploadListenError
 
 log = structlog.get_logger(__name__)
 
 START_ERRORS = (
+    RepublishListenError,
     StartError,
     StoreError,
     HttpListenError,

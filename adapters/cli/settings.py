@@ -11,9 +11,11 @@ from adapters.config.settings import UploadSettings as FileUploadSettings
 from adapters.config.spelling import parse_listen
 from adapters.http.settings import HttpSettings
 from adapters.influx.settings import InfluxSettings
+from adapters.mqtt.settings import MqttSettings
 from adapters.ocpi.settings import ConnectorSettings, OcpiSettings, PlaceSettings
 from adapters.ocpp.settings import KeyPair, Listener, OcppSettings, TlsFiles
 from adapters.pki.authority import Authority
+from adapters.republish.server import RepublishSettings
 from adapters.station_services import UploadRun
 from adapters.uploads.settings import UploadSettings
 
@@ -49,6 +51,8 @@ def run_settings(file: SiteFile) -> RunSettings:
         ),
         store_path=file.store.path,
         influx=_influx(file),
+        mqtt=_mqtt(file),
+        republish=_republish(file),
         accept_unknown_tokens=file.ocpp.unknown_tokens is UnknownTokens.ACCEPT,
         ocpi=ocpi_settings(file),
     )
@@ -126,6 +130,30 @@ def _tls(tls: OcppTls) -> TlsFiles | None:
         organisation=organisation,
         rsa_key_exchange=tls.rsa_key_exchange,
     )
+
+
+def _mqtt(file: SiteFile) -> MqttSettings | None:
+    section = file.document.mqtt
+    if section is None:
+        return None
+    return MqttSettings(
+        url=section.url,
+        site=file.site.id,
+        name=file.site.name,
+        username=section.username,
+        password_env=section.password_env,
+        prefix=section.prefix,
+        discovery=section.discovery,
+        interval_s=section.interval_s,
+    )
+
+
+def _republish(file: SiteFile) -> RepublishSettings | None:
+    section = file.document.republish
+    if section is None:
+        return None
+    listen = parse_listen(section.listen)
+    return RepublishSettings(host=listen.host, port=listen.port, clients=section.clients)
 
 
 def _influx(file: SiteFile) -> InfluxSettings | None:

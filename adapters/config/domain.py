@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import ceil
 from pathlib import Path
 from typing import Final
 
 from adapters.config.keys import (
     CircuitEntry,
+    DcEntry,
     EvseEntry,
     InfluxSection,
     OcppTlsSection,
@@ -48,6 +51,8 @@ from controller.site import (
 )
 
 DEFAULT_ROTATION: Final = "RST"
+LOWEST_VOLTAGE: Final = 0.9
+"""Lowest voltage that a network may have, of nominal. Source: EN 50160."""
 
 
 def to_site(document: SiteDocument) -> Site:
@@ -59,7 +64,7 @@ def to_site(document: SiteDocument) -> Site:
         voltage_v=document.site.voltage_v,
         circuits=_circuits(document),
         stations={
-            StationId(name): _station(StationId(name), entry)
+            StationId(name): _station(StationId(name), entry, document.site.voltage_v)
             for name, entry in sorted(document.stations.items())
         },
         meters={
@@ -148,9 +153,11 @@ def _to_station_circuit(station: str, entry: StationEntry) -> Circuit:
     )
 
 
-def to_evse(station: StationId, number: int, entry: EvseEntry, circuit: str) -> Evse:
+def to_evse(
+    station: StationId, number: int, entry: EvseEntry, circuit: str, *, voltage_v: float
+) -> Evse:
     """Build one EVSE."""
-    return Evse(
+    evse = Evse(
         id=evse_id(station, number),
         station=station,
         number=number,
@@ -164,6 +171,28 @@ def to_evse(station: StationId, number: int, entry: EvseEntry, circuit: str) -> 
         holds_lease=entry.holds_lease,
         priority=entry.priority,
     )
+    return evse if entry.dc is None else _as_dc(evse, entry.dc, entry.fallback_a, voltage_v)
+
+
+def _as_dc(evse: Evse, dc: DcEntry, fallback_a: float | None, voltage_v: float) -> Evse:
+    """Bring a DC charger's watts to amperes per phase of its feed.
+
+    The same power draws most current at the lowest voltage, so that one counts: 10 % below nominal
+    (EN 50160). A limit in amperes then stands for what it is worth at that voltage.
+    """
+    w_per_a = evse.phases * LOWEST_VOLTAGE * voltage_v * dc.efficiency
+    min_a = _up_to_step(dc.min_w / w_per_a, evse.step_a)
+    return replace(
+        evse,
+        min_a=min_a,
+        max_a=max(min_a, min(evse.max_a, _up_to_step(dc.max_w / w_per_a, evse.step_a))),
+        fallback_a=min_a if fallback_a is None else fallback_a,
+        dc_w_per_a=w_per_a,
+    )
+
+
+def _up_to_step(current_a: float, step_a: float) -> float:
+    return round(ceil(current_a / step_a - 1e-6) * step_a, 3)
 
 
 def to_policy(section: PolicySection) -> Policy:
@@ -247,12 +276,18 @@ def to_phases(value: float | PhaseRatings | PhaseLoads) -> PhaseCurrents:
     return PhaseCurrents.balanced(value)
 
 
-def _station(name: StationId, entry: StationEntry) -> Station:
+def _station(name: StationId, entry: StationEntry, voltage_v: float) -> Station:
     numbered = [(int(number), entry.evses[number]) for number in sorted(entry.evses, key=int)]
     return Station(
         id=name,
         evses=tuple(
-            to_evse(name, number, evse, evse.circuit or _circuit_of(name, entry))
+            to_evse(
+                name,
+                number,
+                evse,
+                evse.circuit or _circuit_of(name, entry),
+                voltage_v=voltage_v,
+            )
             for number, evse in numbered
         ),
     )

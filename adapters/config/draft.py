@@ -21,6 +21,7 @@ from adapters.config.keys import (
     MeterEntry,
     OcppSection,
     PolicySection,
+    RepublishSection,
     VirtualMeterEntry,
 )
 from adapters.config.problems import KeyPath
@@ -69,6 +70,7 @@ class Draft:
     ocpp: OcppSection | None
     http: HttpSection | None
     influx: InfluxSection | None
+    republish: RepublishSection | None
     billing: BillingSection | None
     is_priced: bool
     """There is a section `billing`, valid or not."""
@@ -97,6 +99,9 @@ def draft_of(data: object) -> Draft:
         ocpp=_entry(OcppSection, _map(data, "ocpp")),
         http=_entry(HttpSection, _map(data, "http")),
         influx=_entry(InfluxSection, _map(data, "influx")),
+        republish=_entry(RepublishSection, raw_republish)
+        if (raw_republish := _map(data, "republish"))
+        else None,
         billing=_entry(BillingSection, _map(data, "billing")),
         is_priced=isinstance(data, dict) and data.get("billing") is not None,
         ocpi=_entry(OcpiSection, _map(data, "ocpi")),

@@ -150,6 +150,17 @@ class CircuitEntry(Keys):
     """By how much any phase may exceed any other, building included; absent: no limit. [A]"""
 
 
+class DcEntry(Keys):
+    """What a DC charger gives its vehicle, in watts; it is controlled in watts too."""
+
+    max_w: float = Field(gt=0, le=10_000_000, examples=[50_000])
+    """Most power at the vehicle. [W]"""
+    min_w: float = Field(1000.0, gt=0, le=1_000_000)
+    """Least power that it can give; below it, it pauses. [W]"""
+    efficiency: float = Field(0.92, gt=0.5, le=1)
+    """Power at the vehicle per power from the feed, at the worst load."""
+
+
 class EvseEntry(Keys):
     """One place to charge; it serves one vehicle at a time."""
 
@@ -173,6 +184,8 @@ class EvseEntry(Keys):
     """False: it does not fall back by itself; unreachable, it counts with max_a."""
     circuit: Name | None = Field(None, examples=["garage-a"])
     """Id of the circuit of this EVSE, where it differs from the station's."""
+    dc: DcEntry | None = Field(None, examples=["{max_w: 50000}"])
+    """A DC charger: max_a is the rating of its feed, and min_a follows from min_w."""
 
 
 class StationEntry(Keys):
@@ -375,6 +388,36 @@ class InfluxSection(Keys):
     """Compress what is sent."""
 
 
+class RepublishSection(Keys):
+    """A read-only Modbus TCP server with the site's values; without this section there is none."""
+
+    listen: Listen = Field("127.0.0.1:1502", examples=["0.0.0.0:1502"])
+    """Address and port. Modbus knows no passwords: listen on a network that only the PLC reaches."""
+    clients: int = Field(8, ge=1, le=64)
+    """Connections at the same time."""
+
+
+class MqttSection(Keys):
+    """Publishing over MQTT; without this section nothing is published."""
+
+    url: Annotated[str, AfterValidator(spelling.check_mqtt_url)] = Field(
+        examples=["mqtt://127.0.0.1:1883"]
+    )
+    """Address of the broker: `mqtt://HOST:PORT`, or `mqtts://HOST:PORT` with TLS."""
+    username: Label | None = Field(None, examples=["wattkeeper"])
+    """User at the broker."""
+    password_env: Variable | None = Field(None, examples=["WATTKEEPER_MQTT_PASSWORD"])
+    """Name of the environment variable that holds the password."""
+    prefix: Annotated[str, AfterValidator(spelling.check_topic)] = "wattkeeper"
+    """What every topic begins with; the site's id follows."""
+    discovery: Annotated[str, AfterValidator(spelling.check_topic)] | None = Field(
+        None, examples=["homeassistant"]
+    )
+    """Prefix on which Home Assistant listens for devices; absent: none are announced."""
+    interval_s: float = Field(5.0, ge=1, le=3600)
+    """How often values that have changed are published. [s]"""
+
+
 class SiteDocument(Keys):
     """A Wattkeeper site file."""
 
@@ -404,6 +447,10 @@ class SiteDocument(Keys):
     """The embedded database."""
     influx: InfluxSection | None = Field(None, examples=["{url: ..., org: ..., bucket: ...}"])
     """Upload to InfluxDB."""
+    republish: RepublishSection | None = Field(None, examples=['{listen: "0.0.0.0:1502"}'])
+    """Read-only Modbus TCP server."""
+    mqtt: MqttSection | None = Field(None, examples=["{url: ...}"])
+    """Publishing over MQTT."""
     billing: BillingSection | None = Field(None, examples=["{currency: EUR, tariffs: ...}"])
     """What charging costs."""
     ocpi: OcpiSection | None = Field(None, examples=["{url: ..., party_id: ...}"])

@@ -315,6 +315,9 @@ def _listeners(draft: Draft) -> Findings:
         yield from _clashes(("ocpp", "listeners", name, "listen"), entry.listen, taken)
         taken.append((f"ocpp.listeners.{name}.listen", entry.listen))
     yield from _clashes(("http", "listen"), draft.http.listen, taken)
+    if draft.republish is not None:
+        taken.append(("http.listen", draft.http.listen))
+        yield from _clashes(("republish", "listen"), draft.republish.listen, taken)
 
 
 def _clashes(path: KeyPath, listen: str, taken: Sequence[tuple[str, str]]) -> Findings:

@@ -262,6 +262,27 @@ def check_url(text: str) -> str:
     return text
 
 
+def check_mqtt_url(text: str) -> str:
+    """Accept the address of an MQTT broker, without user and password."""
+    match = re.fullmatch(r"mqtts?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:([0-9]{1,5}))?/?", text)
+    if not match or (match[3] and not 1 <= int(match[3]) <= 65535):
+        raise misspelled(
+            f"{_shown(text)} is no address of a broker"
+            if "@" not in text
+            else "a user or password stands in the address",
+            'write it like "mqtt://127.0.0.1:1883" or "mqtts://broker.example:8883", the user into '
+            "username and the name of a variable into password_env",
+        )
+    return text
+
+
+def check_topic(text: str) -> str:
+    """Accept the beginning of an MQTT topic."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*", text) or len(text) > 100:
+        raise misspelled(f"{_shown(text)} is no topic", "write it like wattkeeper or site/energy")
+    return text
+
+
 def check_filled(text: str) -> str:
     """Accept any text that is not blank."""
     if not text.strip() or not text.isprintable():

@@ -282,6 +282,38 @@ class WhyStep(Answer):
     headroom_a: Phases
 
 
+class HeldByOut(Answer):
+    """A limit that holds an EVSE."""
+
+    subject: str
+    """The circuit, or the name of a common budget."""
+    phase: str | None
+    """`l1`; `l1-l2` for a difference between two phases; null: all together."""
+
+
+class ChangeOut(Answer):
+    """Something that would give an EVSE more."""
+
+    kind: str
+    gain_a: float
+    text: str
+    circuit: str | None
+    limit_a: float | None
+
+
+class ExplanationOut(Answer):
+    """What holds an EVSE, who shares it, and what would change it."""
+
+    text: str
+    held_by: list[HeldByOut]
+    gain_per_ampere: float | None
+    """What it would gain per ampere more on what holds it."""
+    missing_a: float | None
+    """What is missing for its minimum, while it waits. [A]"""
+    shared_with: list[str]
+    changes: list[ChangeOut]
+
+
 class WhyOut(Answer):
     """Why an EVSE has its setpoint, with the numbers from its circuit up to the grid."""
 
@@ -294,6 +326,8 @@ class WhyOut(Answer):
     max_a: float | None
     reason: ReasonOut
     chain: list[WhyStep]
+    explanation: ExplanationOut | None
+    """Computed for this answer from the latest snapshot."""
     conditions: list[AlarmOut]
 
 

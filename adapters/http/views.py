@@ -15,6 +15,7 @@ from controller.records import AuditEntry, Role, StationRecord, TokenRecord
 from controller.site import EvseId, StationId
 from controller.station import FrameLogged, LeaseMode, StationView
 from controller.transaction import IdToken, Transaction
+from controller.why import Explanation
 
 
 def figure(value: float | None) -> float | None:
@@ -183,7 +184,34 @@ def evses(live: Live, *, whole_tokens: bool) -> list[m.EvseOut]:
     ]
 
 
-def why(live: Live, status: EvseStatus, alarms: Sequence[Alarm]) -> m.WhyOut:
+def explanation(found: Explanation) -> m.ExplanationOut:
+    """Show what holds an EVSE and what would change it."""
+    return m.ExplanationOut(
+        text=found.text,
+        held_by=[m.HeldByOut(subject=x.subject, phase=x.phase) for x in found.held_by],
+        gain_per_ampere=_rounded(found.marginal_factor),
+        missing_a=_rounded(found.missing_a),
+        shared_with=list(found.shared_with),
+        changes=[
+            m.ChangeOut(
+                kind=x.kind.value,
+                gain_a=round(x.gain_a, 3),
+                text=x.text,
+                circuit=x.circuit,
+                limit_a=x.limit_a,
+            )
+            for x in found.changes
+        ],
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def why(
+    live: Live, status: EvseStatus, alarms: Sequence[Alarm], found: Explanation | None
+) -> m.WhyOut:
     """Explain an EVSE's setpoint with the numbers from its circuit up to the grid."""
     built = live.built(status.id)
     path = live.snapshot.site.path_to_root(built.circuit) if built else ()
@@ -203,6 +231,7 @@ def why(live: Live, status: EvseStatus, alarms: Sequence[Alarm]) -> m.WhyOut:
         max_a=most_a(live, status.id),
         reason=reason(status.reason),
         chain=steps,
+        explanation=explanation(found) if found is not None else None,
         conditions=[alarm(a) for a in alarms if a.condition.subject in subjects | meters],
     )
 

@@ -14,6 +14,8 @@ from controller.station import LeaseMode
 class Capabilities:
     """Filled by provisioning and by the answers to limits."""
 
+    is_dc: bool = False
+    """Limits mean the power at the vehicle; amperes would mean its DC current, so only watts do."""
     units: frozenset[RateUnit] | None = None
     """ChargingRateUnits that the station names; None: it does not say."""
     highest_level: int | None = None

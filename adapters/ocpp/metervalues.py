@@ -384,6 +384,8 @@ def _terminals(
     limit_a: float | None,
 ) -> _Terminals:
     """Find the current at each terminal, from the most trustworthy value there is."""
+    if wiring.dc_w_per_a is not None:
+        return _of_feed(power_w, wiring)
     volts = _filled(voltage, wiring)
     phases = _by_terminal(values, CURRENT)
     if phases and not (power_w and max(phases.values()) == 0.0):
@@ -400,6 +402,15 @@ def _terminals(
     if overall_a is not None:
         return _spread(overall_a, wiring, limit_a)
     return _Terminals()
+
+
+def _of_feed(power_w: float | None, wiring: EvseWiring) -> _Terminals:
+    """Return what the feed of a DC charger carries; its outlet's amperes are another current."""
+    if power_w is None:
+        return _Terminals()
+    each_a = power_w / wiring.w_per_a
+    values = [each_a if i < wiring.phases else 0.0 for i in range(3)]
+    return _Terminals(a=(values[0], values[1], values[2]), known=True)
 
 
 def _from_phases(

@@ -130,7 +130,8 @@ def profile_for(
     if quirks.step_a > STEP_A:
         limit_a = round_down_a(math.floor(limit_a / quirks.step_a + 1e-6) * quirks.step_a)
     in_watts = form.unit is RateUnit.W
-    watts = float(math.floor(limit_a * wiring.voltage_v * wiring.phases + 1e-6))
+    watts = float(math.floor(limit_a * wiring.w_per_a + 1e-6))
+    is_dc = wiring.dc_w_per_a is not None
     now = station_now.replace(microsecond=0)
     profile = ChargingProfile(
         id=profile_id(connector, form.purpose, form.level),
@@ -139,7 +140,7 @@ def profile_for(
         level=form.level,
         unit=form.unit,
         limit=watts if in_watts else limit_a,
-        number_phases=wiring.phases if in_watts and quirks.sends_phases else None,
+        number_phases=wiring.phases if in_watts and quirks.sends_phases and not is_dc else None,
         starts_at=None if form.is_relative else now - timedelta(seconds=START_BEFORE_S),
     )
     if form.purpose is Purpose.TX and form.names_transaction:

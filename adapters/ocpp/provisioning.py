@@ -302,7 +302,8 @@ def parse_units(text: str) -> frozenset[RateUnit] | None:
 
 
 def _learn(capabilities: Capabilities, values: Mapping[str, str], keys: _Keys) -> None:
-    capabilities.units = parse_units(values.get(keys.units, "")) or capabilities.units
+    if not capabilities.is_dc:
+        capabilities.units = parse_units(values.get(keys.units, "")) or capabilities.units
     level = _whole(values.get(keys.levels))
     capabilities.highest_level = level if level is not None else capabilities.highest_level
     capabilities.items_per_read = _whole(values.get(keys.reads)) or capabilities.items_per_read

@@ -72,7 +72,10 @@ class StationDialect:
         self._book = book or StationBook(clock=clock, pending_boots=False)
         self._quirks = settings.quirks
         self._info: StationInfo | None = None
-        self._capabilities = Capabilities()
+        self._capabilities = Capabilities(
+            is_dc=settings.is_dc(caller.station),
+            units=frozenset({RateUnit.W}) if settings.is_dc(caller.station) else None,
+        )
         self._intake = Intake(caller.station, desk=desk, clock=clock, settings=settings)
         self._inbound = wire.inbound(
             self._intake, settings=settings, book=self._book, on_boot=self._booted

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from adapters.ocpp.quirks import Quirks
-from controller.site import EvseId
+from controller.site import EvseId, StationId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +19,13 @@ class EvseWiring:
     """Rating per phase; None: unknown, nothing is judged by it. [A]"""
     voltage_v: float = 230.0
     """Nominal line-to-neutral voltage. [V]"""
+    dc_w_per_a: float | None = None
+    """DC only: the power at the vehicle for one ampere per phase of the feed. [W/A]"""
+
+    @property
+    def w_per_a(self) -> float:
+        """What a limit of one ampere per phase is in watts. [W/A]"""
+        return self.phases * self.voltage_v if self.dc_w_per_a is None else self.dc_w_per_a
 
     @property
     def rating_w(self) -> float | None:
@@ -47,6 +54,14 @@ class DialectSettings:
     def shortest_sample_s(self) -> int:
         """Interval of meter values that we ask for: ours, or the shortest the model keeps to. [s]"""
         return max(self.sample_interval_s, self.quirks.sample_interval_s or 0)
+
+    def is_dc(self, station: StationId) -> bool:
+        """Tell whether a station has a DC outlet."""
+        return any(
+            wiring.dc_w_per_a is not None
+            for evse, wiring in self.wirings.items()
+            if evse.rpartition("/")[0] == station
+        )
 
     def wiring(self, evse: EvseId) -> EvseWiring:
         """Return how an EVSE is wired."""

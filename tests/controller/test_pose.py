@@ -6,9 +6,19 @@ from dataclasses import replace
 
 import pytest
 
+from controller.decide import question_of
 from controller.phases import PhaseCurrents
 from controller.site import Site
-from tests.controller.builders import Bench, a_circuit, a_site, an_evse, setpoints_a, with_policy
+from optimizer.allocate import Allocator
+from tests.controller.builders import (
+    MAIN,
+    Bench,
+    a_circuit,
+    a_site,
+    an_evse,
+    setpoints_a,
+    with_policy,
+)
 
 
 def charged(site: Site, building: PhaseCurrents, **phases: int) -> dict[str, float]:
@@ -34,3 +44,23 @@ def test_a_single_phase_car_keeps_the_unbalance_limit_with_the_building(
     building = PhaseCurrents(l1_a=l1_a, l2_a=5.0, l3_a=5.0)
     setpoint_a = charged(site, building)["CP001/1"]
     assert setpoint_a == pytest.approx(expected_a, abs=0.2)
+
+
+def test_a_circuit_of_which_nothing_is_known_gives_nothing() -> None:
+    bench = Bench(site=a_site(evses=1), policy=with_policy(newcomers=0)).plug_in()
+    bench.run(60, step_s=2.0)
+    limit = PhaseCurrents(l1_a=float("nan"), l2_a=63.0, l3_a=63.0)
+    broken = replace(a_circuit(), limit_a=limit)
+    question = question_of(
+        replace(bench.snapshot(), site=replace(bench.site, circuits={MAIN: broken}), outcomes=()),
+        bench.memory,
+        bench.policy,
+    )
+    assert [max(node.available) for node in question.problem.nodes] == [-1.0]
+    answer = Allocator().allocate(question.problem, deadline_s=5)
+    assert set(answer.current_a.values()) == {0.0}
+
+
+def test_a_site_without_evses_is_asked_nothing() -> None:
+    decision = Bench(site=a_site(evses=[])).step()
+    assert (decision.plan.evses, decision.plan.method) == ({}, "lp")

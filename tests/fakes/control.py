@@ -45,6 +45,7 @@ from controller.station import (
     StationView,
 )
 from controller.transaction import IdToken, TransactionId
+from controller.why import Explanation
 
 NOW = datetime(2026, 3, 2, 8, 0, 0, tzinfo=UTC)
 MAIN = CircuitId("main")
@@ -195,6 +196,7 @@ class FakeControl:
         self.in_force: tuple[Alarm, ...] = ()
         self.figures: dict[str, float] = {"cycles": 7, "overruns": 0, "decision_s": 0.0042}
         self.logged: dict[StationId, tuple[FrameLogged, ...]] = {}
+        self.explanations: dict[EvseId, Explanation] = {}
         self._overrides = Overrides()
         self._plan: Plan | None = None
         self._snapshot: Snapshot | None = None
@@ -261,6 +263,10 @@ class FakeControl:
 
     def frames(self, station: StationId) -> tuple[FrameLogged, ...]:
         return self.logged.get(station, ())
+
+    def explain(self, evse: EvseId) -> Explanation | None:
+        self.threads.add(threading.get_ident())
+        return self.explanations.get(evse)
 
     async def set_circuit_limit(
         self, circuit: CircuitId, limit_a: PhaseCurrents | None, actor: str

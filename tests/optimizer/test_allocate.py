@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer import allocate as module
@@ -11,6 +13,7 @@ from optimizer.admission import Admission
 from optimizer.allocate import NOTHING_SAFE, Allocator
 from optimizer.arrays import Floats
 from optimizer.check import check
+from optimizer.phases import PhaseCurrents
 from optimizer.problem import Allocation, Binding, BindingCause, Method, Problem
 from optimizer.solver import KeptProgram
 from tests.optimizer.sites import L1, L2, MANY, a_car, a_node, a_site, posed, sites
@@ -187,3 +190,43 @@ def test_a_binding_names_a_row_without_a_step_left(problem: Problem) -> None:
                 if (tree.rows[r].node, tree.rows[r].phase) == (binding.node, binding.phase)
             )
             assert slack_a[row] < load.step_a
+
+
+@settings(MANY, max_examples=80)
+@given(sites(), st.data())
+def test_more_at_any_node_never_lowers_the_worst_off(problem: Problem, data: st.DataObject) -> None:
+    """By exact shares, per weight above the minimum; more may let one more car start."""
+    if not problem.loads:
+        return
+    chosen = data.draw(st.sampled_from(problem.nodes))
+    more_a = data.draw(st.sampled_from([0.1, 1.0, 7.5]))
+    available = chosen.available + PhaseCurrents.balanced(more_a)
+    nodes = tuple(replace(x, available=available) if x is chosen else x for x in problem.nodes)
+    before, after = posed(problem), posed(replace(problem, nodes=nodes))
+    same = before.admitted.tolist() == after.admitted.tolist()
+    some = before.admitted & (before.room_a > 0)
+    if not same or not some.any():
+        return
+    worst_off = [
+        min((lp.FairShareLp().share(x, deadline_s=5) - x.base_a)[some] / x.tree.weight[some])
+        for x in (before, after)
+    ]
+    assert worst_off[1] >= worst_off[0] - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("a", "min_a", "max_a", "expected_a"),
+    [
+        (0.0, 6.0, 32.0, 0.0),  # a limit of zero
+        (5.9, 6.0, 32.0, 0.0),  # a minimum that fits nowhere
+        (63.0, 0.0, 0.0, 0.0),  # a car that may take nothing
+        (63.0, 0.0, 4.0, 4.0),  # no minimum
+        (1e6, 6.0, 32.0, 32.0),  # no limit to speak of
+    ],
+)
+def test_extremes_have_an_answer_with_a_reason(
+    a: float, min_a: float, max_a: float, expected_a: float
+) -> None:
+    answer = allocated(a_site(a_node(a=a), a_car("a", min_a=min_a, max_a=max_a)))
+    assert (answer.method, answer.current_a["a"]) == (Method.LP, expected_a)
+    assert answer.binding["a"].cause in BindingCause

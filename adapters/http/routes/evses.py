@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -73,12 +74,13 @@ async def wish(
 async def explain(
     station: str, evse: Number, services: Uses, at: m.InstantIn | None = None
 ) -> m.WhyOut:
-    """Explain an EVSE's setpoint: the reason, and the numbers of every circuit up to the grid."""
+    """Explain an EVSE's setpoint: the reason, what would change it, every circuit up to the grid."""
     live = read_live(services.control)
     status = live.evse(station, evse)
     if at is not None and at < live.plan.at:
         raise _not_kept(at)
-    return views.why(live, status, services.control.alarms())
+    found = await asyncio.to_thread(services.control.explain, status.id)
+    return views.why(live, status, services.control.alarms(), found)
 
 
 @router.get("/{station}/{evse}/why/changes")

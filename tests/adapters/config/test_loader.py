@@ -179,6 +179,22 @@ def test_an_unbalance_limit_belongs_to_its_circuit() -> None:
     assert limits == {"main": None, "garage-a": 20.0}
 
 
+def test_a_dc_chargers_watts_become_amperes_of_its_feed_at_the_lowest_voltage() -> None:
+    """50 kW at the vehicle are 50 / 0.92 kW of the feed: 87.6 A at 207 V, more than its 40 A."""
+    dc = "max_a: 40, dc: {max_w: 50000, min_w: 5000, efficiency: 0.92}"
+    evse = next(load(spoiled("max_a: 32", dc)).site.evses())
+
+    assert evse.dc_w_per_a == pytest.approx(3 * 0.9 * 230 * 0.92)
+    assert (evse.min_a, evse.max_a, evse.fallback_a) == (8.8, 40.0, 8.8)
+
+
+def test_a_small_dc_charger_is_held_by_its_watts() -> None:
+    dc = "max_a: 40, fallback_a: 0, dc: {max_w: 20000}"
+    evse = next(load(spoiled("max_a: 32", dc)).site.evses())
+
+    assert (evse.max_a, evse.fallback_a) == (35.1, 0.0)
+
+
 def test_limits_may_differ_between_phases() -> None:
     site = load(spoiled("limit_a: 40", "limit_a: {l1: 40, l2: 35.5, l3: 32}")).site
 

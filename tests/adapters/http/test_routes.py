@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +14,7 @@ from controller.phases import PhaseCurrents
 from controller.records import Role, SeriesPoint, StationRecord, TokenStatus
 from controller.site import CircuitId, EvseId, StationId
 from controller.station import EvseState, FrameLogged
+from controller.why import Change, ChangeKind, Explanation, HeldBy
 from tests.adapters.http.conftest import NOW, Rig, Site
 from tests.fakes.control import (
     FakeControl,
@@ -268,6 +270,31 @@ def test_why_shows_the_chain_up_to_the_grid(site: Site) -> None:
     ]
     assert balanced(37.0) == body["chain"][0]["headroom_a"]
     assert [c["code"] for c in body["conditions"]] == ["METER_LOST"]
+
+
+def test_why_says_what_holds_it_and_what_would_change_it(site: Site) -> None:
+    change = Change(
+        kind=ChangeKind.LARGER_LIMIT,
+        gain_a=4.0,
+        text="+4.0 A if garage-a were 63 A",
+        circuit=CircuitId("garage-a"),
+        limit_a=63.0,
+    )
+    site.control.explanations[EVSE] = Explanation(
+        evse=EVSE,
+        text="garage-a L1 is full.",
+        held_by=(HeldBy(subject="garage-a", phase="l1"),),
+        marginal_factor=1 / 3,
+        shared_with=(EvseId("CP002/1"),),
+        changes=(change,),
+    )
+
+    found = site.client(Role.VIEWER).get("/api/v1/evses/CP001/1/why").json()["explanation"]
+
+    assert found["held_by"] == [{"subject": "garage-a", "phase": "l1"}]
+    assert (found["gain_per_ampere"], found["missing_a"]) == (0.333, None)
+    assert (found["shared_with"], found["changes"][0]["gain_a"]) == (["CP002/1"], 4.0)
+    assert threading.get_ident() not in site.control.threads
 
 
 def test_stations_show_what_they_are(site: Site) -> None:

@@ -384,3 +384,19 @@ def test_whatever_comes_makes_a_finite_sample_or_none(
     sample = to_sample(entry_v16(*values), EvseWiring(phases=phases, max_a=32.0), limit_a=limit_a)
     if sample is not None and sample.terminal_a is not None:
         assert all(0.0 <= a < 1e6 for a in sample.terminal_a)
+
+
+def test_a_dc_outlet_tells_the_current_of_its_feed_by_its_power() -> None:
+    """125 A at 400 V are not 125 A of the feed."""
+    dc = EvseWiring(phases=3, max_a=80.0, dc_w_per_a=3 * 207 * 0.92)
+    entry = entry_v16(
+        v("125", "Current.Import", unit="A"),
+        v("400", "Voltage", unit="V"),
+        v("50000", "Power.Active.Import", unit="W"),
+    )
+
+    sample = to_sample(entry, dc)
+
+    assert sample is not None
+    assert sample.power_w == 50000.0
+    assert sample.terminal_a == pytest.approx((87.516,) * 3, abs=0.001)

@@ -20,7 +20,8 @@ from adapters.ocpp.profiles import (
     profile_v201,
     round_down_a,
 )
-from adapters.ocpp.translation import EvseWiring
+from adapters.ocpp.translation import DialectSettings, EvseWiring
+from controller.site import EvseId, StationId
 from tests.adapters.ocpp.scripted_station import assert_valid
 from tests.fakes.recording_desk import T0
 
@@ -206,3 +207,19 @@ def test_no_lease_where_it_cannot_be_trusted(
     forms = limit_forms(None, level, standing=standing, transaction_may_be_left_out=True)
     assert not any(f.is_leased for f in forms)
     assert forms[0].purpose is first
+
+
+def test_a_dc_limit_is_the_power_at_the_vehicle_at_the_lowest_voltage() -> None:
+    dc = EvseWiring(phases=3, max_a=80, dc_w_per_a=3 * 207 * 0.9)
+    profile = profile_for(
+        ProfileForm(unit=RateUnit.W), connector=1, limit_a=20.0, wiring=dc, station_now=T0
+    )
+    assert (profile.limit, profile.number_phases) == (11178.0, None)
+
+
+@pytest.mark.parametrize(("dc_w_per_a", "is_dc"), [(None, False), (570.0, True)])
+def test_a_station_with_a_dc_outlet_is_known(dc_w_per_a: float | None, is_dc: bool) -> None:
+    wirings = {EvseId("CP001/1"): EvseWiring(dc_w_per_a=dc_w_per_a)}
+    settings = DialectSettings(wirings=wirings)
+    assert settings.is_dc(StationId("CP001")) is is_dc
+    assert not settings.is_dc(StationId("CP00"))

@@ -44,8 +44,9 @@ class Run:
         evses: int = 2,
         booted: bool = True,
         settings: DialectSettings | None = None,
+        capabilities: Capabilities | None = None,
     ) -> None:
-        self.capabilities = Capabilities()
+        self.capabilities = capabilities or Capabilities()
         self.steps: list[Request | FallbackHeld] = []
         provisioned = [
             ProvisionedEvse(id=EvseId(f"CP1/{n}"), number=n, fallback_a=6.0)
@@ -142,6 +143,19 @@ def test_amperes_refused_then_watts(protocol: str) -> None:
     assert run.capabilities.default_form.unit is RateUnit.W
     # The second EVSE is told in watts at once.
     assert len(run.requests("SetChargingProfile")) == 3
+
+
+def test_a_dc_station_is_told_watts_although_it_takes_amperes_too() -> None:
+    run = Run(
+        "ocpp1.6",
+        station(GetConfiguration=keys(ChargingScheduleAllowedChargingRateUnit="Current,Power")),
+        capabilities=Capabilities(is_dc=True, units=frozenset({RateUnit.W})),
+    )
+    units = {
+        p["csChargingProfiles"]["chargingSchedule"]["chargingRateUnit"]
+        for p in run.requests("SetChargingProfile")
+    }
+    assert units == {"W"}
 
 
 def test_said_again_when_the_station_names_only_watts() -> None:

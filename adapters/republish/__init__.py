@@ -1,0 +1,1 @@
+"""Offers the site's values to PLCs and building management over Modbus TCP, read-only."""
