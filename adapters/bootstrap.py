@@ -12,20 +12,27 @@ from pathlib import Path
 from typing import IO
 
 import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from adapters.clock import SystemClock
+from adapters.config.loader import SiteFile, load_site_text
+from adapters.hotconfig import SiteConfiguration
+from adapters.hotswap import HotSwap, wirings_of
 from adapters.http.first_run import new_setup_code
 from adapters.http.server import HttpServer
 from adapters.http.settings import HttpSettings
 from adapters.influx.settings import InfluxSettings
 from adapters.influx.uploader import InfluxUploader
 from adapters.jobs import scheduled
-from adapters.modbus.catalogue import load_map
+from adapters.modbus.catalogue import known_models, load_map
 from adapters.modbus.plausibility import MeterLimits
 from adapters.modbus.reader import MeterPoller
 from adapters.modbus.registermap import MeterMap
 from adapters.mqtt.publisher import MissingLibraryError, MqttPublisher
 from adapters.mqtt.settings import MqttSettings
+from adapters.notify.notifier import Notifier
+from adapters.notify.settings import NotifySettings
+from adapters.notifysettings import notify_settings
 from adapters.ocpi.server import OcpiServer
 from adapters.ocpi.settings import OcpiSettings
 from adapters.ocpp.book import StationBook
@@ -33,7 +40,7 @@ from adapters.ocpp.faulttable import shipped_folder
 from adapters.ocpp.quirks import load_catalogue
 from adapters.ocpp.server import OcppServer
 from adapters.ocpp.settings import OcppSettings
-from adapters.ocpp.translation import DialectSettings, EvseWiring
+from adapters.ocpp.translation import DialectSettings
 from adapters.ocpp.v16 import V16Dialect
 from adapters.ocpp.v201 import V201Dialect
 from adapters.pki.authority import Authority
@@ -54,7 +61,7 @@ from controller.operations import Operations
 from controller.policy import Policy
 from controller.ports import Clock
 from controller.reasons import ReasonLog
-from controller.site import EvseId, Meter, MeterId, Site
+from controller.site import Meter, MeterId, Site
 from controller.strays import Strays
 from optimizer.allocate import Allocator
 
@@ -62,6 +69,7 @@ log = structlog.get_logger(__name__)
 
 PRUNE_EVERY_S = 600.0
 REASONS_EVERY_S = 5.0
+FILE_EVERY_S = 10.0
 CERTIFICATES_EVERY_S = 6 * 3600.0
 LOCAL_LISTS_EVERY_S = 20.0
 
@@ -88,6 +96,10 @@ class RunSettings:
     """None: no roaming."""
     authority: Authority | None = None
     """The own authority, which may not exist yet."""
+    notify: NotifySettings | None = None
+    """Who is told of alarms; None: nobody."""
+    file: SiteFile | None = None
+    """What all this was read from; without it the configuration cannot be changed while running."""
     mqtt: MqttSettings | None = None
     """None: nothing is published."""
     republish: RepublishSettings | None = None
@@ -115,6 +127,14 @@ class RunningController:
         self.book: StationBook
         self.ocpp: OcppServer
         self.http: HttpServer
+        self.configuration: SiteConfiguration | None = None
+        self.notifier = Notifier(
+            settings.notify or NotifySettings(site=settings.site.id),
+            conditions=self.alarms,
+            clock=self._clock,
+        )
+        self._wirings = wirings_of(settings.site)
+        self._meters: asyncio.Task[None] | None = None
         self.uploader: InfluxUploader | None = None
         self.ocpi: OcpiServer | None = None
         self.republish: RepublishServer | None = None
@@ -188,15 +208,18 @@ class RunningController:
         await desk.restore()
         await self.stations.restore()
         feed = MeterFeed(image=image, store=self.store, clock=clock)
-        await self._serve(feed)
+        await self._serve(feed, desk)
 
-    async def _serve(self, feed: MeterFeed) -> None:
+    async def _serve(self, feed: MeterFeed, desk: Desk) -> None:
         settings, clock = self._settings, self._clock
         await self.ocpp.start()
         self._stack.push_async_callback(self.ocpp.stop)
         stop_uploads = await self.stations.receive_uploads(self.ocpp)
         if stop_uploads is not None:
             self._stack.push_async_callback(stop_uploads)
+        scheduler = self._scheduler()
+        if settings.file is not None:
+            await self._configure(settings.file, feed, desk, scheduler)
         if not await self.store.users():
             self.setup_code = new_setup_code()
         self.http = HttpServer(
@@ -205,14 +228,17 @@ class RunningController:
             store=self.store,
             clock=clock,
             setup_code=self.setup_code,
+            configuration=self.configuration,
             care=self.stations.care,
+            notifications=self.notifier,
         )
         self.http.start()
         self._stack.push_async_callback(asyncio.to_thread, self.http.stop)
         self._serve_partners()
         await self._serve_plcs()
-        poller = MeterPoller(meters=_meters(settings.site), sink=feed, clock=clock)
-        work = [self._run(self.cycle.run(), "cycle"), self._run(poller.run(), "meters")]
+        self._poll(settings.site, feed)
+        self._stack.push_async_callback(self._stop_polling)
+        work = [self._run(self.cycle.run(), "cycle"), self._run(self.notifier.run(), "notify")]
         if settings.influx is not None:
             self.uploader = InfluxUploader(
                 settings=settings.influx, spool=self.store, conditions=self.alarms, clock=clock
@@ -222,18 +248,74 @@ class RunningController:
             work.append(self._run(self._publisher(settings.mqtt).run(), "mqtt"))
         self.operations.figures = self._figures
         self._stack.push_async_callback(_cancelled, work)
-        scheduler = scheduled(
+        scheduler.start()
+        self._stack.callback(scheduler.shutdown, wait=False)
+        self.cycle.wake("start")
+
+    def _scheduler(self) -> AsyncIOScheduler:
+        """Return the timed jobs, not yet started."""
+        return scheduled(
             {
-                "tick": (settings.policy.interval_s, lambda: self.cycle.wake("tick")),
+                "tick": (self._settings.policy.interval_s, lambda: self.cycle.wake("tick")),
                 "prune": (PRUNE_EVERY_S, self._prune),
                 "reasons": (REASONS_EVERY_S, self._keep_reasons),
                 "certificates": (CERTIFICATES_EVERY_S, self.stations.renew_certificates),
                 "local lists": (LOCAL_LISTS_EVERY_S, self.stations.lists.refresh),
+                "configuration": (FILE_EVERY_S, self._look_at_file),
             }
         )
-        scheduler.start()
-        self._stack.callback(scheduler.shutdown, wait=False)
-        self.cycle.wake("start")
+
+    # --- configuration ----------------------------------------------------------------------------
+
+    async def _configure(
+        self, file: SiteFile, feed: MeterFeed, desk: Desk, scheduler: AsyncIOScheduler
+    ) -> None:
+        """Let the configuration be changed while the controller runs."""
+
+        def tick(interval_s: float) -> None:
+            scheduler.reschedule_job("tick", trigger="interval", seconds=interval_s)
+
+        def follow(after: SiteFile) -> None:
+            self.notifier.configure(notify_settings(after))
+            self.stations.adoption.follow(after.site)
+
+        host = HotSwap(
+            site=file.site,
+            cycle=self.cycle,
+            desk=desk,
+            ocpp=self.ocpp,
+            wirings=self._wirings,
+            clock=self._clock,
+            poll=lambda site: self._poll(site, feed),
+            tick=tick,
+            notify=follow,
+        )
+        models = known_models()
+        self.configuration = SiteConfiguration(
+            file,
+            load=lambda text: load_site_text(text, file.file, known_models=models),
+            host=host,
+            store=self.store,
+            conditions=self.alarms,
+            clock=self._clock,
+        )
+        await self.configuration.begin()
+        self._stack.push_async_callback(self.configuration.close)
+
+    async def _look_at_file(self) -> None:
+        if self.configuration is not None:
+            await self.configuration.look_at_file()
+
+    def _poll(self, site: Site, feed: MeterFeed) -> None:
+        """Poll the meters of a site instead of those polled so far."""
+        poller = MeterPoller(meters=_meters(site), sink=feed, clock=self._clock)
+        if self._meters is not None:
+            self._meters.cancel()
+        self._meters = self._run(poller.run(), "meters")
+
+    async def _stop_polling(self) -> None:
+        if self._meters is not None:
+            await _cancelled([self._meters])
 
     def _serve_partners(self) -> None:
         settings = self._settings
@@ -279,6 +361,7 @@ class RunningController:
 
     def _planned(self, plan: Plan, changes: tuple[Alarm, ...]) -> None:
         self._reasons.see(plan)
+        self.notifier.post(changes)
         self.on_plan(plan, changes)
 
     async def _keep_reasons(self) -> None:
@@ -320,7 +403,7 @@ class RunningController:
         dialect = DialectSettings(
             sample_interval_s=round(policy.sample_interval_s),
             command_timeout_s=policy.command_timeout_s,
-            wirings=_wirings(self._settings.site),
+            wirings=self._wirings,
         )
         clock = self._clock
         book = StationBook(
@@ -347,18 +430,6 @@ class RunningController:
                 ),
             },
         )
-
-
-def _wirings(site: Site) -> dict[EvseId, EvseWiring]:
-    return {
-        e.id: EvseWiring(
-            phases=e.phases,
-            max_a=e.max_a,
-            voltage_v=site.voltage_v,
-            dc_w_per_a=e.dc_w_per_a,
-        )
-        for e in site.evses()
-    }
 
 
 def _meters(site: Site) -> list[tuple[Meter, MeterMap, MeterLimits]]:

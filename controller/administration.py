@@ -109,6 +109,25 @@ class TransactionList(Protocol):
         """Count."""
 
 
+# --- the past ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastPlan:
+    """A recorded plan and the site that it was made for, as JSON; `_type` names each class."""
+
+    at: datetime
+    plan: str = field(repr=False)
+    site: str = field(repr=False)
+
+
+class PastPlans(Protocol):
+    """Recorded plans."""
+
+    async def plan_at(self, at: datetime) -> PastPlan | None:
+        """Return the latest recorded plan of that moment or before."""
+
+
 # --- configuration ----------------------------------------------------------------------------------
 
 
@@ -152,5 +171,7 @@ class VersionStore(Protocol):
         """Find one."""
 
 
-class SiteStore(Store, AccountStore, TransactionList, VersionStore, ReasonStore, Protocol):
+class SiteStore(
+    Store, AccountStore, TransactionList, VersionStore, ReasonStore, PastPlans, Protocol
+):
     """Everything that people and programs may ask of the store."""

@@ -91,6 +91,12 @@ class Core:
         """Note that a cycle went through."""
         self._alarms.end(FAILED.code, FAILED.subject)
 
+    def reconfigure(self, policy: Policy, memory: Memory) -> None:
+        """Go on with another policy, and with a memory that fits another site."""
+        self._policy = policy
+        self._workspace = Workspace()
+        self.memory = memory
+
     # --- commands ---------------------------------------------------------------------------------
 
     def sent_s(self, command: SetLimit) -> float:

@@ -25,11 +25,11 @@ from controller.decide import Allocate, Decision
 from controller.decision import Alarm, Condition, Plan
 from controller.errors import StoreUnavailableError
 from controller.image import ProcessImage
-from controller.memory import Memory
+from controller.memory import Memory, fitted_memory
 from controller.policy import Policy
 from controller.ports import Clock, Fleet, Recorder, Store
 from controller.records import Sample
-from controller.site import EvseId, StationId
+from controller.site import EvseId, Site, StationId
 from controller.snapshot import Snapshot
 from controller.wiring import WiringWatch
 
@@ -87,6 +87,7 @@ class Cycle:
         )
         self._on_plan = on_plan
         self._wake = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide")
         self._sending: set[asyncio.Task[None]] = set()
         self._wiring = WiringWatch()
@@ -107,13 +108,26 @@ class Cycle:
 
     @property
     def memory(self) -> Memory:
-        """What the latest decision left."""
+        """What the latest decision remembers."""
         return self._core.memory
 
     @property
     def policy(self) -> Policy:
-        """Thresholds and times."""
+        """The policy in force."""
         return self._policy
+
+    async def reconfigure(self, site: Site, policy: Policy) -> None:
+        """Go on with another site and policy from the next cycle on; never amid one.
+
+        The ledger stays: what was granted to an EVSE counts on as long as the station may keep it.
+        """
+        async with self._turn:
+            memory = fitted_memory(self._core.memory, self._image.site, site)
+            self._image.rebuild(site)
+            self._policy = policy
+            self._core.reconfigure(policy, memory)
+            self._wiring = WiringWatch()
+        self.wake("configuration")
 
     def wake(self, reason: str) -> None:
         """Ask for a decision as soon as possible."""
@@ -137,7 +151,8 @@ class Cycle:
         """Run one cycle; a defect becomes a condition, never the end of control."""
         started = perf_counter()
         try:
-            await self._cycle()
+            async with self._turn:
+                await self._cycle()
         except Exception:
             self.stats.failures += 1
             log.exception("cycle.failed")

@@ -42,6 +42,10 @@ from controller.transaction import IdToken, Transaction, TransactionId
 log = structlog.get_logger(__name__)
 
 
+LOST_END = "Other"
+"""Reason of an end that the station never reported (1.6 and 2.0.1 know no better word)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeskRules:
     """How the desk decides about tokens."""
@@ -76,6 +80,11 @@ class Desk:
     def ask_partners(self, partners: RoamingDesk) -> None:
         """Ask roaming partners about tokens that the site itself does not know."""
         self._partners = partners
+
+    def rebuild(self, site: Site, rules: DeskRules) -> None:
+        """Serve another site from now on."""
+        self._site = site
+        self._rules = rules
 
     def post(self, event: StationEvent) -> None:
         """Report an event to the image."""
@@ -176,9 +185,25 @@ class Desk:
             authorization = await self._authorized(
                 opened.station, opened.id_token, opening=stored.id
             )
+        if not is_repeated:
+            await self._end_superseded(stored)
         return TransactionReceipt(
             transaction=stored, authorization=authorization, repeated=is_repeated
         )
+
+    async def _end_superseded(self, started: Transaction) -> None:
+        """End what still counts as running at the EVSE where another transaction has begun.
+
+        Its own end was lost. It is booked with the register heard last: nothing that was not measured
+        in it is charged to anybody.
+        """
+        for old in await self._store.open_transactions():
+            is_other = old.evse == started.evse and old.id != started.id
+            if is_other and old.started_at < started.started_at:
+                after = replace(old, ended_at=started.started_at, end_reason=LOST_END)
+                await self._store.save_transaction(after)
+                self._store.put_samples([series.of_session(after)])
+                self._image.post(TransactionChanged(transaction=after))
 
     async def note_transaction(self, noted: TransactionNoted) -> TransactionReceipt | None:
         """Book progress of a running transaction."""
@@ -217,9 +242,11 @@ class Desk:
             return TransactionReceipt(
                 transaction=stored, authorization=authorization, repeated=True
             )
+        ratio = closed.scale_ratio
         after = replace(
             stored,
-            last_wh=_advanced(stored.last_wh, closed.meter_wh),
+            start_wh=_scaled(stored.start_wh, ratio),
+            last_wh=_scaled(_advanced(stored.last_wh, closed.meter_wh), ratio),
             ended_at=max(closed.at, stored.started_at),
             end_reason=closed.reason,
             seq_no=_highest(stored.seq_no, closed.seq_no),
@@ -282,6 +309,11 @@ def _advanced(register_wh: float | None, reported_wh: float | None) -> float | N
     if reported_wh is None:
         return register_wh
     return reported_wh if register_wh is None else max(register_wh, reported_wh)
+
+
+def _scaled(register_wh: float | None, scale_ratio: float) -> float | None:
+    """Return a register in Wh. [Wh]."""
+    return None if register_wh is None else register_wh * scale_ratio
 
 
 def _highest(one: int | None, other: int | None) -> int | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from controller.commands import CommandOutcome
-from controller.operator import Overrides
+from controller.operator import EvseOverride, Overrides
 from controller.phases import PhaseCurrents
 from controller.ports import Clock
 from controller.readings import EvseSample, GridReading, Reading
@@ -76,6 +76,22 @@ class ProcessImage:
     def site(self) -> Site:
         """What is built."""
         return self._site
+
+    def rebuild(self, site: Site) -> None:
+        """Take another site; what is known of meters and stations that stay, stays.
+
+        To be called between two cycles, or a decision would meet EVSEs that its snapshot lacks.
+        """
+        old = self._site
+        self._site = site
+        self._meters = {
+            m: self._meters[m] if old.meters.get(m) == meter else MeterView()
+            for m, meter in site.meters.items()
+        }
+        self._stations = {s: _fitted(self._stations.get(s), site, s) for s in site.stations}
+        self._frames = {s: f for s, f in self._frames.items() if s in site.stations}
+        self._limits = {c.meter: c.limit_a for c in site.circuits.values() if c.meter is not None}
+        self.overrides = fitted_overrides(self.overrides, site)
 
     # --- meters -----------------------------------------------------------------------------------
 
@@ -177,6 +193,34 @@ class ProcessImage:
             overrides=self.overrides,
             outcomes=outcomes,
         )
+
+
+def fitted_overrides(overrides: Overrides, site: Site) -> Overrides:
+    """Return the overrides that a site allows: of things that exist, at or below their ratings."""
+    evses = {e: o for e, o in overrides.evses.items() if site.evse(e) is not None}
+    return Overrides(
+        circuit_limit_a={
+            c: x.lowest(site.circuits[c].limit_a)
+            for c, x in overrides.circuit_limit_a.items()
+            if c in site.circuits
+        },
+        evses={e: _fitted_override(o, site, e) for e, o in evses.items()},
+    )
+
+
+def _fitted_override(override: EvseOverride, site: Site, evse: EvseId) -> EvseOverride:
+    built = site.evse(evse)
+    if built is None or override.max_a is None or override.max_a <= built.max_a:
+        return override
+    return replace(override, max_a=built.max_a)
+
+
+def _fitted(view: StationView | None, site: Site, station: StationId) -> StationView:
+    """Keep what is known of the EVSEs that stay."""
+    empty = _empty_view(site, station)
+    if view is None:
+        return empty
+    return replace(view, evses={e: view.evses.get(e, v) for e, v in empty.evses.items()})
 
 
 def _empty_view(site: Site, station: StationId) -> StationView:

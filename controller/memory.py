@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controller.baseload import BaseLoad
 from controller.decision import SiteMode
 from controller.ledger import Account
 from controller.phases import ZERO, PhaseCurrents, PhaseSet
-from controller.site import CircuitId, EvseId
+from controller.site import CircuitId, EvseId, Site
 from controller.thermal import Heating
 from controller.transaction import TransactionId
 
@@ -95,6 +95,27 @@ class Memory:
     def turn(self, evse: EvseId) -> Turn:
         """Return an EVSE's place in line."""
         return self.turns.get(evse, _NO_TURN)
+
+
+def fitted_memory(memory: Memory, before: Site, after: Site) -> Memory:
+    """Return what may still be believed when the site changes.
+
+    A circuit whose meter or place in the tree is another has to learn its building's load anew; the
+    heat of its device, and all grants of EVSEs that stay, are kept.
+    """
+    circuits = {}
+    for name, remembered in memory.circuits.items():
+        old, new = before.circuits.get(name), after.circuits.get(name)
+        if new is None:
+            continue
+        is_same = old is not None and (old.meter, old.parent) == (new.meter, new.parent)
+        circuits[name] = remembered if is_same else replace(remembered, base=None)
+    return replace(
+        memory,
+        circuits=circuits,
+        evses={e: m for e, m in memory.evses.items() if after.evse(e) is not None},
+        turns={e: t for e, t in memory.turns.items() if after.evse(e) is not None},
+    )
 
 
 _NO_TURN = Turn()

@@ -17,7 +17,7 @@ from controller.alarms import AlarmBook
 from controller.commands import ActionRequest, CommandResult, StationAction
 from controller.cycle import Cycle
 from controller.decision import Alarm, Plan
-from controller.image import ProcessImage
+from controller.image import ProcessImage, fitted_overrides
 from controller.operator import EvseOverride, Overrides
 from controller.phases import PhaseCurrents
 from controller.ports import Clock, Fleet, Store
@@ -92,6 +92,7 @@ class Operations:
             "decision_s": stats.decide_ms / 1000,
             "worst_ms": stats.worst_ms,
             "age_s": age_s,
+            "interval_s": self._cycle.policy.interval_s,
             **self.figures(),
         }
 
@@ -153,15 +154,7 @@ class Operations:
         except ValueError as error:
             log.warning("overrides.damaged", error=str(error))
             return
-        site = self._image.site
-        self._image.overrides = Overrides(
-            circuit_limit_a={
-                c: x.lowest(site.circuits[c].limit_a)
-                for c, x in stored.circuit_limit_a.items()
-                if c in site.circuits
-            },
-            evses={e: o for e, o in stored.evses.items() if site.evse(e) is not None},
-        )
+        self._image.overrides = fitted_overrides(stored, self._image.site)
 
     async def _replace(self, overrides: Overrides) -> None:
         """Make overrides durable, then effective: what an operator was told survives a restart."""

@@ -113,6 +113,8 @@ class TransactionClosed:
     id_token: IdToken | None = None
     evse: EvseId | None = None
     seq_no: int | None = None
+    scale_ratio: float = 1.0
+    """Factor that makes the transaction's registers Wh, where the station mislabels its meter."""
     offline: bool = False
 
 

@@ -21,7 +21,7 @@ from rich.live import Live
 
 from adapters.bootstrap import RunningController, RunSettings
 from adapters.cli.demo_security import DemoSecurity
-from adapters.cli.demo_site import MAIN, demo_site
+from adapters.cli.demo_site import MAIN, demo_file, demo_site
 from adapters.cli.live import Header, render
 from adapters.cli.logs import configure_logs
 from adapters.cli.loop import run_on_loop
@@ -33,7 +33,6 @@ from adapters.ocpp.settings import OcppSettings
 from adapters.simulator import scenario
 from adapters.simulator.wire import WireSimulator
 from controller.decision import Plan
-from controller.policy import Policy
 from controller.records import Role, User
 from controller.site import Site
 
@@ -135,9 +134,11 @@ def _run_settings(
     site: Site, folder: Path, http_port: int, security: DemoSecurity | None
 ) -> RunSettings:
     plain = OcppSettings(host="127.0.0.1", port=0)
+    file = demo_file(site, folder)
     return RunSettings(
-        site=site,
-        policy=Policy(),
+        file=file,
+        site=file.site,
+        policy=file.policy,
         ocpp=plain if security is None else security.ocpp(),
         http=HttpSettings(host="127.0.0.1", port=http_port),
         store_path=folder / "demo.db",

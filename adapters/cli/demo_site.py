@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from itertools import cycle
+from pathlib import Path
+from typing import Any
 
+from adapters.config.editing import dumped
+from adapters.config.loader import SiteFile, load_site_file
 from controller.phases import PhaseCurrents, PhaseRotation
 from controller.site import (
     Circuit,
@@ -67,6 +71,61 @@ def demo_site(chargers: int, *, meter_port: int) -> Site:
         stations=stations,
         meters={METER: meter},
     )
+
+
+def demo_file(site: Site, folder: Path) -> SiteFile:
+    """Write the demo's site into a file, so that its settings can be changed like any other's.
+
+    The ports are those that were free; they stand nowhere.
+    """
+    path = folder / "demo.yaml"
+    path.write_text(
+        "# The site of the demo. Change it: what you save counts from the next cycle.\n"
+        + dumped(_content(site)),
+        encoding="utf-8",
+    )
+    return load_site_file(path)
+
+
+def _content(site: Site) -> dict[str, Any]:
+    return {
+        "format": "site/1",
+        "site": {"id": site.id, "name": site.name, "timezone": site.timezone},
+        "meters": {
+            m.id: {"model": m.model, "connection": m.connection, "unit": m.unit}
+            for m in site.meters.values()
+        },
+        "circuits": {c.id: _circuit_content(c) for c in site.circuits.values()},
+        "stations": {
+            s.id: {
+                "circuit": s.evses[0].circuit,
+                "evses": {
+                    str(e.number): {
+                        "max_a": e.max_a,
+                        "rotation": e.rotation.value,
+                        "fallback_a": e.fallback_a,
+                    }
+                    for e in s.evses
+                },
+            }
+            for s in site.stations.values()
+        },
+        "ocpp": {"unknown_tokens": "accept"},
+        "store": {"path": "demo.db"},
+    }
+
+
+def _circuit_content(circuit: Circuit) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "limit_a": max(circuit.limit_a),
+        "device": circuit.device.value,
+        "margin_a": circuit.margin_a,
+    }
+    if circuit.parent is not None:
+        content["parent"] = circuit.parent
+    if circuit.meter is not None:
+        content |= {"meter": circuit.meter, "building_peak_a": max(circuit.building_peak_a)}
+    return content
 
 
 def _garage(garage: CircuitId, limit_a: float) -> Circuit:

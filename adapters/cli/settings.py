@@ -12,6 +12,7 @@ from adapters.config.spelling import parse_listen
 from adapters.http.settings import HttpSettings
 from adapters.influx.settings import InfluxSettings
 from adapters.mqtt.settings import MqttSettings
+from adapters.notifysettings import notify_settings
 from adapters.ocpi.settings import ConnectorSettings, OcpiSettings, PlaceSettings
 from adapters.ocpp.settings import KeyPair, Listener, OcppSettings, TlsFiles
 from adapters.pki.authority import Authority
@@ -25,6 +26,7 @@ CA_PASSPHRASE = "WATTKEEPER_CA_PASSPHRASE"  # noqa: S105 - the name of a variabl
 def run_settings(file: SiteFile) -> RunSettings:
     """Return what the controller is started with."""
     return RunSettings(
+        file=file,
         site=file.site,
         policy=file.policy,
         ocpp=OcppSettings(
@@ -47,8 +49,10 @@ def run_settings(file: SiteFile) -> RunSettings:
         http=HttpSettings(
             host=file.http.listen.host,
             port=file.http.listen.port,
+            tls=file.http.tls,
             interval_s=file.policy.interval_s,
         ),
+        notify=notify_settings(file),
         store_path=file.store.path,
         influx=_influx(file),
         mqtt=_mqtt(file),

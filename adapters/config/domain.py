@@ -241,9 +241,14 @@ def _to_tls(section: OcppTlsSection, folder: Path) -> OcppTls:
     )
 
 
-def to_http(document: SiteDocument) -> HttpSettings:
-    """Build the settings of the dashboard and the API."""
-    return HttpSettings(listen=parse_listen(document.http.listen))
+def to_http(document: SiteDocument, folder: Path) -> HttpSettings:
+    """Build the settings of the dashboard and the API; paths are relative to `folder`."""
+    tls = document.http.tls
+    base = folder.absolute()
+    return HttpSettings(
+        listen=parse_listen(document.http.listen),
+        tls=None if tls is None else (base / tls.certificate, base / tls.key),
+    )
 
 
 def to_store(document: SiteDocument, folder: Path) -> StoreSettings:

@@ -29,6 +29,7 @@ from adapters.config.keybase import (
     StationKey,
     Variable,
 )
+from adapters.config.notify_keys import NotificationsSection
 from adapters.config.roaming_keys import BillingSection, OcpiSection
 from controller.policy import Policy
 
@@ -352,6 +353,8 @@ class HttpSection(Keys):
 
     listen: Listen = Field("127.0.0.1:8080", examples=["0.0.0.0:8080"])
     """Address and port."""
+    tls: CertificateEntry | None = Field(None, examples=["{certificate: ..., key: ...}"])
+    """Certificate and key for https; without them the page is http."""
 
 
 class StoreSection(Keys):
@@ -453,5 +456,7 @@ class SiteDocument(Keys):
     """Publishing over MQTT."""
     billing: BillingSection | None = Field(None, examples=["{currency: EUR, tariffs: ...}"])
     """What charging costs."""
+    notifications: NotificationsSection = NotificationsSection()
+    """Who is told of alarms."""
     ocpi: OcpiSection | None = Field(None, examples=["{url: ..., party_id: ...}"])
     """Roaming with other companies."""

@@ -95,7 +95,7 @@ def load_site_text(
         policy=domain.to_policy(document.policy),
         ocpp=domain.to_ocpp(document, path.parent),
         uploads=domain.to_uploads(document.uploads, path.parent),
-        http=domain.to_http(document),
+        http=domain.to_http(document, path.parent),
         store=domain.to_store(document, path.parent),
         influx=domain.to_influx(document.influx),
         billing=to_billing(document.billing),

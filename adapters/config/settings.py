@@ -77,6 +77,8 @@ class HttpSettings:
     """The dashboard and the HTTP API."""
 
     listen: ListenAddress
+    tls: tuple[Path, Path] | None
+    """Certificate and key, absolute; None: http."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

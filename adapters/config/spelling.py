@@ -262,6 +262,20 @@ def check_url(text: str) -> str:
     return text
 
 
+def check_mailbox(text: str) -> str:
+    """Accept a plain mail address."""
+    if not re.fullmatch(r"[^@\s<>,;:\"]{1,64}@[A-Za-z0-9.-]{1,190}", text):
+        raise misspelled(f"{_shown(text)} is no mail address", "write it like ops@example.org")
+    return text
+
+
+def check_time_of_day(text: str) -> str:
+    """Accept a time of day."""
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        raise misspelled(f"{_shown(text)} is no time of day", 'write it in quotes, like "22:00"')
+    return text
+
+
 def check_mqtt_url(text: str) -> str:
     """Accept the address of an MQTT broker, without user and password."""
     match = re.fullmatch(r"mqtts?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:([0-9]{1,5}))?/?", text)

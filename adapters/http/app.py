@@ -7,13 +7,16 @@ from starlette.types import ASGIApp
 
 from adapters.http.documentation import describe
 from adapters.http.gate import Gate
+from adapters.http.once import Once
 from adapters.http.problems import install_handlers
 from adapters.http.routes import (
+    config,
     events,
     evses,
     health,
     history,
     maintenance,
+    notifications,
     page,
     session,
     sessions,
@@ -43,6 +46,8 @@ _ROUTERS = (
     session.router,
     setup.router,
     users.router,
+    config.router,
+    notifications.router,
     health.router,
     page.router,
 )
@@ -57,6 +62,7 @@ def create_api(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     api.state.services = services
     install_handlers(api)
@@ -69,7 +75,7 @@ def create_api(services: Services) -> FastAPI:
 def protect(api: FastAPI, services: Services) -> ASGIApp:
     """Put sign-in, roles and limits before the routes."""
     gate = Gate(
-        api,
+        Once(api, clock=services.clock),
         accounts=services.accounts,
         sessions=services.sessions,
         metrics_open_on_loopback=services.settings.metrics_open_on_loopback,

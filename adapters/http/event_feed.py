@@ -31,6 +31,12 @@ HEARTBEAT = b": heartbeat\n\n"
 class _Event:
     number: int
     body: bytes
+    delta: bytes
+    """What a client gets that asked for changes only."""
+
+    def body_for(self, client: Subscription) -> bytes:
+        """Return what one client gets."""
+        return self.delta if client.deltas else self.body
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +44,8 @@ class Subscription:
     """One client's bounded queue."""
 
     queue: asyncio.Queue[bytes]
+    deltas: bool = False
+    """True: this client asked for what changed from cycle to cycle only."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the feed gave up on this client or stopped."""
     lagged: bool = False
@@ -60,6 +68,8 @@ class EventFeed:
         self._ring: deque[_Event] = deque()
         self._ring_bytes = 0
         self._frame: _Event | None = None
+        self._shown: dict[str, dict[str, dict[str, Any]]] = {}
+        self._since_full = 0
         self._plan: Plan | None = None
         self._alarms: Mapping[tuple[str, str, str], Alarm] = {}
         self._clients: set[Subscription] = set()
@@ -97,10 +107,14 @@ class EventFeed:
             for status in plan.evses.values():
                 self._publish_change(before.evses.get(status.id), status, plan)
         live = Live(plan=plan, snapshot=snapshot, overrides=self._control.overrides())
-        self._frame = self._publish("cycle", self._cycle(live))
+        self._publish_cycle(self._cycle(live))
 
-    def subscribe(self, last_event_id: str | None) -> Subscription:
+    def subscribe(self, last_event_id: str | None, *, deltas: bool = False) -> Subscription:
         """Add a client: it gets what it missed, or the latest frame.
+
+        Args:
+            last_event_id: What it saw last.
+            deltas: It wants a whole frame at first and then only what changed.
 
         Raises:
             ProblemError: 503, too many clients.
@@ -111,11 +125,11 @@ class EventFeed:
                 "Close other dashboards, or poll /api/v1/site.",
                 code="too-many-listeners",
             )
-        backlog = self._backlog(last_event_id)
-        queue: asyncio.Queue[bytes] = asyncio.Queue(self._settings.event_queue + len(backlog))
-        for body in backlog:
-            queue.put_nowait(body)
-        client = Subscription(queue=queue)
+        missed = self._missed(last_event_id)
+        room = self._settings.event_queue + 2 + len(missed or ())
+        client = Subscription(queue=asyncio.Queue(room), deltas=deltas)
+        for body in self._backlog(client, missed, is_back=last_event_id is not None):
+            client.queue.put_nowait(body)
         self._clients.add(client)
         return client
 
@@ -129,15 +143,23 @@ class EventFeed:
             client.over.set()
         self._clients.clear()
 
-    def _backlog(self, last_event_id: str | None) -> list[bytes]:
+    def _missed(self, last_event_id: str | None) -> list[_Event] | None:
+        """Return what a client missed; None: that is not known any more."""
         run, _, number = (last_event_id or "").partition("-")
         if run == self._run and number.isdigit() and len(number) < 16:
             last = int(number)
             if self._ring and self._ring[0].number <= last + 1 <= self._number + 1:
-                return [e.body for e in self._ring if e.number > last]
+                return [e for e in self._ring if e.number > last]
+        return None
+
+    def _backlog(
+        self, client: Subscription, missed: list[_Event] | None, *, is_back: bool
+    ) -> list[bytes]:
+        if missed is not None:
+            return [e.body_for(client) for e in missed]
         latest = [self._frame.body] if self._frame is not None else []
         # Without an id there is nothing to miss.
-        return [b"event: gap\ndata: {}\n\n", *latest] if last_event_id else latest
+        return [b"event: gap\ndata: {}\n\n", *latest] if is_back else latest
 
     def _poll_alarms(self) -> None:
         now = {_alarm_key(a): a for a in self._control.alarms()}
@@ -165,27 +187,46 @@ class EventFeed:
             },
         )
 
-    def _publish(self, kind: str, data: Mapping[str, Any]) -> _Event:
+    def _publish(self, kind: str, data: Mapping[str, Any]) -> None:
         self._number += 1
-        text = orjson.dumps(data)
+        body = self._encoded(kind, data)
+        self._send(_Event(number=self._number, body=body, delta=body))
+
+    def _publish_cycle(self, frame: dict[str, Any]) -> None:
+        """Publish a whole frame, and for those who want no more, what changed since the last."""
+        self._number += 1
+        body = self._encoded("cycle", frame)
+        before = self._shown
+        self._shown = {part: {item["id"]: item for item in frame[part]} for part in _PARTS}
+        self._since_full += 1
+        if not before or self._since_full >= self._settings.event_full_every:
+            self._since_full = 0
+            delta = body
+        else:
+            delta = self._encoded("delta", _changes(before, self._shown, frame))
+        self._frame = _Event(number=self._number, body=body, delta=delta)
+        self._send(self._frame)
+
+    def _encoded(self, kind: str, data: Mapping[str, Any]) -> bytes:
         head = f"id: {self._run}-{self._number}\nevent: {kind}\ndata: ".encode()
-        event = _Event(number=self._number, body=head + text + b"\n\n")
+        return head + orjson.dumps(data) + b"\n\n"
+
+    def _send(self, event: _Event) -> None:
         self._keep(event)
         for client in tuple(self._clients):
             try:
-                client.queue.put_nowait(event.body)
+                client.queue.put_nowait(event.body_for(client))
             except asyncio.QueueFull:
                 client.lagged = True
                 client.over.set()
                 self._clients.discard(client)
-        return event
 
     def _keep(self, event: _Event) -> None:
         self._ring.append(event)
-        self._ring_bytes += len(event.body)
+        self._ring_bytes += _size(event)
         most = self._settings.event_ring_bytes
         while len(self._ring) > self._settings.event_ring or self._ring_bytes > most:
-            self._ring_bytes -= len(self._ring.popleft().body)
+            self._ring_bytes -= _size(self._ring.popleft())
 
     def _cycle(self, live: Live) -> dict[str, Any]:
         plan = live.plan
@@ -199,6 +240,28 @@ class EventFeed:
             "circuits": [c.model_dump(mode="json") for c in views.circuits(live)],
             "evses": [_compact(live, s) for _, s in sorted(plan.evses.items(), key=_by_place)],
         }
+
+
+_PARTS = ("circuits", "evses")
+
+
+def _size(event: _Event) -> int:
+    return len(event.body) + (0 if event.delta is event.body else len(event.delta))
+
+
+def _changes(
+    before: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    after: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    frame: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return a frame with only the circuits and EVSEs that are not as they were."""
+    head = {name: value for name, value in frame.items() if name not in _PARTS}
+    changed = {
+        part: [item for key, item in after[part].items() if before[part].get(key) != item]
+        for part in _PARTS
+    }
+    gone = [key for part in _PARTS for key in before[part] if key not in after[part]]
+    return {**head, **changed, "gone": gone}
 
 
 def _by_place(item: tuple[EvseId, EvseStatus]) -> tuple[str, int]:

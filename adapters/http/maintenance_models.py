@@ -62,6 +62,8 @@ class ConfigurationRequest(MaintenanceRequest):
         ],
         Field(min_length=1, max_length=500),
     ]
+    keep: bool = False
+    """Write it again whenever the station is found to differ."""
 
 
 class ReportRequest(MaintenanceRequest):

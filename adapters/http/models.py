@@ -165,9 +165,10 @@ class SiteOut(Answer):
 
 
 class Circuits(Answer):
-    """All circuits, by id."""
+    """A page of circuits by id."""
 
     items: list[CircuitOut]
+    next_offset: int | None
 
 
 class PhaseLimits(Request):
@@ -243,12 +244,18 @@ class EvseOut(Answer):
     paused: bool
     departure_at: Instant | None
     energy_need_wh: float | None
+    label: str | None = Field(None, description="The token's label; for operators.")
+    finish_at: Instant | None = Field(
+        None, description="When the energy need is met at the present power; null: not known."
+    )
+    finish_text: str | None = None
 
 
 class Evses(Answer):
-    """EVSEs by id."""
+    """A page of EVSEs by id."""
 
     items: list[EvseOut]
+    next_offset: int | None
 
 
 class EvsePatch(Request):
@@ -327,7 +334,7 @@ class WhyOut(Answer):
     reason: ReasonOut
     chain: list[WhyStep]
     explanation: ExplanationOut | None
-    """Computed for this answer from the latest snapshot."""
+    """Computed for this answer from the latest snapshot; null for a moment of the past."""
     conditions: list[AlarmOut]
 
 
@@ -402,9 +409,10 @@ class StationOut(Answer):
 
 
 class Stations(Answer):
-    """Stations by id."""
+    """A page of stations by id."""
 
     items: list[StationOut]
+    next_offset: int | None
 
 
 class FrameOut(Answer):

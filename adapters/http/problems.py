@@ -12,6 +12,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from controller.errors import StoreUnavailableError
+
 MEDIA_TYPE = "application/problem+json"
 _TYPE_PREFIX = "urn:wattkeeper:problem:"
 
@@ -149,6 +151,15 @@ def _from_problem_error(request: Request, error: Exception) -> Response:
     return error.problem.response(request.url.path)
 
 
+def _from_store(request: Request, error: Exception) -> Response:
+    refused = unavailable(
+        "The store cannot confirm a write now; nothing is certain about this change.",
+        "Look at the alarms: STORE_UNWRITABLE says why. Then read the value back and try again.",
+        code="store-unavailable",
+    )
+    return refused.problem.response(request.url.path)
+
+
 def _from_bug(request: Request, _error: Exception) -> Response:
     problem = Problem(
         status=500,
@@ -166,4 +177,5 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _from_http_exception)
     app.add_exception_handler(RequestValidationError, _from_validation_error)
     app.add_exception_handler(ProblemError, _from_problem_error)
+    app.add_exception_handler(StoreUnavailableError, _from_store)
     app.add_exception_handler(Exception, _from_bug)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
+from pathlib import Path
 from typing import Any, cast
 
 import structlog
@@ -20,6 +22,8 @@ from adapters.http.settings import HttpSettings
 from adapters.http.shield import PEER, Peer
 from controller.administration import SiteStore
 from controller.care import StationCare
+from controller.configuration import Configuration
+from controller.notices import Notifications
 from controller.ports import Clock, Control
 
 log = structlog.get_logger(__name__)
@@ -46,7 +50,9 @@ class HttpServer:
         store: SiteStore,
         clock: Clock,
         setup_code: str = "",
+        configuration: Configuration | None = None,
         care: StationCare | None = None,
+        notifications: Notifications | None = None,
     ) -> None:
         """Prepare to serve.
 
@@ -56,14 +62,18 @@ class HttpServer:
             store: Its store.
             clock: Time.
             setup_code: What lets the first account be made from elsewhere; empty: only from here.
+            configuration: Changes the site file; None: it cannot be changed while running.
             care: Adoption, secrets, certificates and logs of stations; None: not offered.
+            notifications: Who is told of alarms; None: nobody can be.
         """
         self._settings = settings
         self._control = control
         self._store = store
         self._clock = clock
         self._setup_code = setup_code
+        self._configuration = configuration
         self._care = care
+        self._notifications = notifications
         self._thread: threading.Thread | None = None
         self._server: uvicorn.Server | None = None
         self._stopping = False
@@ -80,6 +90,7 @@ class HttpServer:
         Raises:
             ListenError: The address is in use or is not ours.
         """
+        _check_certificate(self._settings.tls)
         listener = _listen(self._settings.host, self._settings.port)
         self._port = listener.getsockname()[1]
         loop = asyncio.get_running_loop()
@@ -121,7 +132,9 @@ class HttpServer:
             clock=self._clock,
             bridge=bridge,
             setup_code=self._setup_code,
+            configuration=self._configuration,
             care=self._care,
+            notifications=self._notifications,
             abort=connections.abort,
         )
         server = _Server(self._config(services), services)
@@ -138,6 +151,7 @@ class HttpServer:
             await asyncio.gather(feed, sweep, return_exceptions=True)
 
     def _config(self, services: Services) -> uvicorn.Config:
+        tls = self._settings.tls
         app = protect(create_api(services), services)
         if self._settings.trusted_proxies:
             trusting = ProxyHeadersMiddleware(
@@ -157,6 +171,8 @@ class HttpServer:
             timeout_keep_alive=10,
             timeout_graceful_shutdown=1,
             h11_max_incomplete_event_size=16_384,
+            ssl_certfile=str(tls[0]) if tls is not None else None,
+            ssl_keyfile=str(tls[1]) if tls is not None else None,
         )
 
 
@@ -224,6 +240,21 @@ def _with_peer(app: ASGIApp) -> ASGIApp:
         await app(scope, receive, send)
 
     return with_peer
+
+
+def _check_certificate(tls: tuple[Path, Path] | None) -> None:
+    """Read certificate and key once, so that a wrong one is named at the start."""
+    if tls is None:
+        return
+    certificate, key = tls
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise ListenError(
+            f"http.tls: {certificate} and {key} cannot be used: "
+            f"{getattr(error, 'strerror', None) or error}. Name a certificate and its key, both PEM, "
+            "that this user may read."
+        ) from error
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -15,12 +15,15 @@ from adapters.http.browser_sessions import BrowserSessions
 from adapters.http.event_feed import EventFeed
 from adapters.http.first_run import FirstRun
 from adapters.http.gate import PRINCIPAL
+from adapters.http.labels import Labels
 from adapters.http.roles import Principal
 from adapters.http.settings import HttpSettings
 from adapters.http.shield import Peer
 from adapters.http.throttle import RequestRate, SignInGuard
 from controller.administration import SiteStore
 from controller.care import StationCare
+from controller.configuration import Configuration
+from controller.notices import Notifications
 from controller.ports import Clock, Control
 
 
@@ -45,8 +48,11 @@ class Services:
     rate: RequestRate
     feed: EventFeed
     first_run: FirstRun
+    labels: Labels
+    configuration: Configuration | None = None
     care: StationCare | None = None
     """Adoption, secrets, certificates and logs of stations."""
+    notifications: Notifications | None = None
     abort: Callable[[Peer], None] = _nothing_to_abort
     """Cuts a connection off without waiting for it to take what is buffered."""
     patching: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -61,7 +67,9 @@ def build_services(
     clock: Clock,
     bridge: Bridge,
     setup_code: str,
+    configuration: Configuration | None = None,
     care: StationCare | None = None,
+    notifications: Notifications | None = None,
     abort: Callable[[Peer], None] = _nothing_to_abort,
 ) -> Services:
     """Build what the routes need around the controller's ports."""
@@ -82,7 +90,10 @@ def build_services(
         rate=RequestRate(clock=clock, per_s=settings.requests_per_s, burst=settings.request_burst),
         feed=EventFeed(control=control, clock=clock, settings=settings),
         first_run=FirstRun(setup_code),
+        labels=Labels(store=store, bridge=bridge, clock=clock, cache_s=settings.account_cache_s),
+        configuration=configuration,
         care=care,
+        notifications=notifications,
         abort=abort,
     )
 

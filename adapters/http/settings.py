@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,6 +13,8 @@ class HttpSettings:
     host: str = "127.0.0.1"
     port: int = 8080
     """0 lets the system choose; `HttpServer.port` tells which."""
+    tls: tuple[Path, Path] | None = None
+    """Certificate with its chain and key, PEM; None: http."""
     interval_s: float = 2.0
     """The controller's cycle: three of them without a plan and `/readyz` says no. [s]"""
 
@@ -36,6 +39,8 @@ class HttpSettings:
     """Longest wait for the control loop or the store. [s]"""
     action_timeout_s: float = 30.0
     """Longest wait for a charging station to answer an action. [s]"""
+    change_timeout_s: float = 30.0
+    """Longest wait for a change of the configuration to be checked and put in force. [s]"""
     max_calls: int = 16
     """Calls to the control loop under way at once; more wait their turn."""
 
@@ -44,6 +49,8 @@ class HttpSettings:
     """Events a slow client may lag behind before it is dropped."""
     event_ring: int = 1024
     event_ring_bytes: int = 4_000_000
+    event_full_every: int = 150
+    """Those who want changes only get a whole frame after so many cycles."""
     heartbeat_s: float = 15.0
     poll_s: float = 0.1
     """How often the feed looks for a new plan. [s]"""

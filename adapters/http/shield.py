@@ -57,7 +57,7 @@ class Shield:
             await send({"type": "websocket.close", "code": 1008})
             return
         client = scope.get("client") or ("", 0)
-        patient = self._patient(send, scope.get(PEER) or client)
+        patient = self._patient(send, scope.get(PEER) or client, secure=scope["scheme"] == "https")
         refusal = self._refusal(scope, client[0])
         if refusal is not None:
             await refusal.response(scope["path"])(scope, receive, patient)
@@ -112,7 +112,7 @@ class Shield:
 
         return measured
 
-    def _patient(self, send: Send, peer: Peer) -> Send:
+    def _patient(self, send: Send, peer: Peer, *, secure: bool) -> Send:
         async def patient(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
@@ -120,6 +120,8 @@ class Shield:
                     headers.setdefault(name, value)
                 headers.setdefault("Content-Security-Policy", _POLICY)
                 headers.setdefault("Cache-Control", "no-store")
+                if secure:
+                    headers.setdefault("Strict-Transport-Security", "max-age=31536000")
             try:
                 async with asyncio.timeout(self._settings.send_timeout_s):
                     await send(message)

@@ -127,8 +127,15 @@ def lease_until(plan: Plan, status: EvseStatus) -> datetime | None:
     return plan.at + timedelta(seconds=status.lease_until_s - plan.now_s)
 
 
-def evse(live: Live, status: EvseStatus, *, whole_tokens: bool) -> m.EvseOut:
-    """Show an EVSE."""
+def evse(
+    live: Live,
+    status: EvseStatus,
+    *,
+    whole_tokens: bool,
+    labels: Mapping[str, str] | None = None,
+) -> m.EvseOut:
+    """Show an EVSE, its token with the label that operators gave it."""
+    finish_at, finish_text = finish(live, status)
     built = live.built(status.id)
     wishes = live.override(status.id)
     station, _, number = status.id.rpartition("/")
@@ -159,7 +166,34 @@ def evse(live: Live, status: EvseStatus, *, whole_tokens: bool) -> m.EvseOut:
         paused=wishes.paused,
         departure_at=wishes.departure_at,
         energy_need_wh=wishes.energy_need_wh,
+        label=(labels or {}).get((status.id_token or "").casefold()),
+        finish_at=finish_at,
+        finish_text=finish_text,
     )
+
+
+_LEAST_W = 100.0
+"""Below this a vehicle is not charging towards anything. [W]"""
+_LONGEST = timedelta(days=7)
+
+
+def finish(live: Live, status: EvseStatus) -> tuple[datetime | None, str | None]:
+    """Estimate when an EVSE's energy need is met, and say what that rests on."""
+    need_wh = live.override(status.id).energy_need_wh
+    if status.transaction is None or need_wh is None:
+        return None, None
+    if status.energy_wh is None:
+        return None, "The energy of the session is not known."
+    left_wh = need_wh - status.energy_wh
+    if left_wh <= 0:
+        return live.plan.at, "The energy need is met."
+    power_w = status.power_w if status.power_w is not None else 0.0
+    if power_w < _LEAST_W:
+        return None, "The vehicle is not charging now."
+    ahead = timedelta(hours=left_wh / power_w)
+    if ahead > _LONGEST:
+        return None, "At the present power not within a week."
+    return live.plan.at + ahead, f"{left_wh / 1000:.1f} kWh more at {power_w / 1000:.1f} kW."
 
 
 def most_a(live: Live, evse: EvseId) -> float | None:
@@ -171,7 +205,9 @@ def most_a(live: Live, evse: EvseId) -> float | None:
     return built.max_a if wish is None else min(wish, built.max_a)
 
 
-def evses(live: Live, *, whole_tokens: bool) -> list[m.EvseOut]:
+def evses(
+    live: Live, *, whole_tokens: bool, labels: Mapping[str, str] | None = None
+) -> list[m.EvseOut]:
     """Show all EVSEs, ordered by station and number."""
 
     def place(status: EvseStatus) -> tuple[str, int]:
@@ -179,7 +215,7 @@ def evses(live: Live, *, whole_tokens: bool) -> list[m.EvseOut]:
         return station, int(number)
 
     return [
-        evse(live, s, whole_tokens=whole_tokens)
+        evse(live, s, whole_tokens=whole_tokens, labels=labels)
         for s in sorted(live.plan.evses.values(), key=place)
     ]
 

@@ -17,6 +17,9 @@ MAX_DEPTH = 32
 MAX_INTEGER = 2**53
 """The largest integer that every JSON implementation keeps exact."""
 MAX_UNIQUE_ID = 36
+_SHAPE = bytes.maketrans(b"0123456789E", b"0000000000e")
+_LONG_NUMBER = b"0" * 16
+"""What a number beyond `MAX_INTEGER` looks like once all digits are the same; or a digit before an e."""
 MAX_ACTION = 64
 
 _PADDING = b"\x00\xef\xbb\xbf \t\r\n"
@@ -89,7 +92,7 @@ def parse(data: bytes, *, protocol: str, max_bytes: int) -> Frame:
     if not isinstance(message, list) or not message:
         return _malformed(protocol, None, "not a JSON array")
     unique_id = _unique_id(message)
-    excess = _excess(message)
+    excess = _excess(message) if _may_exceed(data) else None
     if excess is not None:
         return _malformed(protocol, unique_id if message[0] == _CALL else None, excess)
     return _typed(message, unique_id, protocol)
@@ -170,6 +173,15 @@ def _object(message: list[Any], index: int) -> dict[str, Any] | None:
     if value is None:
         return {}
     return value if isinstance(value, dict) else None
+
+
+def _may_exceed(data: bytes) -> bool:
+    """Tell whether a message can exceed a limit at all; most have too few brackets and digits."""
+    brackets = data.count(b"[") + data.count(b"{")
+    if brackets > MAX_DEPTH:
+        return True
+    shape = data.translate(_SHAPE)
+    return _LONG_NUMBER in shape or b"0e" in shape
 
 
 def _excess(message: list[Any]) -> str | None:

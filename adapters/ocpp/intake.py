@@ -43,6 +43,10 @@ LIVE_INTERVALS = 2
 BEFORE_CONNECTION_S = 2.0
 """Stamps are whole seconds and a median: so far before the connection still counts as after. [s]"""
 REMEMBERED_ENDS = 32
+SAME_REGISTER = 5.0
+"""A register at the end so close to the one sampled last is the same register, in its own unit."""
+STALE_S = 120.0
+"""A transaction at an EVSE without a vehicle for so long has ended; its end was lost. [s]"""
 SCALE_VOTES = 3
 """A single sample may show any slope while a vehicle starts."""
 
@@ -60,6 +64,12 @@ class _EvseCourse:
     noted_s: float | None = None
     direct_s: float | None = None
     state: EvseState = EvseState.UNKNOWN
+    available_s: float | None = None
+    """Since when the station says that no vehicle is there. [s]"""
+    drawn_a: float | None = None
+    sampled_s: float | None = None
+    raw_wh: float | None = None
+    """The register of the latest live sample, as labelled by the station."""
     scale_votes: int = 0
 
     def since_idle(self, entry: MeterEntry, plain: EvseSample | None, now_s: float) -> float | None:
@@ -155,7 +165,12 @@ class Intake:
         self, evse: EvseId, state: EvseState, *, error_code: str | None = None, text: str = ""
     ) -> None:
         """Report an EVSE's state."""
-        self._course(evse).state = state
+        course = self._course(evse)
+        course.state = state
+        if state is not EvseState.AVAILABLE:
+            course.available_s = None
+        elif course.available_s is None:
+            course.available_s = self._clock.monotonic_s()
         self.desk.post(
             EvseStateChanged(evse=evse, state=state, error_code=error_code, text=text[:200])
         )
@@ -169,6 +184,39 @@ class Intake:
     def set_limit(self, evse: EvseId, limit_a: float) -> None:
         """Remember the limit confirmed last: it tells a sum of currents from a value per phase."""
         self._course(evse).limit_a = limit_a
+
+    def drawn_a(self, evse: EvseId) -> float | None:
+        """Return the current of the latest live sample, highest phase; None: none lately. [A]"""
+        course = self._course(evse)
+        if course.sampled_s is None:
+            return None
+        age_s = self._clock.monotonic_s() - course.sampled_s
+        return (
+            course.drawn_a if age_s <= LIVE_INTERVALS * self._settings.sample_interval_s else None
+        )
+
+    async def close_stale(self) -> None:
+        """Close transactions whose vehicle has long gone and whose end was lost (quirk 36).
+
+        The end is booked with the register heard last. A station that reports it later changes
+        nothing any more.
+        """
+        now_s = self._clock.monotonic_s()
+        for evse, transaction in self.running_transactions():
+            course = self._course(evse)
+            since_s = course.available_s
+            if since_s is None or now_s - since_s < STALE_S or (self.drawn_a(evse) or 0.0) > 0.5:
+                continue
+            await self.close(
+                TransactionClosed(
+                    station=self.station,
+                    id=transaction,
+                    evse=evse,
+                    at=self._clock.now(),
+                    meter_wh=course.raw_wh,
+                    reason="Other",
+                )
+            )
 
     def limit_a(self, evse: EvseId) -> float | None:
         """Return the limit confirmed last; None: none yet. [A]"""
@@ -204,6 +252,9 @@ class Intake:
             return
         sample = self._sample(course, entry, evse)
         if sample is not None:
+            course.sampled_s = received.monotonic_s
+            course.drawn_a = max(sample.terminal_a) if sample.terminal_a is not None else None
+            course.raw_wh = register_wh([entry]) or course.raw_wh
             self.desk.post(EvseSampled(evse=evse, sample=sample))
 
     def _sample(self, course: _EvseCourse, entry: MeterEntry, evse: EvseId) -> EvseSample | None:
@@ -215,8 +266,10 @@ class Intake:
         course.judge_scale(register_scale(slope_w, power_w, wiring.rating_w))
         if has_current_or_power(entry):
             slope_w = course.since_idle(entry, plain, self._clock.monotonic_s())
-        slope_w = None if slope_w is None else slope_w * course.scale
-        sample = to_sample(entry, wiring, slope_w=slope_w, limit_a=course.limit_a)
+        sample = plain
+        if slope_w is not None:
+            slope_w *= course.scale
+            sample = to_sample(entry, wiring, slope_w=slope_w, limit_a=course.limit_a)
         if sample is None or sample.energy_wh is None:
             return sample
         return replace(sample, energy_wh=sample.energy_wh * course.scale)
@@ -289,6 +342,8 @@ class Intake:
 
     async def close(self, closed: TransactionClosed) -> TransactionReceipt | None:
         """Book an end and report it."""
+        where = closed.evse or self.evse_of(closed.id)
+        closed = replace(closed, scale_ratio=self._proven_scale(where, closed.meter_wh))
         self._ended = [*self._ended, closed.id][-REMEMBERED_ENDS:]
         for course in self._courses.values():
             if course.transaction == closed.id:
@@ -298,6 +353,18 @@ class Intake:
         if receipt is not None:
             self.desk.post(TransactionChanged(transaction=receipt.transaction))
         return receipt
+
+    def _proven_scale(self, evse: EvseId | None, register_wh: float | None) -> float:
+        """Return the factor that makes a booked register Wh; 1 unless it is proven to be another.
+
+        The samples of the transaction must have shown it, and the register that is booked must be
+        the one that was sampled: some stations mislabel their samples only.
+        """
+        course = self._course(evse) if evse is not None else None
+        if course is None or course.raw_wh is None or register_wh is None:
+            return 1.0
+        is_same = abs(register_wh - course.raw_wh) <= max(SAME_REGISTER, 0.01 * course.raw_wh)
+        return course.scale if is_same else 1.0
 
     @staticmethod
     def booked_at(text: object, received: Received) -> datetime:

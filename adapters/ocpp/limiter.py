@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -80,6 +81,7 @@ class Limiter:
         self._refusals: dict[EvseId, int] = {}
         self._clock_is_wrong = False
         self._budget = WriteBudget()
+        self._unrenewed: set[EvseId] = set()
 
     async def apply(self, command: SetLimit) -> CommandResult:
         """Carry out one limit within the command timeout."""
@@ -93,6 +95,19 @@ class Limiter:
             if failed.code in UNSUPPORTED:
                 self.set_mode(LeaseMode.UNCONTROLLABLE)
             return result_of(failed)
+
+    @contextmanager
+    def no_renewal(self, evse: EvseId) -> Iterator[None]:
+        """Let the lease in force run out: nothing is sent meanwhile but what lowers the limit."""
+        self._unrenewed.add(evse)
+        try:
+            yield
+        finally:
+            self._unrenewed.discard(evse)
+
+    def is_unrenewed(self, evse: EvseId) -> bool:
+        """Tell whether nothing had to be sent since `no_renewal` began."""
+        return evse in self._unrenewed
 
     def set_mode(self, mode: LeaseMode) -> None:
         """Report how the station takes limits, when that is news."""
@@ -119,6 +134,10 @@ class Limiter:
         await self._intake.gate.passed(command.transaction)
         if self._intake.has_ended(command.transaction):
             return Rejected(reason="the transaction has ended")
+        if command.evse in self._unrenewed:
+            if limit_a >= (self._intake.limit_a(command.evse) or 0.0) - SAME_A:
+                return NotConnected()
+            self._unrenewed.discard(command.evse)
         if self._is_held_back(command.evse, limit_a):
             return NotConnected()
         key = self._capabilities.quirks.limit_key

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from adapters.ocpp.clocks import parse_time
@@ -69,6 +70,8 @@ SAME_MOMENT_S = 2.0
 PLAUSIBLE_RATIO = 1.5
 """Power above this multiple of the rating is no measurement but a mislabelled unit."""
 SLOPE_WINDOW_S = 60.0
+SLOPE_STEP_S = 1.0
+"""Points closer than this replace each other: a flood of samples costs no more than a trickle. [s]"""
 SLOPE_MIN_S = 5.0
 SLOPE_MIN_W = 200.0
 
@@ -148,7 +151,7 @@ def _measured(sampled: Mapping[str, Any], unit: str | None, multiplier: int) -> 
     factor = _factor(unit, dimension)
     if number is None or factor is None or abs(multiplier) > 9:
         return None
-    value = number * factor * 10.0**multiplier
+    value = number * factor * 10.0**multiplier if multiplier else number * factor
     if not lowest <= value <= highest:
         return None
     return Measured(
@@ -160,6 +163,7 @@ def _measured(sampled: Mapping[str, Any], unit: str | None, multiplier: int) -> 
     )
 
 
+@lru_cache(maxsize=256)
 def _factor(unit: str | None, dimension: str) -> float | None:
     """Return the factor into our unit; None when the unit is of another dimension."""
     if unit is None or not unit.strip():
@@ -234,6 +238,8 @@ class RegisterTrack:
         kept = tuple(p for p in self.points if at_s - p[0] <= SLOPE_WINDOW_S and p[0] < at_s)
         if kept and register_wh < kept[-1][1]:
             kept = ()
+        if len(kept) > 1 and at_s - kept[-2][0] < SLOPE_STEP_S:
+            kept = kept[:-1]
         return RegisterTrack(points=(*kept, (at_s, register_wh)))
 
     @property

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
 from adapters.ocpp.actions import Asked, ParameterError, Writer
 from adapters.ocpp.batching import is_large, split
 from adapters.ocpp.capabilities import Capabilities
-from adapters.ocpp.configuration import ITEMS, KEYS, MOST_NAMES, Talk
+from adapters.ocpp.configuration import ITEMS, KEYS, MOST_NAMES, Outcome, Talk
 from adapters.ocpp.dialect import Caller, CallFailed
 from adapters.ocpp.guard import refusal
 from adapters.ocpp.intake import Intake
@@ -65,6 +64,7 @@ class OperatorActions:
         capabilities: Capabilities,
         maintenance: Maintenance,
         restore: Callable[[], Awaitable[None]],
+        keep_wanted: Callable[[Mapping[str, str]], Awaitable[None]],
     ) -> None:
         self._caller = caller
         self._intake = intake
@@ -73,6 +73,7 @@ class OperatorActions:
         self._capabilities = capabilities
         self._maintenance = maintenance
         self._restore = restore
+        self._keep_wanted = keep_wanted
 
     async def act(self, request: ActionRequest) -> CommandResult:
         """Carry out an action within the command timeout."""
@@ -181,17 +182,41 @@ class OperatorActions:
             reason = refusal("", payload, fallback_a=0.0, wiring=self._settings.wiring(EvseId("")))
             if reason is not None:
                 raise ParameterError(reason)
-        return await self._converse(self._maintenance.write(wanted, self._capabilities))
+        result = await self._converse(self._maintenance.write(wanted, self._capabilities))
+        if request.parameters.get("keep") is True:
+            await self._keep_wanted(wanted)
+        return result
+
+    async def reconcile(self, wanted: Mapping[str, str]) -> dict[str, str]:
+        """Write what differs from the wanted configuration.
+
+        Returns:
+            What could not be brought to the wanted value, with the reason.
+        """
+        found = await self._outcome(
+            self._maintenance.read(
+                list(wanted), per_message=self._capabilities.items_per_read or ITEMS
+            )
+        )
+        differing = {n: v for n, v in wanted.items() if found.values.get(n) != v}
+        if not differing:
+            return {}
+        written = await self._outcome(self._maintenance.write(differing, self._capabilities))
+        return dict(written.failures)
 
     async def _converse(self, talk: Talk) -> CommandResult:
+        outcome = await self._outcome(talk)
+        return Applied(self_expiring=False, answer=outcome.as_answer())
+
+    async def _outcome(self, talk: Talk) -> Outcome:
         """Ask question after question; one without an answer spoils only its own names."""
         try:
             step: Request = next(talk)
             while True:
                 step = talk.send(await self._ask(step))
         except StopIteration as end:
-            answer: dict[str, Any] = end.value.as_answer()
-            return Applied(self_expiring=False, answer=answer)
+            outcome: Outcome = end.value
+            return outcome
 
     async def _ask(self, request: Request) -> Answer:
         try:

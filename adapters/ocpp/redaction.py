@@ -20,20 +20,41 @@ _SECRET_NAME: Final = re.compile(
 _SECRET_SETTING: Final = re.compile(r"authorizationkey|password|secret|apikey", re.I)
 """Names of configuration keys and variables whose value is a secret."""
 _SETTING_VALUES: Final = ("value", "attributeValue", "variableAttribute")
-_SUSPECT: Final = re.compile(
-    rb"idtag|idtoken|password|authorizationkey|secret|csr|certificate|apikey|://|\\u", re.I
+_EMPTY_RESULT: Final = 48
+"""Longest CALLRESULT without a payload: type and unique id only. [byte]"""
+_SUSPECTS: Final = (
+    b"idtag",
+    b"idtoken",
+    b"password",
+    b"authorizationkey",
+    b"secret",
+    b"csr",
+    b"certificate",
+    b"apikey",
+    b"://",
+    b"\\u",
 )
+"""Lower case; a plain search for each is ten times as fast as one expression for all."""
 _URL_CREDENTIALS: Final = re.compile(r"(?<=://)[^/?#\s]*@")
 _UPLOAD_CREDENTIALS: Final = re.compile(r"(?<=/uploads/)[^/?#\s]+")
 """One-time credentials in the URLs of our own receiver."""
 
 
-def redacted(raw: bytes) -> str:
+PLAIN_ACTIONS: Final = frozenset({"Heartbeat", "MeterValues"})
+"""Messages of either direction that hold neither tokens nor secrets, and come by the thousand."""
+
+
+def redacted(raw: bytes, action: str = "") -> str:
     """Return a frame as text for the log: no secrets, tokens shortened, bounded.
 
     A frame that cannot be read is described, not shown, when it might hold a secret.
     """
-    if _SUSPECT.search(raw) is None:
+    if action in PLAIN_ACTIONS:
+        return raw[:MAX_TEXT].decode(errors="replace")
+    if len(raw) <= _EMPTY_RESULT and raw.endswith(b",{}]"):
+        return raw.decode(errors="replace")
+    lowered = raw.lower()
+    if not any(suspect in lowered for suspect in _SUSPECTS):
         return raw[:MAX_TEXT].decode(errors="replace")
     try:
         message = orjson.loads(raw.strip(b"\x00\xef\xbb\xbf \t\r\n"))

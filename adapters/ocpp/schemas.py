@@ -143,8 +143,9 @@ def check_outbound(
     """
     if action not in actions(protocol):
         return _unknown(action, payload)
-    error = next(_validator(protocol, action, answer).iter_errors(payload), None)
-    if error is not None:
+    validator = _validator(protocol, action, answer)
+    if not validator.is_valid(payload):
+        error = next(validator.iter_errors(payload))
         return Checked(payload=payload, fault=_fault(protocol, error))
     if answer or b'"limit"' not in orjson.dumps(payload):
         return Checked(payload=payload)

@@ -8,7 +8,7 @@ import errno
 import http
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -311,6 +311,16 @@ class OcppServer:
         except Exception:
             log.exception("ocpp.command_failed", station=link.station)
             return TimedOut()
+
+    def renew(self, stations: Iterable[StationId]) -> None:
+        """Cut connections, so that their stations come back and are provisioned anew, or refused.
+
+        What they were granted they keep meanwhile.
+        """
+        for station in stations:
+            link = self._registry.get(station)
+            if link is not None:
+                link.session.abort()
 
     # --- admission --------------------------------------------------------------------------------
 

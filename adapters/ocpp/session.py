@@ -457,6 +457,9 @@ class Session:
         """Send a frame; a station that takes no bytes is cut off."""
         received = Received(monotonic_s=self._clock.monotonic_s(), at=self._clock.now())
         self._log_frame(text.encode(), action, received, inbound=False)
+        if self._socket.transport.get_write_buffer_size() == 0:
+            await self._socket.send(text)  # the network took everything so far: this cannot wait
+            return
         try:
             async with asyncio.timeout(self._settings.send_timeout_s):
                 await self._socket.send(text)
@@ -480,7 +483,7 @@ class Session:
                 at=received.at,
                 inbound=inbound,
                 action=action,
-                text=redacted(raw),
+                text=redacted(raw, action),
             )
         )
 

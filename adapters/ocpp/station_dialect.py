@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
-from adapters.ocpp.book import MODEL, READY, StationBook, model_key
+from adapters.ocpp.book import DESIRED, MODEL, READY, StationBook, model_key
 from adapters.ocpp.capabilities import Capabilities
 from adapters.ocpp.dialect import Caller, CallFailed, Received
+from adapters.ocpp.drill import Drill, Verdict
 from adapters.ocpp.inbound import Inbound
 from adapters.ocpp.intake import Intake
 from adapters.ocpp.limiter import Limiter
@@ -29,7 +30,15 @@ from adapters.ocpp.provisioning import (
     hold_fallbacks,
 )
 from adapters.ocpp.translation import DialectSettings
-from controller.commands import ActionRequest, Applied, CommandResult, SetLimit
+from controller.commands import (
+    ActionRequest,
+    Applied,
+    CommandResult,
+    Rejected,
+    SetLimit,
+    StationAction,
+)
+from controller.decision import Severity
 from controller.ports import Clock, StationDesk
 from controller.site import EvseId
 from controller.station import StationInfo
@@ -38,6 +47,16 @@ log = structlog.get_logger(__name__)
 
 ASKED_BOOT_S = 30.0
 """A BootNotification so soon after we asked for one is the one we asked for. [s]"""
+
+
+CONFIG_DRIFT = "CONFIG_DRIFT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillOrder:
+    """A drill to be done when the station has time."""
+
+    evse: EvseId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +107,7 @@ class StationDialect:
             capabilities=self._capabilities,
             maintenance=wire.maintenance,
             restore=self._restore,
+            keep_wanted=self._keep_wanted,
         )
         self._limiter = Limiter(
             caller,
@@ -102,8 +122,8 @@ class StationDialect:
         self._is_pending = False
         self._boot_asked_s: float | None = None
         self._was_read_back = False
-        self._work: asyncio.Queue[SetLimit | None] = asyncio.Queue(maxsize=4)
-        """A limit to read back; None: the station booted."""
+        self._work: asyncio.Queue[SetLimit | DrillOrder | None] = asyncio.Queue(maxsize=4)
+        """A limit to read back, or a drill; None: the station booted."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -118,6 +138,7 @@ class StationDialect:
             return await self._inbound.answer(action, payload, received)
         finally:
             self._intake.gate.open_soon()
+            await self._intake.close_stale()
 
     async def on_open(self) -> None:
         """Provision the station, again after each boot, and read the first limit back."""
@@ -152,7 +173,76 @@ class StationDialect:
 
     async def act(self, request: ActionRequest) -> CommandResult:
         """Carry out an operator's action."""
+        if request.action is StationAction.DRILL:
+            return self._order_drill(request)
         return await self._actions.act(request)
+
+    def _order_drill(self, request: ActionRequest) -> CommandResult:
+        """Begin a drill; it takes longer than an operator waits, its result is a condition."""
+        evses = self._intake.desk.evses(self._caller.station) or ()
+        evse = request.evse or (evses[0] if evses else None)
+        if evse is None or evse not in evses:
+            return Rejected(reason="there is no such EVSE")
+        if self._work.full():
+            return Rejected(reason="the station is busy with other work; try again in a minute")
+        self._enqueue(DrillOrder(evse=evse))
+        return Applied(self_expiring=False, answer={"status": "Started", "evse": evse})
+
+    async def _drill(self, evse: EvseId) -> None:
+        """Drill, and let trust follow: the result holds for all stations of this model and firmware."""
+        drill = Drill(
+            self._caller,
+            intake=self._intake,
+            clock=self._clock,
+            settings=self._settings,
+            capabilities=self._capabilities,
+            limiter=self._limiter,
+            wire=self._wire,
+        )
+        result = await drill.run(evse)
+        is_failed = result.verdict is Verdict.FAILS
+        self._book.begin(
+            "LEASE_DRILL",
+            evse,
+            f"Lease drill at {evse}: {result.verdict.value}. {result.text}. "
+            + ("Its full rating is reserved while it is unreachable." if is_failed else ""),
+            severity=Severity.ALARM if is_failed else Severity.INFO,
+        )
+        if result.verdict is Verdict.UNCLEAR or self._info is None:
+            return
+        key = model_key(self._info)
+        learned = await self._book.kept(MODEL, key) or {}
+        holds = result.verdict is Verdict.HOLDS
+        drilled = {"holds_lease": holds, "drill": result.text}
+        await self._book.keep(MODEL, key, learned | drilled)
+        self._capabilities.know(self._quirks, holds_lease=holds)
+        self._limiter.set_mode(self._capabilities.mode_after_provisioning())
+
+    async def _keep_wanted(self, values: Mapping[str, str]) -> None:
+        """Keep what an operator wrote as the configuration that is to stay."""
+        station = self._caller.station
+        wanted = await self._book.kept(DESIRED, station) or {}
+        await self._book.keep(DESIRED, station, wanted | dict(values))
+
+    async def _reconcile(self) -> None:
+        """Bring the configuration that an operator wants to stay into the station; tell of drift."""
+        station = self._caller.station
+        wanted = dict(self._book.desired.get(station, {}))
+        wanted |= await self._book.kept(DESIRED, station) or {}
+        if not wanted:
+            return
+        drift = await self._actions.reconcile(wanted)
+        if not drift:
+            self._book.end(CONFIG_DRIFT, station)
+            return
+        names = ", ".join(f"{name} ({why})" for name, why in sorted(drift.items())[:10])
+        self._book.begin(
+            CONFIG_DRIFT,
+            station,
+            f"{station} does not keep its wanted configuration: {names}. Look at the names in its "
+            "manual, or take them off the wanted configuration.",
+            severity=Severity.WARNING,
+        )
 
     async def _booted(self, info: StationInfo) -> bool:
         """Note a BootNotification; one that we asked for changes nothing at the station.
@@ -246,7 +336,7 @@ class StationDialect:
         await self._run(hold_fallbacks(self._view(), self._capabilities, self._wire.profile))
         self._limiter.set_mode(self._capabilities.mode_after_provisioning())
 
-    def _enqueue(self, work: SetLimit | None) -> None:
+    def _enqueue(self, work: SetLimit | DrillOrder | None) -> None:
         if not self._work.full():
             self._work.put_nowait(work)
 
@@ -254,8 +344,11 @@ class StationDialect:
         """Wait for the next boot, reading limits back meanwhile; False when the time is over. [s]"""
         try:
             async with asyncio.timeout(seconds):
-                while (command := await self._work.get()) is not None:
-                    await self._read_back(command)
+                while (work := await self._work.get()) is not None:
+                    if isinstance(work, DrillOrder):
+                        await self._drill(work.evse)
+                    else:
+                        await self._read_back(work)
         except TimeoutError:
             return False
         return True
@@ -291,6 +384,7 @@ class StationDialect:
         self._limiter.set_mode(self._capabilities.mode_after_provisioning())
         await self._note_ready()
         await self._keep_learned()
+        await self._reconcile()
         return is_complete
 
     async def _run(self, steps: Steps) -> bool:

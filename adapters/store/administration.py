@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -9,11 +10,12 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from adapters.store import credentials, people, reasons, transactions, versions
+from adapters.store import credentials, past, people, reasons, transactions, versions
 from controller.administration import (
     Account,
     ApiToken,
     ConfigVersion,
+    PastPlan,
     TransactionQuery,
     VersionState,
 )
@@ -39,6 +41,10 @@ class Administration(ABC):
     @abstractmethod
     async def _hash(self, work: Callable[[], T]) -> T:
         """Compute in a thread of its own."""
+
+    @abstractmethod
+    async def _scan(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Read much."""
 
     # --- accounts ---------------------------------------------------------------------------------
 
@@ -126,6 +132,10 @@ class Administration(ABC):
         return await self._read(
             lambda c: reasons.listed(c, evse, since=since, until=until, limit=limit, offset=offset)
         )
+
+    async def plan_at(self, at: datetime) -> PastPlan | None:
+        """Return the latest recorded plan of that moment or before."""
+        return await self._scan(lambda c: past.plan_at(c, at))
 
     # --- configuration ----------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
 from adapters.http.event_stream import EventStream
@@ -23,9 +23,12 @@ router = APIRouter(prefix="/api/v1", tags=["events"])
 async def stream_events(
     request: Request,
     services: Uses,
+    deltas: Annotated[
+        bool, Query(description="A whole `cycle` at first, then `delta` with what changed.")
+    ] = False,
     last_event_id: Annotated[str | None, Header(max_length=64)] = None,
 ) -> EventStream:
-    """Stream `cycle`, `alarm` and `state` events; `Last-Event-ID` resumes, `gap` says some are lost."""
+    """Stream `cycle` or `delta`, `alarm` and `state`; `Last-Event-ID` resumes, `gap`: some are lost."""
     gate: Gate = request.app.state.gate
     headers = request.headers
 
@@ -38,7 +41,7 @@ async def stream_events(
 
     return EventStream(
         feed=services.feed,
-        client=services.feed.subscribe(last_event_id),
+        client=services.feed.subscribe(last_event_id, deltas=deltas),
         heartbeat_s=services.settings.heartbeat_s,
         may_listen=may_listen,
         abort=services.abort,

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Path, Query
+from fastapi import APIRouter, Body, Path, Query, Response
 
 from adapters.http import models as m
 from adapters.http import views
 from adapters.http.actions import carry_out
-from adapters.http.live import read_live
-from adapters.http.past import spans_of
+from adapters.http.live import Live, read_live
+from adapters.http.paging import MANY, Limit, Offset, page_of
+from adapters.http.past import spans_of, why_at
+from adapters.http.preconditions import IfMatch, etag_of, require_match
 from adapters.http.problems import Problem, ProblemError, not_found, unprocessable
 from adapters.http.services import Services, Uses, Who
 from adapters.http.session_models import ReasonSpans
@@ -23,6 +25,8 @@ from controller.operator import EvseOverride
 from controller.site import EvseId, StationId, evse_id
 
 router = APIRouter(prefix="/api/v1/evses", tags=["evses"])
+_PAST_REACHES = timedelta(minutes=15)
+"""Cycles are recorded when they send commands, leases are renewed more often than this."""
 Number = Annotated[int, Path(ge=0, le=1000)]
 
 
@@ -42,49 +46,79 @@ async def list_evses(
     who: Who,
     circuit: Annotated[str | None, Query(max_length=100)] = None,
     state: Annotated[str | None, Query(max_length=40)] = None,
+    limit: Limit = MANY,
+    offset: Offset = 0,
 ) -> m.Evses:
-    """Return all EVSEs, or those of a circuit or in a state."""
-    items = views.evses(read_live(services.control), whole_tokens=views.sees_tokens(who))
-    return m.Evses(
-        items=[
-            e
-            for e in items
-            if (circuit is None or e.circuit == circuit) and (state is None or e.state == state)
-        ]
-    )
+    """Return EVSEs, or those of a circuit or in a state."""
+    items = await _shown(services, read_live(services.control), who)
+    wanted = [
+        e
+        for e in items
+        if (circuit is None or e.circuit == circuit) and (state is None or e.state == state)
+    ]
+    page, next_offset = page_of(wanted, limit=limit, offset=offset)
+    return m.Evses(items=page, next_offset=next_offset)
+
+
+async def _shown(services: Services, live: Live, who: Who) -> list[m.EvseOut]:
+    whole = views.sees_tokens(who)
+    labels = await services.labels.known() if whole else {}
+    return views.evses(live, whole_tokens=whole, labels=labels)
 
 
 @router.get("/{station}/{evse}")
-async def read_evse(station: str, evse: Number, services: Uses, who: Who) -> m.EvseOut:
-    """Return one EVSE."""
+async def read_evse(
+    station: str, evse: Number, services: Uses, who: Who, response: Response
+) -> m.EvseOut:
+    """Return one EVSE; its ETag is of an operator's wishes."""
     live = read_live(services.control)
-    return views.evse(live, live.evse(station, evse), whole_tokens=views.sees_tokens(who))
+    status = live.evse(station, evse)
+    response.headers["ETag"] = _etag(live.override(status.id))
+    whole = views.sees_tokens(who)
+    labels = await services.labels.known() if whole else {}
+    return views.evse(live, status, whole_tokens=whole, labels=labels)
 
 
 @router.patch("/{station}/{evse}")
-async def wish(
-    station: str, evse: Number, patch: m.EvsePatch, services: Uses, who: Who
+async def change_evse(
+    station: str,
+    evse: Number,
+    patch: m.EvsePatch,
+    services: Uses,
+    who: Who,
+    response: Response,
+    if_match: IfMatch = None,
 ) -> m.EvseOut:
     """Change wishes: absent stays as it is, null is lifted. They count from the next cycle."""
     changes = {name: getattr(patch, name) for name in patch.model_fields_set}
-    return await _override(services, station, evse, changes, who)
+    shown = await _override(services, station, evse, changes, who, if_match)
+    live = read_live(services.control)
+    response.headers["ETag"] = _etag(live.override(evse_id(StationId(station), evse)))
+    return shown
+
+
+def _etag(override: EvseOverride) -> str:
+    return etag_of(asdict(override))
 
 
 @router.get("/{station}/{evse}/why")
-async def explain(
+async def explain_evse(
     station: str, evse: Number, services: Uses, at: m.InstantIn | None = None
 ) -> m.WhyOut:
-    """Explain an EVSE's setpoint: the reason, what would change it, every circuit up to the grid."""
+    """Explain an EVSE's setpoint: the reason, what would change it, every circuit up to the grid.
+
+    `at` asks for a moment of the past; the answer is of the last recorded cycle before it.
+    """
     live = read_live(services.control)
-    status = live.evse(station, evse)
     if at is not None and at < live.plan.at:
-        raise _not_kept(at)
+        return await _explain_past(services, evse_id(StationId(station), evse), at)
+    status = live.evse(station, evse)
     found = await asyncio.to_thread(services.control.explain, status.id)
     return views.why(live, status, services.control.alarms(), found)
 
 
 @router.get("/{station}/{evse}/why/changes")
-async def list_reasons(
+async def list_evse_reasons(
     station: str,
     evse: Number,
     services: Uses,
@@ -113,19 +147,19 @@ async def list_reasons(
 
 
 @router.post("/{station}/{evse}/pause")
-async def pause(station: str, evse: Number, services: Uses, who: Who) -> m.EvseOut:
+async def pause_evse(station: str, evse: Number, services: Uses, who: Who) -> m.EvseOut:
     """Hold an EVSE at no current until it is resumed."""
     return await _override(services, station, evse, {"paused": True}, who)
 
 
 @router.post("/{station}/{evse}/resume")
-async def resume(station: str, evse: Number, services: Uses, who: Who) -> m.EvseOut:
+async def resume_evse(station: str, evse: Number, services: Uses, who: Who) -> m.EvseOut:
     """End a pause."""
     return await _override(services, station, evse, {"paused": False}, who)
 
 
 @router.post("/{station}/{evse}/start")
-async def start(
+async def start_evse(
     station: str,
     evse: Number,
     services: Uses,
@@ -140,7 +174,7 @@ async def start(
 
 
 @router.post("/{station}/{evse}/stop")
-async def stop(station: str, evse: Number, services: Uses, who: Who) -> m.ActionOut:
+async def stop_evse(station: str, evse: Number, services: Uses, who: Who) -> m.ActionOut:
     """Ask the station to end the running transaction."""
     status = read_live(services.control).evse(station, evse)
     if status.transaction is None:
@@ -159,7 +193,7 @@ async def stop(station: str, evse: Number, services: Uses, who: Who) -> m.Action
 
 
 @router.post("/{station}/{evse}/unlock")
-async def unlock(station: str, evse: Number, services: Uses, who: Who) -> m.ActionOut:
+async def unlock_evse(station: str, evse: Number, services: Uses, who: Who) -> m.ActionOut:
     """Ask the station to unlock the connector."""
     read_live(services.control).evse(station, evse)
     return await carry_out(services, _request(station, evse, StationAction.UNLOCK, ""), who)
@@ -175,7 +209,12 @@ def _request(station: str, evse: int, action: StationAction, argument: str) -> A
 
 
 async def _override(
-    services: Services, station: str, number: int, changes: dict[str, Any], who: Who
+    services: Services,
+    station: str,
+    number: int,
+    changes: dict[str, Any],
+    who: Who,
+    if_match: str | None = None,
 ) -> m.EvseOut:
     async with services.patching:
         live = read_live(services.control)
@@ -185,6 +224,7 @@ async def _override(
         if built is not None and max_a is not None and max_a > built.max_a:
             raise _above_rating(evse, f"above the rating of {built.max_a:g} A", built.max_a)
         before = live.override(evse)
+        require_match(if_match, _etag(before))
         after = replace(before, **changes)
         if after != before:
             await _set(services, evse, after, who.name)
@@ -213,13 +253,23 @@ def _above_rating(evse: EvseId, detail: str, rating_a: float | None) -> ProblemE
     )
 
 
+async def _explain_past(services: Services, evse: EvseId, at: datetime) -> m.WhyOut:
+    past = await services.bridge.run(services.store.plan_at(at))
+    if past is None or at - past.at > _PAST_REACHES:
+        raise _not_kept(at)
+    found = why_at(past, evse)
+    if found is None:
+        raise not_found("EVSE", evse)
+    return found
+
+
 def _not_kept(at: datetime) -> ProblemError:
     return ProblemError(
         Problem(
-            status=501,
+            status=404,
             code="history-not-kept",
             title="Not kept",
-            detail=f"Explanations of the past are not kept; {m.rfc3339(at)} has gone by.",
-            mend="Ask without `at` for now, or /api/v1/history for the figures of that time.",
+            detail=f"No cycle of {m.rfc3339(at)} or shortly before is kept.",
+            mend="Ask for a later moment; /why/changes tells what limited it further back.",
         )
     )

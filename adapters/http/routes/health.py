@@ -31,7 +31,8 @@ async def is_ready(services: Uses) -> m.Health:
             code="not-ready",
         )
     age_s = max(0.0, services.clock.monotonic_s() - plan.now_s)
-    most_s = _CYCLES * services.settings.interval_s
+    interval_s = services.control.stats().get("interval_s", services.settings.interval_s)
+    most_s = _CYCLES * interval_s
     if age_s >= most_s:
         raise unavailable(
             f"The last cycle is {age_s:.1f} s old; it must be younger than {most_s:g} s.",

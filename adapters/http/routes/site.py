@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
 
 from adapters.http import models as m
 from adapters.http import views
 from adapters.http.live import Live, read_live
+from adapters.http.paging import MANY, Limit, Offset, page_of
+from adapters.http.preconditions import IfMatch, etag_of, require_match
 from adapters.http.problems import not_found, unprocessable
 from adapters.http.services import Services, Uses, Who
 from controller.phases import PHASES, Phase, PhaseCurrents
@@ -31,30 +33,45 @@ async def read_site(services: Uses) -> m.SiteOut:
 
 
 @router.get("/circuits")
-async def list_circuits(services: Uses) -> m.Circuits:
-    """Return all circuits."""
-    return m.Circuits(items=views.circuits(read_live(services.control)))
+async def list_circuits(services: Uses, limit: Limit = MANY, offset: Offset = 0) -> m.Circuits:
+    """Return circuits by id."""
+    found = views.circuits(read_live(services.control))
+    items, next_offset = page_of(found, limit=limit, offset=offset)
+    return m.Circuits(items=items, next_offset=next_offset)
 
 
 @router.get("/circuits/{id}")
-async def read_circuit(circuit: Name, services: Uses) -> m.CircuitOut:
-    """Return one circuit."""
+async def read_circuit(circuit: Name, services: Uses, response: Response) -> m.CircuitOut:
+    """Return one circuit; its ETag is of the operating limit."""
     live = read_live(services.control)
+    response.headers["ETag"] = _etag(live, circuit)
     return views.circuit(live, live.circuit(circuit))
 
 
 @router.patch("/circuits/{id}")
 async def limit_circuit(
-    circuit: Name, patch: m.CircuitPatch, services: Uses, who: Who
+    circuit: Name,
+    patch: m.CircuitPatch,
+    services: Uses,
+    who: Who,
+    response: Response,
+    if_match: IfMatch = None,
 ) -> m.CircuitOut:
     """Set or lift an operating limit at or below the rating; it counts from the next cycle."""
     async with services.patching:
         live = read_live(services.control)
         live.circuit(circuit)
+        require_match(if_match, _etag(live, circuit))
         if "limit_a" in patch.model_fields_set:
             await _set_limit(services, live, CircuitId(circuit), patch, who.name)
     live = read_live(services.control)
+    response.headers["ETag"] = _etag(live, circuit)
     return views.circuit(live, live.circuit(circuit))
+
+
+def _etag(live: Live, circuit: str) -> str:
+    limit_a = live.overrides.circuit_limit_a.get(CircuitId(circuit))
+    return etag_of([circuit, None if limit_a is None else list(limit_a)])
 
 
 async def _set_limit(

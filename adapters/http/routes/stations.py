@@ -13,6 +13,7 @@ from adapters.http.actions import carry_out
 from adapters.http.care_models import AllStations
 from adapters.http.care_views import approved_stations, pending_stations
 from adapters.http.live import Live, read_live
+from adapters.http.paging import MANY, Limit, Offset, page_of
 from adapters.http.problems import not_found
 from adapters.http.services import Services, Uses, Who
 from controller.commands import ActionRequest, StationAction
@@ -38,6 +39,8 @@ async def list_stations(
     pending: Annotated[
         str | None, Query(max_length=10, description="Only those that are not in the site file.")
     ] = None,
+    limit: Limit = MANY,
+    offset: Offset = 0,
 ) -> AllStations:
     """Return all stations of the site file, and others that knock or were heard of."""
     live = read_live(services.control)
@@ -47,8 +50,10 @@ async def list_stations(
     names = {*live.snapshot.stations, *records, *(StationId(w.id) for w in waiting)} | configured
     if pending not in (None, "false", "0"):
         names -= configured
+    page, next_offset = page_of(sorted(names), limit=limit, offset=offset)
     return AllStations(
-        items=[views.station(live, n, records.get(n)) for n in sorted(names)],
+        items=[views.station(live, n, records.get(n)) for n in page],
+        next_offset=next_offset,
         pending=waiting,
         approved=await approved_stations(services),
     )

@@ -11,6 +11,7 @@ from pydantic import AfterValidator
 
 from adapters.http import models as m
 from adapters.http import views
+from adapters.http.preconditions import IfMatch, etag_of, require_match
 from adapters.http.problems import not_found, unprocessable
 from adapters.http.services import Services, Uses, Who
 from controller.records import AuditEntry, TokenRecord
@@ -112,15 +113,25 @@ async def import_tokens(
 
 
 @router.get("/{id:path}")
-async def read_token(token: Token, services: Uses) -> m.TokenOut:
+async def read_token(token: Token, services: Uses, response: Response) -> m.TokenOut:
     """Return one token."""
-    return views.token(await _known(services, IdToken(token)))
+    record = await _known(services, IdToken(token))
+    response.headers["ETag"] = _etag(record)
+    return views.token(record)
 
 
 @router.put("/{id:path}")
-async def put_token(token: Token, asked: m.TokenIn, services: Uses, who: Who) -> m.TokenOut:
+async def put_token(
+    token: Token,
+    asked: m.TokenIn,
+    services: Uses,
+    who: Who,
+    response: Response,
+    if_match: IfMatch = None,
+) -> m.TokenOut:
     """Add or replace a token; doing it again changes nothing."""
     before = await services.bridge.run(services.store.token(IdToken(token)))
+    require_match(if_match, _etag(before) if before is not None else None)
     after = TokenRecord(
         id=before.id if before is not None else IdToken(token),
         status=asked.status,
@@ -136,15 +147,21 @@ async def put_token(token: Token, asked: m.TokenIn, services: Uses, who: Who) ->
     if after != before:
         await services.bridge.carry_out(services.store.put_token(after))
         await _audit(services, who, "token.put", before, after)
+    response.headers["ETag"] = _etag(after)
     return views.token(after)
 
 
 @router.delete("/{id:path}", status_code=204)
-async def delete_token(token: Token, services: Uses, who: Who) -> None:
+async def delete_token(token: Token, services: Uses, who: Who, if_match: IfMatch = None) -> None:
     """Delete a token."""
     before = await _known(services, IdToken(token))
+    require_match(if_match, _etag(before))
     await services.bridge.carry_out(services.store.delete_token(before.id))
     await _audit(services, who, "token.delete", before, None)
+
+
+def _etag(record: TokenRecord) -> str:
+    return etag_of(views.token(record).model_dump(mode="json"))
 
 
 async def _known(services: Services, token: IdToken) -> TokenRecord:

@@ -18,9 +18,10 @@ import pytest
 from adapters.http.server import HttpServer
 from adapters.http.settings import HttpSettings
 from adapters.store.sqlite_store import SqliteStore
-from controller.administration import TransactionQuery
+from controller.administration import PastPlan, TransactionQuery
 from controller.alarms import AlarmBook
 from controller.care import StationCare
+from controller.configuration import Configuration
 from controller.decision import Alarm
 from controller.reasons import ReasonChange
 from controller.records import (
@@ -93,6 +94,10 @@ class FakeStore:
     async def count_transactions(self, query: TransactionQuery) -> int:
         await self._enter()
         return sum(_keeps(query, t) for t in self.sessions)
+
+    async def plan_at(self, at: datetime) -> PastPlan | None:
+        await self._enter()
+        return None
 
     async def reasons(self, *_: object, **__: object) -> tuple[ReasonChange, ...]:
         await self._enter()
@@ -271,6 +276,7 @@ class Rig:
         setup_code: str = "",
         store: object = None,
         care: StationCare | None = None,
+        configuration: Configuration | None = None,
         **settings: object,
     ) -> Site:
         clock = FakeClock()
@@ -286,6 +292,7 @@ class Rig:
             clock=clock,
             setup_code=setup_code,
             care=care,
+            configuration=configuration,
         )
         self.main.call(server.start)
         site = Site(control, kept, clock, server, self.main.thread.ident or 0)

@@ -56,9 +56,12 @@ class Stream:
 
 
 @contextmanager
-def stream(site: Site, *, last_event_id: str | None = None) -> Iterator[Stream]:
+def stream(
+    site: Site, *, last_event_id: str | None = None, deltas: bool = False
+) -> Iterator[Stream]:
     headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
-    with site.client(Role.VIEWER).stream("GET", "/api/v1/events", headers=headers) as answer:
+    path = "/api/v1/events" + ("?deltas=true" if deltas else "")
+    with site.client(Role.VIEWER).stream("GET", path, headers=headers) as answer:
         yield Stream(answer)
 
 
@@ -71,6 +74,15 @@ def wait_for(site: Site, *, clients: int) -> None:
     end_s = time.monotonic() + 5
     while listening(site) != clients:
         assert time.monotonic() < end_s, listening(site)
+        time.sleep(0.01)
+
+
+def wait_for_frame(site: Site) -> None:
+    """Wait until the feed has taken in the latest plan."""
+    end_s = time.monotonic() + 5
+    feed = site.server._server._services.feed  # type: ignore[union-attr, attr-defined]
+    while feed._plan is not site.control.plan():
+        assert time.monotonic() < end_s
         time.sleep(0.01)
 
 
@@ -214,3 +226,64 @@ def test_a_slow_client_is_dropped_and_the_others_are_not(rig: Rig) -> None:
         assert events.next().kind == "cycle"
         # Cut off at once, although the deaf client took nothing of what was buffered for it.
         assert len(site.server._server.server_state.connections) == 1  # type: ignore[union-attr]
+
+
+def a_changed_plan(site: Site, setpoint_a: float) -> None:
+    """Publish a cycle in which one EVSE of three has another setpoint."""
+    first, *others = site.control.site.evses()
+    changed = {first.id: an_evse_status(first, setpoint_a=setpoint_a)}
+    site.control.publish(evses={**changed, **{e.id: an_evse_status(e) for e in others}})
+
+
+def test_a_client_may_ask_for_what_changed_only(site: Site) -> None:
+    with stream(site, deltas=True) as events, stream(site) as whole:
+        assert [events.until("cycle").kind, whole.until("cycle").kind] == ["cycle", "cycle"]
+        a_changed_plan(site, 9.0)
+        delta, full = events.until("delta"), whole.until("cycle")
+
+    assert delta.id == full.id
+    assert delta.data is not None
+    assert full.data is not None
+    assert [e["id"] for e in delta.data["evses"]] == ["CP001/1"]  # type: ignore[index]
+    assert len(full.data["evses"]) == 3  # type: ignore[arg-type]
+    assert (delta.data["gone"], delta.data["mode"]) == ([], "normal")
+
+
+def test_deltas_add_up_to_the_whole_also_after_a_gap_in_the_connection(site: Site) -> None:
+    with stream(site, deltas=True) as events:
+        first = events.until("cycle")
+    shown = {e["id"]: e for e in first.data["evses"]}  # type: ignore[index]
+    for setpoint_a in (9.0, 10.0, 11.0):
+        a_changed_plan(site, setpoint_a)
+        wait_for_frame(site)
+
+    with stream(site, deltas=True, last_event_id=first.id) as events:
+        for _ in range(3):
+            for evse in events.until("delta").data["evses"]:  # type: ignore[index]
+                shown[evse["id"]] = evse
+    with stream(site) as events:
+        whole = events.until("cycle")
+
+    assert shown == {e["id"]: e for e in whole.data["evses"]}  # type: ignore[index]
+
+
+def test_a_whole_frame_comes_now_and_then(rig: Rig) -> None:
+    site = rig.start(event_full_every=2)
+    kinds = []
+    with stream(site, deltas=True) as events:
+        events.until("cycle")
+        for setpoint_a in (9.0, 10.0, 11.0):
+            a_changed_plan(site, setpoint_a)
+            kinds.append(events.next().kind)
+
+    assert "cycle" in kinds
+    assert "delta" in kinds
+
+
+def test_an_evse_that_vanished_is_named(site: Site) -> None:
+    with stream(site, deltas=True) as events:
+        events.until("cycle")
+        first, *_ = site.control.site.evses()
+        site.control.publish(evses={first.id: an_evse_status(first)})
+
+        assert events.until("delta").data["gone"] == ["CP002/1", "CP003/1"]  # type: ignore[index]

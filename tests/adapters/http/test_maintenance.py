@@ -31,7 +31,7 @@ from tests.adapters.http.conftest import Site
             "configuration",
             {"values": {"HeartbeatInterval": "300"}},
             StationAction.WRITE_CONFIGURATION,
-            {"values": {"HeartbeatInterval": "300"}},
+            {"values": {"HeartbeatInterval": "300"}, "keep": False},
         ),
         (
             "data-transfer",

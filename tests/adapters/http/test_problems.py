@@ -68,7 +68,7 @@ def assert_problem(answer: httpx.Response, status: int, code: str = "") -> None:
         ("GET", "/api/v1/history", None, 422),
         ("GET", "/api/v1/history?measurement=a&field=b&tag=x", None, 422),
         ("GET", "/api/v1/history?measurement=a&field=b&step=nan", None, 422),
-        ("GET", "/api/v1/evses/CP001/1/why?at=2020-01-01T00:00:00Z", None, 501),
+        ("GET", "/api/v1/evses/CP001/1/why?at=2020-01-01T00:00:00Z", None, 404),
     ],
 )
 def test_every_error_is_a_problem(

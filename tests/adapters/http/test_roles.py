@@ -67,7 +67,13 @@ def least(method: str, path: str) -> Role | None:
 def status_of(site: Site, role: Role | None, method: str, path: str) -> int:
     collection = path.partition("/{")[0]
     url = path.format(
-        id=VALUES.get(collection), station="CP001", evse=1, name="ada", token="0", reservation_id=5
+        id=VALUES.get(collection),
+        station="CP001",
+        evse=1,
+        name="ada",
+        token="0",
+        n=1,
+        reservation_id=5,
     ) + QUERY.get(path, "")
     with site.client(role).stream(method, url) as answer:
         return answer.status_code

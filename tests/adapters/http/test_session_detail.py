@@ -107,3 +107,29 @@ def test_a_table_of_series_shares_one_time_axis(desk: Desk) -> None:
 
     assert body["series"] == {"i_l1": [10.0, 20.0], "limit_a": [32.0, 32.0], "soc": [None, None]}
     assert body["at"] == ["2026-03-01T12:01:00.000Z", "2026-03-01T13:01:00.000Z"]
+
+
+def test_a_past_moment_is_explained_by_its_recorded_cycle(desk: Desk) -> None:
+    control = desk.site.control
+    plan, snapshot = control.plan(), control.snapshot()
+    assert plan is not None
+    assert snapshot is not None
+
+    async def record() -> None:
+        desk.store.record(snapshot, plan, "{}")
+        await desk.store.flush()
+
+    desk.main.run(record())
+    client = desk.client(desk.add("eva", Role.VIEWER))
+    path = "/api/v1/evses/CP001/1/why"
+    now = client.get(path).json()
+    control.publish()
+
+    past = client.get(path, params={"at": now["at"]})
+    before = client.get(path, params={"at": "2026-03-01T00:00:00Z"})
+
+    assert past.json() == {**now, "explanation": None}
+    assert (
+        before.status_code,
+        before.json()["type"].rpartition(":")[2],
+    ) == (404, "history-not-kept")

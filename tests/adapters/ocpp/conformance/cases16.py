@@ -31,6 +31,8 @@ BOOT = told(
     currentTime=...,
     interval=300,
 )
+TLS = "tests/adapters/ocpp/test_tls.py::"
+SECURITY_TESTS = "tests/adapters/ocpp/test_station_security.py::"
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
 HASH = {
     "hashAlgorithm": "SHA256",
@@ -349,13 +351,39 @@ SECURITY = (
 )  # fmt: skip
 
 CONNECTION = (
-    elsewhere("073", "Update the password", SERVER + "test_rotation"),
     elsewhere(
-        "085", "Basic authentication", SERVER + "test_wrong_passwords_are_refused_and_reported"
+        "073",
+        "Update the password",
+        SECURITY_TESTS + "test_a_new_password_counts_when_the_station_uses_it",
     ),
-    elsewhere("086", "TLS with a server certificate", SERVER + "tls"),
-    elsewhere("087", "TLS with a client certificate", SERVER + "mtls"),
-    elsewhere("088", "Subprotocol negotiation", SERVER + "subprotocol"),
+    elsewhere(
+        "085",
+        "Basic authentication",
+        SERVER + "test_a_wrong_password_is_refused_and_ends_when_the_right_one_comes",
+    ),
+    elsewhere(
+        "086",
+        "TLS with a server certificate",
+        TLS + "test_each_listener_takes_its_own_profile_and_nothing_less",
+    ),
+    elsewhere(
+        "087",
+        "TLS with a client certificate",
+        TLS + "test_a_certificate_proves_only_its_own_station",
+    ),
+    elsewhere(
+        "088",
+        "Subprotocol negotiation",
+        SERVER + "test_the_agreed_protocol_is_confirmed_in_the_stations_spelling",
+    ),
 )
 
 CASES: tuple[Case, ...] = (*CORE, *PROFILES, *SECURITY, *CONNECTION)
+
+EXTRA: tuple[Case, ...] = (
+    case("X_AVAILABILITY", "In and out of service", BOOT,
+         asks(Do.AVAILABILITY, "ChangeAvailability", {"connectorId": 1, "type": "Inoperative"}, evse=1,
+              operative=False, reply={"status": "Scheduled"}),
+         asks(Do.AVAILABILITY, "ChangeAvailability", {"connectorId": 0, "type": "Operative"}, operative=True)),
+)  # fmt: skip
+"""Messages that no official case touches."""

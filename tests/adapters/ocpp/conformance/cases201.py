@@ -34,7 +34,7 @@ from tests.adapters.ocpp.conformance.play import (
 
 SERVER = "tests/adapters/ocpp/test_server.py::"
 TLS = "tests/adapters/ocpp/test_tls.py::"
-ROTATION = "tests/adapters/ocpp/test_rotation.py::"
+ROTATION = "tests/adapters/ocpp/test_station_security.py::"
 PENDING = "tests/adapters/ocpp/test_pending.py::"
 ISO15118 = "needs a contract certificate pool of ISO 15118, which this product does not run"
 TX = "tx-1"
@@ -233,12 +233,12 @@ SECURITY = chosen(
     elsewhere("A_01", "Basic authentication, valid", SERVER + "test_the_password_is_accepted_in_the_forms_that_stations_send"),
     elsewhere("A_02", "Basic authentication, user is not the identity", SERVER + "test_the_password_is_read_as_bytes"),
     elsewhere("A_03", "Basic authentication, wrong password", SERVER + "test_a_wrong_password_is_refused_and_ends_when_the_right_one_comes"),
-    elsewhere("A_04", "TLS with a server certificate", TLS + "test_a_station_connects_with_tls"),
-    elsewhere("A_06", "TLS version too low", TLS + "test_old_tls_is_refused"),
-    elsewhere("A_07", "TLS with a client certificate", TLS + "test_a_client_certificate"),
-    elsewhere("A_08", "TLS with a wrong client certificate", TLS + "test_a_wrong_client_certificate"),
-    elsewhere("A_09", "Update the password", ROTATION + "accepted"),
-    elsewhere("A_10", "Update the password, rejected", ROTATION + "rejected"),
+    elsewhere("A_04", "TLS with a server certificate", TLS + "test_the_suites_that_chargers_need"),
+    elsewhere("A_06", "TLS version too low", TLS + "test_nothing_below_tls_1_2"),
+    elsewhere("A_07", "TLS with a client certificate", TLS + "test_a_certificate_proves_only_its_own_station"),
+    elsewhere("A_08", "TLS with a wrong client certificate", TLS + "test_a_certificate_of_another_authority_ends_the_handshake"),
+    elsewhere("A_09", "Update the password", ROTATION + "test_a_new_password_counts_when_the_station_uses_it"),
+    elsewhere("A_10", "Update the password, rejected", ROTATION + "test_a_refused_password_is_forgotten"),
     case("A_11", "Update the station's certificate", BOOT,
          asks(Do.TRIGGER, "TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"},
               message="SignChargingStationCertificate"),

@@ -10,11 +10,12 @@ import pytest
 from adapters.ocpp.v16 import V16Dialect
 from adapters.ocpp.v201 import V201Dialect
 from tests.adapters.ocpp.conformance.cases16 import CASES as CASES16
+from tests.adapters.ocpp.conformance.cases16 import EXTRA as EXTRA16
 from tests.adapters.ocpp.conformance.cases201 import CASES as CASES201
 from tests.adapters.ocpp.conformance.cases201 import EXTRA
 from tests.adapters.ocpp.conformance.play import Case, play
 
-PLAYED16 = [c for c in CASES16 if c.steps]
+PLAYED16 = [c for c in (*CASES16, *EXTRA16) if c.steps]
 PLAYED201 = [c for c in (*CASES201, *EXTRA) if c.steps]
 
 

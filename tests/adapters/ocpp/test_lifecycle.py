@@ -1,0 +1,195 @@
+"""Wanted configuration, lost ends, mislabelled registers, write budgets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adapters.ocpp.book import StationBook
+from adapters.ocpp.writebudget import WriteBudget
+from controller.commands import ActionRequest, Applied, NotConnected, StationAction
+from controller.site import EvseId, StationId
+from controller.station import TransactionChanged
+from tests.adapters.ocpp.connections import Connection, V16Dialect, V201Dialect, limit, run
+from tests.adapters.ocpp.scripted_station import accept_everything, stamp
+from tests.fakes.desk import RecordingConditions
+from tests.fakes.recording_desk import StillClock
+
+EVSE = EvseId("CP1/1")
+
+
+def keys(values: dict[str, str], status: str = "Accepted") -> Any:
+    """Answer like a station with these keys, which changes take or not."""
+
+    def script(action: str, payload: dict[str, Any]) -> Any:
+        if action == "GetConfiguration":
+            entries = [{"key": k, "readonly": False, "value": v} for k, v in values.items()]
+            return {"configurationKey": entries}
+        if action == "ChangeConfiguration" and status == "Accepted":
+            values[payload["key"]] = payload["value"]
+        return (
+            {"status": status}
+            if action == "ChangeConfiguration"
+            else accept_everything(action, payload)
+        )
+
+    return script
+
+
+def write(values: dict[str, str], *, keep: bool) -> ActionRequest:
+    return ActionRequest(
+        station=StationId("CP1"),
+        evse=None,
+        action=StationAction.WRITE_CONFIGURATION,
+        parameters={"values": values, "keep": keep},
+    )
+
+
+def test_what_is_to_stay_is_written_again_after_a_change_at_the_station() -> None:
+    async def body() -> None:
+        book = StationBook(clock=StillClock(), pending_boots=False)
+        first = Connection(V16Dialect, keys({"LightIntensity": "50"}), book=book)
+        assert isinstance(
+            await first.dialect.act(write({"LightIntensity": "10"}, keep=True)), Applied
+        )
+        changed = {"LightIntensity": "90"}
+        later = Connection(V16Dialect, keys(changed), book=book)
+        await later.provision()
+        assert changed["LightIntensity"] == "10"
+
+    run(body)
+
+
+def test_what_is_not_kept_is_left_alone() -> None:
+    async def body() -> None:
+        book = StationBook(clock=StillClock(), pending_boots=False)
+        first = Connection(V16Dialect, keys({"LightIntensity": "50"}), book=book)
+        await first.dialect.act(write({"LightIntensity": "10"}, keep=False))
+        changed = {"LightIntensity": "90"}
+        await Connection(V16Dialect, keys(changed), book=book).provision()
+        assert changed["LightIntensity"] == "90"
+
+    run(body)
+
+
+def test_drift_that_cannot_be_mended_is_told_until_it_can() -> None:
+    async def body() -> None:
+        sink = RecordingConditions()
+        book = StationBook(
+            clock=StillClock(),
+            pending_boots=False,
+            sink=sink,
+            desired={StationId("CP1"): {"LightIntensity": "10"}},
+        )
+        await Connection(
+            V16Dialect, keys({"LightIntensity": "90"}, "Rejected"), book=book
+        ).provision()
+        assert "LightIntensity (Rejected)" in sink.in_force["CONFIG_DRIFT", "CP1"].text
+        await Connection(V16Dialect, keys({"LightIntensity": "90"}), book=book).provision()
+        assert sink.in_force == {}
+
+    run(body)
+
+
+def start(site: Connection[Any], meter: int = 1000) -> dict[str, Any]:
+    return {"connectorId": 1, "idTag": "C", "meterStart": meter, "timestamp": stamp(site.clock)}
+
+
+def available(site: Connection[Any]) -> dict[str, Any]:
+    return {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
+
+
+def test_a_transaction_whose_vehicle_has_long_gone_is_ended() -> None:
+    async def body() -> None:
+        site = Connection(V16Dialect)
+        await site.tell("StartTransaction", start(site))
+        await site.tell("StatusNotification", available(site))
+        site.clock.advance(100.0)
+        await site.tell("Heartbeat", {})
+        assert site.desk.closed == []
+        site.clock.advance(30.0)
+        await site.tell("Heartbeat", {})
+        assert [(c.id, c.reason) for c in site.desk.closed] == [("1000002", "Other")]
+        assert site.desk.of(TransactionChanged)[-1].transaction.ended_at is not None
+
+    run(body)
+
+
+def test_a_vehicle_that_is_back_keeps_its_transaction() -> None:
+    async def body() -> None:
+        site = Connection(V16Dialect)
+        await site.tell("StartTransaction", start(site))
+        await site.tell("StatusNotification", available(site))
+        await site.tell("StatusNotification", {**available(site), "status": "Charging"})
+        site.clock.advance(500.0)
+        await site.tell("Heartbeat", {})
+        assert site.desk.closed == []
+
+    run(body)
+
+
+def sample(site: Connection[Any], kwh: float) -> dict[str, Any]:
+    values = [
+        {"value": f"{kwh}", "unit": "Wh"},
+        {"value": "11000", "measurand": "Power.Active.Import", "unit": "W"},
+    ]
+    value = {"timestamp": stamp(site.clock), "sampledValue": values}
+    return {"connectorId": 1, "transactionId": 1000002, "meterValue": [value]}
+
+
+async def charged(site: Connection[Any], stop_wh: int) -> float:
+    """Charge 11 kW with a register in kWh labelled Wh, stop at a register, return the factor booked."""
+    await site.tell("StartTransaction", start(site, 100))
+    kwh = 100.0
+    for _ in range(12):
+        site.clock.advance(10.0)
+        kwh += 11.0 * 10 / 3600
+        await site.tell("MeterValues", sample(site, kwh))
+    stop = {"transactionId": 1000002, "meterStop": stop_wh, "timestamp": stamp(site.clock)}
+    await site.tell("StopTransaction", stop)
+    return site.desk.closed[0].scale_ratio
+
+
+def test_a_register_in_kwh_labelled_wh_is_booked_in_wh() -> None:
+    async def body() -> None:
+        assert await charged(Connection(V16Dialect), 100) == 1000.0
+
+    run(body)
+
+
+def test_a_right_register_at_the_end_is_not_touched_by_wrong_samples() -> None:
+    async def body() -> None:
+        assert await charged(Connection(V16Dialect), 100_366) == 1.0
+
+    run(body)
+
+
+def test_raises_wait_when_the_days_writes_are_spent_and_lowering_never_does() -> None:
+    async def body() -> None:
+        site = Connection(V201Dialect)
+        await site.provision()
+        event = {
+            "eventType": "Started",
+            "timestamp": stamp(site.clock),
+            "triggerReason": "Authorized",
+            "seqNo": 0,
+            "transactionInfo": {"transactionId": "tx"},
+            "evse": {"id": 1, "connectorId": 1},
+        }
+        await site.tell("TransactionEvent", event)
+        assert isinstance(await site.dialect.apply(limit(10.0, "tx")), Applied)
+        for _ in range(300):
+            site.dialect._limiter._budget.count(EVSE, site.clock.monotonic_s())
+        assert await site.dialect.apply(limit(12.0, "tx")) == NotConnected()
+        assert isinstance(await site.dialect.apply(limit(10.0, "tx")), Applied)
+        assert isinstance(await site.dialect.apply(limit(7.0, "tx")), Applied)
+
+    run(body)
+
+
+def test_a_spent_budget_still_lets_a_raise_through_now_and_then() -> None:
+    budget = WriteBudget()
+    for _ in range(5):
+        budget.count(EVSE, 0.0)
+    assert not budget.may_raise(EVSE, 10.0, per_day=5)
+    assert budget.may_raise(EVSE, 900.0, per_day=5)
+    assert budget.may_raise(EVSE, 10.0, per_day=6)
