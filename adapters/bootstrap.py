@@ -46,6 +46,7 @@ from adapters.ocpp.v201 import V201Dialect
 from adapters.pki.authority import Authority
 from adapters.republish.server import RepublishServer, RepublishSettings
 from adapters.station_services import StationServices, UploadRun
+from adapters.store.limits import StoreLimits
 from adapters.store.sqlite_store import SqliteStore
 from controller import persist
 from controller.alarms import AlarmBook
@@ -96,6 +97,8 @@ class RunSettings:
     """None: no roaming."""
     authority: Authority | None = None
     """The own authority, which may not exist yet."""
+    store_limits: StoreLimits | None = None
+    """None: the default bounds."""
     notify: NotifySettings | None = None
     """Who is told of alarms; None: nobody."""
     file: SiteFile | None = None
@@ -161,7 +164,12 @@ class RunningController:
     async def _start(self) -> None:
         settings, clock = self._settings, self._clock
         self._stack.enter_context(_only_one(settings.store_path))
-        self.store = SqliteStore.open(settings.store_path, conditions=self.alarms, clock=clock)
+        self.store = SqliteStore.open(
+            settings.store_path,
+            conditions=self.alarms,
+            clock=clock,
+            limits=settings.store_limits,
+        )
         self._stack.push_async_callback(self.store.close)
         image = ProcessImage(site=settings.site, clock=clock, wake=self._wake)
         desk = Desk(

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from adapters.cli.loop import run_on_loop
 from adapters.influx import InfluxSettings, InfluxUploader
 from adapters.store.sqlite_store import SqliteStore
 from controller.alarms import AlarmBook
@@ -250,7 +251,7 @@ def main() -> None:
     works = {"two-hours": (two_hours, 2.0), "month": (month, 0.0), "outage": (outage, 24.0)}
     work, hours = works[given.what]
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
-        found = asyncio.run(
+        found = run_on_loop(
             work(Path(folder), given.chargers, hours if given.hours is None else given.hours)
         )
     print(json.dumps(found, indent=2))

@@ -18,6 +18,7 @@ from adapters.ocpp.settings import KeyPair, Listener, OcppSettings, TlsFiles
 from adapters.pki.authority import Authority
 from adapters.republish.server import RepublishSettings
 from adapters.station_services import UploadRun
+from adapters.store.limits import StoreLimits
 from adapters.uploads.settings import UploadSettings
 
 CA_PASSPHRASE = "WATTKEEPER_CA_PASSPHRASE"  # noqa: S105 - the name of a variable
@@ -54,6 +55,9 @@ def run_settings(file: SiteFile) -> RunSettings:
         ),
         notify=notify_settings(file),
         store_path=file.store.path,
+        store_limits=StoreLimits(
+            samples_age_s=file.store.samples_age_s, samples_bytes=file.store.samples_bytes
+        ),
         influx=_influx(file),
         mqtt=_mqtt(file),
         republish=_republish(file),

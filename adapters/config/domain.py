@@ -170,6 +170,7 @@ def to_evse(
         fallback_a=entry.min_a if entry.fallback_a is None else entry.fallback_a,
         holds_lease=entry.holds_lease,
         priority=entry.priority,
+        solar_min_a=entry.solar_min_a,
     )
     return evse if entry.dc is None else _as_dc(evse, entry.dc, entry.fallback_a, voltage_v)
 
@@ -253,7 +254,11 @@ def to_http(document: SiteDocument, folder: Path) -> HttpSettings:
 
 def to_store(document: SiteDocument, folder: Path) -> StoreSettings:
     """Build the settings of the embedded database; its path is relative to `folder`."""
-    return StoreSettings(path=folder.absolute() / document.store.path)
+    return StoreSettings(
+        path=folder.absolute() / document.store.path,
+        samples_age_s=document.store.samples_days * 86_400.0,
+        samples_bytes=document.store.samples_mib * 1024 * 1024,
+    )
 
 
 def to_influx(section: InfluxSection | None) -> InfluxSettings | None:

@@ -87,6 +87,8 @@ class StoreSettings:
 
     path: Path
     """Absolute."""
+    samples_age_s: float = 7 * 86_400.0
+    samples_bytes: int = 1024 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,6 +122,8 @@ def test_only_files_of_the_build_are_served(shared: Site, name: str) -> None:
 def test_metrics(site: Site) -> None:
     site.control.in_force = (an_alarm(), an_alarm(subject="garage-a"))
     site.control.figures["odd name!"] = 1.0
+    site.control.figures["upload_spool_depth"] = 12.0
+    site.control.figures["upload_sent"] = 5000.0
 
     text = site.client(Role.VIEWER).get("/metrics").text
     samples = {
@@ -138,6 +140,8 @@ def test_metrics(site: Site) -> None:
     assert samples["wattkeeper_evse_drawn_amperes", "CP001/1", "l1"] == 15.2
     assert samples["wattkeeper_alarms", "METER_LOST", "alarm"] == 2.0
     assert samples[("wattkeeper_cycles_total",)] == 7.0
+    assert samples[("wattkeeper_spool_samples",)] == 12.0
+    assert samples[("wattkeeper_upload_samples_total",)] == 5000.0
     assert samples[("wattkeeper_cycle_overruns_total",)] == 0.0
     assert samples[("wattkeeper_cycle_duration_seconds",)] == 0.0042
     assert 0.0 <= samples[("wattkeeper_cycle_age_seconds",)] < 5.0
