@@ -27,6 +27,7 @@ from adapters.config.settings import (
 from adapters.config.source import Source, parse, read_text
 from controller.billing import Billing
 from controller.certificate import Certificate, certify
+from controller.planner import PlanningSettings
 from controller.policy import Policy
 from controller.site import Site
 
@@ -41,6 +42,7 @@ class SiteFile:
     document: SiteDocument
     site: Site
     policy: Policy
+    planning: PlanningSettings
     ocpp: OcppSettings
     uploads: UploadSettings | None
     """None: off."""
@@ -93,6 +95,7 @@ def load_site_text(
         document=document,
         site=site,
         policy=domain.to_policy(document.policy),
+        planning=domain.to_planning(document),
         ocpp=domain.to_ocpp(document, path.parent),
         uploads=domain.to_uploads(document.uploads, path.parent),
         http=domain.to_http(document, path.parent),
