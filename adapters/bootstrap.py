@@ -42,6 +42,7 @@ from adapters.ocpp.server import OcppServer
 from adapters.ocpp.settings import OcppSettings
 from adapters.ocpp.translation import DialectSettings
 from adapters.ocpp.v16 import V16Dialect
+from adapters.ocpp.v21 import V21Dialect
 from adapters.ocpp.v201 import V201Dialect
 from adapters.pki.authority import Authority
 from adapters.republish.server import RepublishServer, RepublishSettings
@@ -414,6 +415,9 @@ class RunningController:
                     c, desk=desk, clock=clock, settings=dialect, book=book
                 ),
                 "ocpp2.0.1": lambda c: V201Dialect(
+                    c, desk=desk, clock=clock, settings=dialect, book=book
+                ),
+                "ocpp2.1": lambda c: V21Dialect(
                     c, desk=desk, clock=clock, settings=dialect, book=book
                 ),
             },

@@ -47,6 +47,8 @@ from tests.fakes.desk import RecordingConditions, RecordingDesk, SecretBook, Sys
 PHASES = ("L1", "L2", "L3")
 WARM_UP = 1000
 INTERVAL_S = 10.0
+PUSHES_S = 25.0
+"""The end of a run, in which limits are pushed; answers are not timed then. [s]"""
 SETTLE_S = 15.0
 """From the last station's start until its provisioning is over. [s]"""
 
@@ -165,7 +167,7 @@ def steady(
         await asyncio.sleep(INTERVAL_S * ((index * 0.61803) % 1.0))
         number = 0
         while time.monotonic() < until_s:
-            if from_s <= time.monotonic() <= until_s - SETTLE_S:
+            if from_s <= time.monotonic() <= until_s - PUSHES_S:
                 sent_s[str(number)] = time.monotonic()
             await socket.send(meter_values(number))
             number += 1
@@ -336,7 +338,7 @@ async def many(count: int, seconds: float) -> None:
     server, desk = our_server(count)
     await server.start()
     clients = asyncio.ensure_future(
-        stations(server.port, count=count, seconds=seconds + 3 * SETTLE_S)
+        stations(server.port, count=count, seconds=seconds + 2 * SETTLE_S + PUSHES_S)
     )
     while len(desk.events) < count:  # noqa: ASYNC110 - the desk tells nobody
         await asyncio.sleep(0.2)

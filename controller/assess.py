@@ -193,16 +193,26 @@ def _effective_age_s(
             return policy.meter_blind_s + 0.1
         return policy.meter_fallback_s + waited_s
     age_s = meter.reading.age_s(snapshot.now_s)
-    return max(age_s, _frozen_s(meter, draws, snapshot.now_s, policy))
+    was_lost = memory.circuit(circuit.id).worst in (SiteMode.BLIND, SiteMode.FALLBACK)
+    return max(
+        age_s, _frozen_s(meter, draws, now_s=snapshot.now_s, policy=policy, was_lost=was_lost)
+    )
 
 
-def _frozen_s(meter: MeterView, draws: list[Draw], now_s: float, policy: Policy) -> float:
-    """Return for how long the registers stood still while vehicles drew; 0 while that is harmless. [s]."""
+def _frozen_s(
+    meter: MeterView, draws: list[Draw], *, now_s: float, policy: Policy, was_lost: bool
+) -> float:
+    """Return for how long the registers stood still while vehicles drew; 0 while that is harmless. [s].
+
+    A meter that was lost is not found again by vehicles that stopped: its registers must move.
+    """
     if meter.changed_s is None:
         return 0.0
     still_s = now_s - meter.changed_s
     if still_s < policy.meter_frozen_s:
         return 0.0
+    if was_lost:
+        return still_s
     return still_s if any((d.measured_max_a or 0.0) > 1.0 for d in draws) else 0.0
 
 

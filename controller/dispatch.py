@@ -28,6 +28,7 @@ from controller.station import LeaseMode
 RETRY_S = 5.0
 """An unanswered or refused command is repeated after this time, longer with every refusal. [s]"""
 RETRY_MOST_S = 120.0
+RENEWAL_SLOT_S = 10.0
 OVERTAKE_S = 1.0
 """A lower limit may overtake one whose answer is outstanding after this time. [s]"""
 QUIET_S = 120.0
@@ -222,7 +223,7 @@ def _connected_since_s(snapshot: Snapshot, case: _Case) -> float:
 def _is_renewal_due(case: _Case, connected_since_s: float, now_s: float, policy: Policy) -> bool:
     """Tell whether the lease should be renewed, or a silence be asked again.
 
-    Renewals are spread over 40-50 % of the lease so that they never come together. A station that
+    Renewals are spread over 40-50 % of the lease so that not all come together. A station that
     connected anew gets its limit again: some forget it with the connection.
     """
     latest = case.account.latest
@@ -234,9 +235,15 @@ def _is_renewal_due(case: _Case, connected_since_s: float, now_s: float, policy:
 
 
 def renewal_s(grant: Grant, evse: EvseId, policy: Policy) -> float:
-    """Return when a lease is due for renewal, by the controller's clock. [s]"""
+    """Return when a lease is due for renewal, by the controller's clock. [s]
+
+    Leases that were granted together are renewed apart; those of one slot go in one cycle, so that
+    most cycles have nothing to send.
+    """
     spread = (crc32(evse.encode()) % 1000) / 1000
-    return grant.sent_s + policy.lease_s * (0.4 + 0.1 * spread)
+    latest_s = grant.sent_s + policy.lease_s * (0.4 + 0.1 * spread)
+    slot_s = floor(latest_s / RENEWAL_SLOT_S) * RENEWAL_SLOT_S
+    return max(slot_s, grant.sent_s + 0.3 * policy.lease_s)
 
 
 def _renewal_cap_a(case: _Case) -> float:

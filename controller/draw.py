@@ -16,6 +16,16 @@ VEHICLE_STATES = frozenset({EvseState.CONNECTED, EvseState.UNKNOWN})
 """States in which a vehicle may begin to draw the fallback without a transaction known to us."""
 ACTIVE_STATES = frozenset({EvseState.CHARGING, EvseState.SUSPENDED_EV, EvseState.SUSPENDED_EVSE})
 """States that only a running transaction has."""
+CALM_STATES = frozenset(
+    {
+        EvseState.AVAILABLE,
+        EvseState.CONNECTED,
+        EvseState.FINISHING,
+        EvseState.RESERVED,
+        EvseState.UNAVAILABLE,
+    }
+)
+"""States in which nothing flows."""
 UNKNOWN_TRANSACTION_S = 10.0
 """A state may be told so long before the transaction that it belongs to. [s]"""
 PHASE_IN_USE_A = 0.5
@@ -75,6 +85,8 @@ def drawn(
     most = PhaseCurrents.on(phases, committed_a)
     if measured is not None and not measured.fits(most, tolerance_a=OVER_A):
         most = most.highest(measured)
+    if measured is None:
+        most = most.highest(_last_seen_astray(evse, view, memory))
     return Draw(
         evse=evse,
         view=view,
@@ -97,6 +109,17 @@ def _measured(evse: Evse, view: EvseView, *, policy: Policy, now_s: float) -> Ph
     if sample.age_s(now_s) > policy.sample_stale_s:
         return None
     return evse.rotation.to_grid(sample.value.terminal_a)
+
+
+def _last_seen_astray(evse: Evse, view: EvseView, memory: EvseMemory) -> PhaseCurrents:
+    """Return what a silent EVSE drew when it was heard last, if nothing that we sent allowed it. [A].
+
+    A station that disobeys, or a contactor that is welded, does not fall back by falling silent.
+    """
+    is_astray = memory.disobeys or (view.transaction is None and view.state not in CALM_STATES)
+    if not is_astray or view.sample is None or view.sample.value.terminal_a is None:
+        return ZERO
+    return evse.rotation.to_grid(view.sample.value.terminal_a)
 
 
 def _may_draw_anything(evse: Evse, station: StationView) -> bool:

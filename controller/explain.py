@@ -133,6 +133,11 @@ def _reason_binding(
     if binding.cause is BindingCause.OWN_MAXIMUM:
         return _reason_maximum(draw, snapshot)
     where = where_text(binding.node, binding.phase)
+    if binding.phase is None:
+        return _reason_budget(draw, binding)
+    if binding.cause is BindingCause.UNBALANCE:
+        text = f"{where} may not exceed another phase by more than the unbalance limit."
+        return Reason(code=ReasonCode.CIRCUIT_FULL, text=text, bound_by=where)
     if binding.cause is BindingCause.NOT_ADMITTED:
         return Reason(
             code=ReasonCode.WAITING_TURN,
@@ -144,6 +149,17 @@ def _reason_binding(
         text=f"{where} is full{_limit_text(binding, assessment)}.",
         bound_by=where,
     )
+
+
+def _reason_budget(draw: Draw, binding: Binding) -> Reason:
+    """Explain a limit on all phases together: the site's surplus, or a total of the plan."""
+    name, _, circuit = (binding.node or "").partition(":")
+    what = "the site's surplus" if name == "surplus" else f"what the plan gives {circuit or name}"
+    if binding.cause is BindingCause.NOT_ADMITTED:
+        text = f"Waits: {what} has no room for another {draw.evse.min_a:.0f} A."
+        return Reason(code=ReasonCode.WAITING_TURN, text=text, bound_by=binding.node or "")
+    text = f"{what[0].upper()}{what[1:]} is used up."
+    return Reason(code=ReasonCode.CIRCUIT_FULL, text=text, bound_by=binding.node or "")
 
 
 def _reason_maximum(draw: Draw, snapshot: Snapshot) -> Reason:

@@ -96,9 +96,12 @@ class ProcessImage:
     # --- meters -----------------------------------------------------------------------------------
 
     def put_reading(self, meter: MeterId, reading: GridReading) -> None:
-        """Take a plausible sample, taken just now; wake the cycle when it is over its limit."""
+        """Take a plausible sample, taken just now; wake the cycle when it is over its limit.
+
+        What is no number is no sample, whoever let it through.
+        """
         before = self._meters.get(meter)
-        if before is None:
+        if before is None or not reading.current.is_finite():
             return
         now_s = self._clock.monotonic_s()
         is_same = (
@@ -279,7 +282,7 @@ def applied(view: StationView, event: StationEvent, *, now_s: float) -> StationV
                 lost_since_s=None,
                 last_heard_s=now_s,
                 protocol=protocol,
-                evses=_unconfirmed(view),
+                evses=_unconfirmed(view, now_s),
             )
         case StationDisconnected():
             return replace(view, connected=False, connected_since_s=None, lost_since_s=now_s)
@@ -296,12 +299,16 @@ def applied(view: StationView, event: StationEvent, *, now_s: float) -> StationV
             return _applied_to_evse(view, event, now_s)
 
 
-def _unconfirmed(view: StationView) -> dict[EvseId, EvseView]:
-    """Forget confirmed fallbacks: a new connection may follow a reboot, and confirms them anew.
+def _unconfirmed(view: StationView, now_s: float) -> dict[EvseId, EvseView]:
+    """Forget confirmed fallbacks and states: a vehicle may have come or gone while it was away.
 
-    Not at BootNotification, which is also sent when it is asked for.
+    A new connection may follow a reboot, and confirms fallbacks anew. Not at BootNotification, which
+    is also sent when it is asked for.
     """
-    return {e: replace(v, fallback_a=None) for e, v in view.evses.items()}
+    return {
+        e: replace(v, fallback_a=None, state=EvseState.UNKNOWN, state_since_s=now_s)
+        for e, v in view.evses.items()
+    }
 
 
 def _applied_to_evse(view: StationView, event: EvseEvent, now_s: float) -> StationView:

@@ -16,6 +16,7 @@ from controller.policy import Policy
 from controller.site import CircuitId, EvseId
 from controller.snapshot import Snapshot
 from controller.station import EvseState, LeaseMode
+from controller.surplus import surplus_budgets
 from controller.wishes import is_shut as is_shut
 from controller.wishes import override_of as override_of
 from controller.wishes import priority_of as priority_of
@@ -80,7 +81,12 @@ def pose(
             loads.append(load)
     nodes = _nodes(snapshot, assessment, draws, outside, reserve)
     return Question(
-        problem=Problem(nodes=nodes, loads=tuple(loads), settle_a=policy.steady_a),
+        problem=Problem(
+            nodes=nodes,
+            loads=tuple(loads),
+            budgets=surplus_budgets(snapshot.site, assessment, draws, loads),
+            settle_a=policy.steady_a,
+        ),
         outside=frozenset(outside),
     )
 

@@ -115,6 +115,8 @@ class Evse:
     """False: it cannot be trusted to fall back by itself; unreachable, it counts with `max_a`."""
     priority: int
     """Higher is served first. Default 0."""
+    solar_min_a: float | None = None
+    """Not None: it uses only the site's surplus above this, which it has in any case. [A]"""
     dc_w_per_a: float | None = None
     """DC only: the power at the vehicle for one ampere per phase of the feed. [W/A]"""
 

@@ -239,7 +239,7 @@ def _rows_text(rows: Sequence[Row]) -> str:
 
 def _row_text(row: Row) -> str:
     if row.phase is None:
-        return row.node
+        return "the site's surplus" if row.node.startswith("surplus:") else row.node
     if row.against is not None:
         return f"{row.node} {row.phase.name} against {row.against.name}"
     return f"{row.node} {row.phase.name}"

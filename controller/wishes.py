@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from controller.operator import EvseOverride
-from controller.site import Evse, EvseId, StationId
+from controller.site import Evse, EvseId
 from controller.snapshot import Snapshot
 from controller.station import EvseView
 
@@ -31,7 +31,8 @@ def override_of(snapshot: Snapshot, evse: EvseId) -> EvseOverride:
 
 def view_of(snapshot: Snapshot, evse: EvseId) -> EvseView | None:
     """Return the latest about an EVSE; None: its station is unknown."""
-    station = snapshot.stations.get(StationId(evse.rpartition("/")[0]))
+    configured = snapshot.site.evse(evse)
+    station = snapshot.stations.get(configured.station) if configured is not None else None
     return station.evses.get(evse) if station is not None else None
 
 
@@ -44,6 +45,10 @@ def wanted_a(snapshot: Snapshot, evse: Evse) -> float:
     view = view_of(snapshot, evse.id)
     running = view.transaction if view is not None else None
     override = override_of(snapshot, evse.id)
+    if override is _NO_OVERRIDE and view is not None and view.error_code is None:
+        token_a = running.max_a if running is not None else None
+        if token_a is None and view.external_limit_a is None:
+            return evse.max_a
     limits_a = (
         override.max_a,
         override.partner_max_a,

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adapters.cli import accounts, certificates, run, sessions
+from adapters.cli import accounts, certificates, run, sessions, simulate
 from adapters.cli import history as history_files
 from adapters.cli.billing import billing
 from adapters.cli.demo import DemoSettings, demo_command
@@ -87,6 +87,24 @@ def run_demo(
     """Show a whole simulated site on this machine: real Modbus, real OCPP, the real controller."""
     settings = DemoSettings(chargers=chargers, http_port=http, seconds=seconds, seed=seed)
     raise typer.Exit(demo_command(settings))
+
+
+@app.command("simulate")
+def simulate_site(
+    site: SitePath,
+    days: Annotated[int, typer.Option(min=1, max=366, help="How many days.")] = 1,
+    seed: Annotated[int, typer.Option(help="Another seed is another day.")] = 1,
+    faults: Annotated[str | None, typer.Option(help="A fault script (YAML), or `random`.")] = None,
+    building: Annotated[
+        Path | None, typer.Option(help="CSV of a recorded day: time_s,l1_a,l2_a,l3_a.")
+    ] = None,
+    plots: Annotated[Path | None, typer.Option(help="Write a picture per circuit here.")] = None,
+) -> None:
+    """Run the controller against the simulated site in virtual time and print a report."""
+    settings = simulate.SimulateSettings(
+        path=site, days=days, seed=seed, faults=faults, building=building, plots=plots
+    )
+    raise typer.Exit(simulate.simulate_command(settings))
 
 
 @meter.command("read")

@@ -168,6 +168,7 @@ def to_evse(
         fallback_a=entry.min_a if entry.fallback_a is None else entry.fallback_a,
         holds_lease=entry.holds_lease,
         priority=entry.priority,
+        solar_min_a=entry.solar_min_a,
     )
     return evse if entry.dc is None else _as_dc(evse, entry.dc, entry.fallback_a, voltage_v)
 

@@ -185,6 +185,8 @@ class EvseEntry(Keys):
     """False: it does not fall back by itself; unreachable, it counts with max_a."""
     circuit: Name | None = Field(None, examples=["garage-a"])
     """Id of the circuit of this EVSE, where it differs from the station's."""
+    solar_min_a: float | None = Field(None, ge=0, le=1000, examples=[6])
+    """Above this only the site's own surplus is used: 0, or what it takes from the grid in any case. [A]"""
     dc: DcEntry | None = Field(None, examples=["{max_w: 50000}"])
     """A DC charger: max_a is the rating of its feed, and min_a follows from min_w."""
 

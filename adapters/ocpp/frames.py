@@ -12,6 +12,7 @@ import orjson
 
 OCPP16 = "ocpp1.6"
 OCPP201 = "ocpp2.0.1"
+OCPP21 = "ocpp2.1"
 
 MAX_DEPTH = 32
 MAX_INTEGER = 2**53

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
-from adapters.ocpp.frames import OCPP16, OCPP201
+from adapters.ocpp.frames import OCPP16, OCPP21, OCPP201
 
 MAX_IDENTITY: Final = 48
 """Longest identity of OCPP 2.0.1 (identifierString). [character]"""
@@ -21,8 +21,12 @@ _SPELLINGS: Final = {
     "ocpp2.0.1": OCPP201,
     "ocpp2.0.1j": OCPP201,
     "ocpp2.0.1-j": OCPP201,
+    "ocpp2.1": OCPP21,
+    "ocpp2.1j": OCPP21,
+    "ocpp2.1-j": OCPP21,
 }
-_PREFERENCE: Final = (OCPP201, OCPP16)
+_PREFERENCE: Final = (OCPP201, OCPP21, OCPP16)
+"""2.0.1 before 2.1: it is the version that stations are certified for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from adapters.ocpp.clocks import wire_time
@@ -173,6 +174,8 @@ def default_forms(
 
 def known_forms(forms: tuple[ProfileForm, ...], quirks: Quirks) -> tuple[ProfileForm, ...]:
     """Return the forms that a model is known to take, in their order; all when none is left."""
+    if not (quirks.is_relative or quirks.refuses_tx_profile) and quirks.names_transaction:
+        return forms
     fitting = tuple(
         form
         for form in forms
@@ -196,6 +199,7 @@ class LeaseStanding(Enum):
     """The station refused the fallback: below the lease there is nothing, and its end means no limit."""
 
 
+@lru_cache(maxsize=64)
 def limit_forms(
     units: frozenset[RateUnit] | None,
     highest_level: int | None,

@@ -18,7 +18,7 @@ import jsonschema_rs
 import orjson
 from ocpp.charge_point import snake_to_camel_case  # type: ignore[import-untyped]
 
-from adapters.ocpp.frames import OCPP16, OCPP201
+from adapters.ocpp.frames import OCPP16, OCPP21, OCPP201
 from adapters.ocpp.repairs import (
     DROP,
     REPAIRS,
@@ -29,8 +29,8 @@ from adapters.ocpp.repairs import (
     enclosing_item,
 )
 
-_FOLDERS = {OCPP16: "v16", OCPP201: "v201"}
-_REQUEST_SUFFIX = {OCPP16: "", OCPP201: "Request"}
+_FOLDERS = {OCPP16: "v16", OCPP201: "v201", OCPP21: "v21"}
+_REQUEST_SUFFIX = {OCPP16: "", OCPP201: "Request", OCPP21: "Request"}
 _PASSES = 4
 """A repair may uncover the next defect; more rounds than this are garbage."""
 _MAX_VALUES = 3000
@@ -52,7 +52,7 @@ _CODES_16 = _CODES_201 | {
     "additionalProperties": "FormationViolation",
 }
 """The misspelt names are those of OCPP-J 1.6, table 7."""
-_CODES = {OCPP16: _CODES_16, OCPP201: _CODES_201}
+_CODES = {OCPP16: _CODES_16, OCPP201: _CODES_201, OCPP21: _CODES_201}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +150,7 @@ def check_outbound(
     if answer or b'"limit"' not in orjson.dumps(payload):
         return Checked(payload=payload)
     exact = orjson.loads(orjson.dumps(payload))
-    return Checked(payload=exact, fault=_limit_fault(payload, exact))
+    return Checked(payload=exact, fault=_limit_fault(exact))
 
 
 def _unknown(action: str, payload: dict[str, Any]) -> Checked:
@@ -165,27 +165,32 @@ def _is_signalable(limit: float) -> bool:
     return abs(limit * 10 - round(limit * 10)) < 1e-6
 
 
-def _limit_fault(given: Any, exact: Any) -> Fault | None:
-    """Round every limit that is a decimal up to float noise; anything else is a fault.
+def _limit_fault(exact: Any) -> Fault | None:
+    """Round every limit that is a decimal up to float noise, in place; anything else is a fault.
 
     Source: OCPP 1.6 SetChargingProfile, limit multipleOf 0.1. The same is asked of 2.0.1, because
     stations store one decimal.
     """
-    pairs: list[tuple[Any, Any]] = []
-    if isinstance(given, dict):
-        pairs = [(value, exact[key]) for key, value in given.items() if key != "limit"]
-        limit = given.get("limit")
-        if isinstance(limit, int | float):
-            if not _is_signalable(limit):
+    if type(exact) is dict:
+        if "limit" in exact:
+            limit = exact["limit"]
+            # JSON has no NaN and no infinity: the copy holds nothing where they were.
+            if limit is None or (isinstance(limit, int | float) and not _is_signalable(limit)):
                 return Fault(
                     code="PropertyConstraintViolation",
                     description=f"limit {limit} is not a multiple of 0.1 from 0",
                 )
-            exact["limit"] = round(limit, 1)
-    elif isinstance(given, list):
-        pairs = list(zip(given, exact, strict=True))
-    faults = (_limit_fault(*pair) for pair in pairs)
-    return next((fault for fault in faults if fault is not None), None)
+            if isinstance(limit, int | float):
+                exact["limit"] = round(limit, 1)
+        children = exact.values()
+    else:
+        children = exact
+    for child in children:
+        if type(child) is dict or type(child) is list:
+            fault = _limit_fault(child)
+            if fault is not None:
+                return fault
+    return None
 
 
 # --- repairing --------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
 
@@ -73,6 +73,9 @@ class SequenceWatch:
 class ReportsV201(Inbound):
     """The part of OCPP 2.0.1 that is about neither states nor transactions."""
 
+    fixed: ClassVar[Mapping[str, Mapping[str, Any]]] = FIXED_ANSWERS
+    """What needs no handler of its own."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._levels: dict[int, Severity] = {}
         super().__init__(*args, **kwargs)
@@ -103,9 +106,9 @@ class ReportsV201(Inbound):
             if report is not None and kind == MONITORS:
                 self._learn_levels(report.items)
             return {}
-        if action in FIXED_ANSWERS and not is_pending and action not in self._book.extensions:
+        if action in self.fixed and not is_pending and action not in self._book.extensions:
             log.info("station.report", station=self._intake.station, action=action)
-            return dict(FIXED_ANSWERS[action])
+            return dict(self.fixed[action])
         return await super().answer(action, payload, received)
 
     def report_alert(self, event: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, Row, delete, func, literal, select
 from sqlalchemy.dialects.sqlite import insert
 
 from adapters.store.schema import reasons as table
@@ -50,7 +50,8 @@ def listed(
         select(table)
         .where(
             (table.c.evse == evse)
-            & (table.c.at >= func.coalesce(before, since))
+            # Without the column's type, the instant would be compared as text.
+            & (table.c.at >= func.coalesce(before, literal(since, table.c.at.type)))
             & (table.c.at < until)
         )
         .order_by(table.c.at)

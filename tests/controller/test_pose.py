@@ -8,7 +8,7 @@ import pytest
 
 from controller.decide import question_of
 from controller.phases import PhaseCurrents
-from controller.site import Site
+from controller.site import EvseId, Site
 from optimizer.allocate import Allocator
 from tests.controller.builders import (
     MAIN,
@@ -64,3 +64,46 @@ def test_a_circuit_of_which_nothing_is_known_gives_nothing() -> None:
 def test_a_site_without_evses_is_asked_nothing() -> None:
     decision = Bench(site=a_site(evses=[])).step()
     assert (decision.plan.evses, decision.plan.method) == ({}, "lp")
+
+
+@pytest.mark.parametrize(
+    ("building_a", "solar_min_a", "expected_a"),
+    [
+        (-10.0, 0.0, 10.0),  # 30 A are exported on all phases together: 10 A on each of three
+        (-3.0, 0.0, 0.0),  # too little for its minimum
+        (-3.0, 6.0, 6.0),  # its minimum may come from the grid
+        (5.0, 0.0, 0.0),  # nothing is exported
+        (-50.0, 0.0, 32.0),  # more than it can take
+    ],
+)
+def test_who_charges_from_surplus_takes_what_would_be_exported(
+    building_a: float, solar_min_a: float, expected_a: float
+) -> None:
+    solar = replace(an_evse("CP001", fallback_a=0.0), solar_min_a=solar_min_a)
+    setpoints = charged(a_site(evses=[solar]), PhaseCurrents.balanced(building_a))
+    assert setpoints["CP001/1"] == pytest.approx(expected_a, abs=0.2)
+
+
+def test_surplus_goes_to_others_first_and_is_named_when_it_is_short() -> None:
+    solar = replace(an_evse("CP001", fallback_a=0.0), solar_min_a=0.0)
+    site = a_site(evses=[solar, an_evse("CP002", max_a=8.0)])
+    bench = Bench(
+        site=site,
+        building={"main": PhaseCurrents.balanced(-20.0)},
+        policy=with_policy(newcomers=0),
+    ).plug_in()
+    decision = bench.run(150, step_s=2.0)
+    assert setpoints_a(decision) == pytest.approx({"CP001/1": 12.0, "CP002/1": 8.0}, abs=0.3)
+    reason = decision.plan.evses[EvseId("CP001/1")].reason
+    assert (reason.text, reason.bound_by) == ("The site's surplus is used up.", "surplus:main")
+
+
+def test_an_unbalance_limit_is_told_as_one() -> None:
+    circuit = replace(a_circuit(), unbalance_a=20.0)
+    bench = Bench(
+        site=a_site(circuits=[circuit], evses=[an_evse("CP001", phases=1)]),
+        policy=with_policy(newcomers=0),
+    ).plug_in()
+    reason = bench.run(150, step_s=2.0).plan.evses[EvseId("CP001/1")].reason
+    expected = "main L1 may not exceed another phase by more than the unbalance limit."
+    assert expected == reason.text

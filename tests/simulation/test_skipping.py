@@ -8,7 +8,7 @@ from adapters.simulator.lockstep.lockstep import Lockstep
 from adapters.simulator.lockstep.random_days import a_day
 from adapters.simulator.lockstep.scenario import Day
 
-UNTIL_S = 36_000.0
+UNTIL_S = 31_000.0
 
 
 def ran(day: Day, *, skips: bool, until_s: float) -> Lockstep:

@@ -38,6 +38,8 @@ class Car:
         self.is_asleep = False
         self.has_drawn = False
         self.energy_wh = 0.0
+        self.waited_s = 0.0
+        """For how long it has wanted energy and had none. [s]"""
         self.full_s: float | None = None
 
     def wanted_a(self) -> float:
@@ -260,6 +262,8 @@ class Bay:
         self.energy_wh += energy_wh
         if self.car is not None:
             self.car.energy_wh += energy_wh
+            if self.current_a <= 0.0 and self.car.soc < self.car.vehicle.target_soc_ratio - FULL:
+                self.car.waited_s += elapsed_s
             self.car.soc = min(1.0, self.car.soc + energy_wh / self.car.vehicle.battery_wh)
 
     def _draw(self, current_a: float) -> None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from adapters.simulator.lockstep.checks import Violation
 from adapters.simulator.lockstep.lockstep import Lockstep
 from adapters.simulator.lockstep.random_days import a_day
-from adapters.simulator.lockstep.scenario import Day
+from adapters.simulator.lockstep.scenario import DAY_S, Day
 
 T = TypeVar("T")
 
@@ -21,6 +21,7 @@ class Verdict:
 
     seed: int
     chargers: int
+    days: float
     faults: int
     decisions: int
     commands: int
@@ -42,6 +43,7 @@ def judged(day: Day) -> tuple[Verdict, tuple[Violation, ...]]:
     verdict = Verdict(
         seed=day.seed,
         chargers=len(list(day.site.evses())),
+        days=round(day.duration_s / DAY_S, 3),
         faults=len(day.faults),
         decisions=run.host.cycles,
         commands=run.host.commands,

@@ -34,7 +34,8 @@ class Violation:
     """A promise that was broken."""
 
     promise: str
-    """TRIP, OWN_OVERLOAD, LEDGER, UNPAID_RAISE, BLIND_RAISE, RECOVERY_JUMP, ALARM_FLAPS, CYCLE_FAILED."""
+    """TRIP, OWN_OVERLOAD, LEDGER, UNPAID_RAISE, NO_FALLBACK, BLIND_RAISE, RECOVERY_JUMP, ALARM_FLAPS
+    or CYCLE_FAILED."""
     subject: str
     at_s: float
     text: str
@@ -114,6 +115,8 @@ class Inspector:
         now_s = self.agenda.now_s
         if self.host is None or now_s - self.host.started_s < LEARN_S:
             return
+        if now_s - self.host.disk.lost_s < self.policy.lease_s + 2 * LEARN_S:
+            return  # nobody can know what an earlier life granted; its leases end by themselves
         for station in self.stations.values():
             view = snapshot.stations[station.id]
             for evse, outlet in station.outlets.items():
@@ -147,7 +150,8 @@ class Inspector:
             return LEARN_S
         if bay.disobeys_a is not None or bay.leak_a:
             sample_s = station.quirks.sample_s
-            return inf if sample_s is None else sample_s + LEARN_S
+            is_dumb = sample_s is None or station.quirks.is_mute_meter or not station.connected
+            return inf if is_dumb or sample_s is None else sample_s + LEARN_S
         return 0.0
 
     # --- I2: raises are paid for, and nothing rises in the dark ---------------------------------------
@@ -157,6 +161,9 @@ class Inspector:
         touched = set()
         for command in decision.wave.increases:
             evse = self._evse(command.evse)
+            outlet = self.stations[evse.station].outlets[evse.id]
+            if outlet.default_a is None and outlet.transaction is not None:
+                self.blame("NO_FALLBACK", command.evse, "nothing lies beneath its lease")
             for circuit in self.site.path_to_root(evse.circuit):
                 touched.add(circuit)
                 self._check_sight(command, circuit, decision)

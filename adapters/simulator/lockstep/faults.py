@@ -136,7 +136,7 @@ class Saboteur:
     def _beginnings(self) -> Mapping[FaultKind, Callable[[Fault], None]]:
         return {
             FaultKind.METER_SILENT: lambda f: self._meter(f).fail(MeterFault.SILENT),
-            FaultKind.METER_BAD_DATA: lambda f: self._meter(f).fail(MeterFault.SILENT),
+            FaultKind.METER_BAD_DATA: lambda f: self._meter(f).fail(MeterFault.NONSENSE),
             FaultKind.METER_FROZEN: lambda f: self._meter(f).fail(MeterFault.FROZEN),
             FaultKind.METER_SLOW: lambda f: self._meter(f).fail(MeterFault.SLOW),
             FaultKind.STATION_OFFLINE: lambda f: self._station(f).disconnect(),
@@ -275,6 +275,7 @@ class Saboteur:
     def _lose_store(self, fault: Fault) -> None:
         self._host.kill()
         self._host.disk.is_mangled = True
+        self._host.disk.lost_s = self._agenda.now_s
         self._host.disk.transactions.clear()
 
     def _break_solver(self, *, is_broken: bool) -> None:

@@ -75,6 +75,8 @@ class Disk:
     memory: tuple[Memory, float, datetime] | None = None
     transactions: dict[tuple[StationId, TransactionId], Transaction] = field(default_factory=dict)
     overrides: Overrides = field(default_factory=Overrides)
+    lost_s: float = -inf
+    """When everything on it was lost last. [s]"""
     is_writable: bool = True
     is_mangled: bool = False
     """The stored memory cannot be read."""

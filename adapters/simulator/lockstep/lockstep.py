@@ -10,7 +10,7 @@ from adapters.simulator.lockstep.bay import Bay
 from adapters.simulator.lockstep.checks import Inspector
 from adapters.simulator.lockstep.faults import Saboteur, Solver
 from adapters.simulator.lockstep.host import Host
-from adapters.simulator.lockstep.lines import Line
+from adapters.simulator.lockstep.lines import Line, Triple
 from adapters.simulator.lockstep.meter import SimMeter
 from adapters.simulator.lockstep.scenario import Day, FaultKind, LoadChange, Visit
 from adapters.simulator.lockstep.station import Quirks, SimStation
@@ -25,19 +25,37 @@ class Stay:
 
     visit: Visit
     energy_wh: float = 0.0
+    waited_s: float = 0.0
     is_over: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """What flowed in a circuit at a moment, per phase. [A]"""
+
+    at_s: float
+    current_a: Triple
+    building_a: Triple
 
 
 class Lockstep:
     """Runs one day. The same day gives the same second, whatever the machine."""
 
-    def __init__(self, day: Day, *, skips: bool = True, allocate: Allocate | None = None) -> None:
+    def __init__(
+        self,
+        day: Day,
+        *,
+        skips: bool = True,
+        allocate: Allocate | None = None,
+        trace_s: float | None = None,
+    ) -> None:
         """Build the site and enter everything that will happen.
 
         Args:
             day: What is built and what happens.
             skips: Leave out decisions that cannot differ from the one before.
             allocate: The optimizer, if not the product's.
+            trace_s: Keep the currents of all circuits so often, for plots; None: keep none. [s]
         """
         self.day = day
         self.agenda = Agenda()
@@ -67,6 +85,8 @@ class Lockstep:
         self.inspector.host = self.host
         self.host.on_start = self._call_all
         self._loads: dict[CircuitId, list[float]] = {c: [0.0] * 3 for c in self.lines}
+        self.trace: dict[CircuitId, list[Moment]] = {c: [] for c in self.lines}
+        self._trace_s = trace_s
         self._redial_lot = Random(f"{day.seed}/redial")
         self._plan()
 
@@ -140,6 +160,8 @@ class Lockstep:
             agenda.at(visit.at_s, lambda v=visit: self._arrive(v))  # type: ignore[misc]
         for fault in day.faults:
             saboteur.plan(fault)
+        if self._trace_s is not None:
+            agenda.at(0.0, self._take_trace)
         self.inspector.solver_may_fail = any(f.kind is FaultKind.SOLVER_FAILS for f in day.faults)
 
     # --- what happens -------------------------------------------------------------------------------
@@ -159,6 +181,19 @@ class Lockstep:
                 host.cycle()
         agenda.now_s = end_s
         self._close()
+
+    def _take_trace(self) -> None:
+        for id_, line in self.lines.items():
+            one, two, three = line.building_a
+            self.trace[id_].append(
+                Moment(
+                    at_s=self.agenda.now_s,
+                    current_a=line.current_a,
+                    building_a=(one, two, three),
+                )
+            )
+        if self._trace_s is not None:
+            self.agenda.after(self._trace_s, self._take_trace)
 
     def _close(self) -> None:
         for line in self.lines.values():
@@ -198,6 +233,7 @@ class Lockstep:
         bay.count_energy()
         if bay.car is not None and bay.car.vehicle is stay.visit.vehicle:
             stay.energy_wh = bay.car.energy_wh
+            stay.waited_s = bay.car.waited_s
 
     def _set_load(self, load: LoadChange) -> None:
         before = self._loads[load.circuit]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from math import nan
 from typing import Protocol
 
 from adapters.simulator.lockstep.agenda import Agenda
@@ -20,6 +21,8 @@ class MeterFault(Enum):
     NONE = "none"
     SILENT = "silent"
     """No answer, or only values that the adapter throws away."""
+    NONSENSE = "nonsense"
+    """It sends what is no number."""
     FROZEN = "frozen"
     """It repeats its registers bit for bit."""
     SLOW = "slow"
@@ -110,7 +113,13 @@ class SimMeter:
         self._is_dirty = False
         if self.fault is MeterFault.SILENT or self.reader is None:
             return
+        if self.fault is MeterFault.NONSENSE:
+            reading = GridReading(current=PhaseCurrents.balanced(nan))
+            self.reader.read(self.id, reading, at_s=self._agenda.now_s, is_news=True)
+            self.notice()
+            return
         if self.fault is MeterFault.FROZEN and self._value is not None:
+            self._is_mended = False
             if self._deliver(self._agenda.now_s, self._value, is_news=False):
                 self.notice()
             return

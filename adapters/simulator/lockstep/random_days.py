@@ -36,6 +36,10 @@ from controller.station import LeaseMode
 
 SIZES = ((5, 7, 0.7), (8, 12, 0.2), (13, 25, 0.07), (26, 60, 0.02), (61, 100, 0.01))
 """From, to and share of the sites."""
+HARD_FAULTS = 36
+HARD_FROM_S = 7 * 3600.0
+HARD_UNTIL_S = 13 * 3600.0
+"""Every third day is half a day on a small site in which something breaks every few minutes."""
 GARAGE = (
     Vehicle(name="hatchback", max_a=16.0, battery_wh=58_000, soc_ratio=0.35),
     Vehicle(name="van", max_a=32.0, battery_wh=90_000, soc_ratio=0.2, ramp_a_per_s=6.0),
@@ -54,18 +58,32 @@ def a_day(seed: int, *, chargers: int | None = None, with_faults: bool = True) -
     """Draw a site and a day on it.
 
     Args:
-        seed: Another seed, another day; the same seed, the same day.
+        seed: Another seed, another day; the same seed, the same day. Every third is a hard one.
         chargers: How many; None: drawn.
         with_faults: Also draw what breaks.
     """
     lot = Random(f"site/{seed}")
+    is_hard = with_faults and chargers is None and seed % 3 == 0
     count = chargers if chargers is not None else _size(lot)
+    count = min(count, 6) if is_hard else count
     site = a_random_site(lot, count)
     day = Day(site=site, policy=Policy(), seed=seed)
     day = replace(day, visits=visits(lot, site), loads=loads(lot, site))
     if not with_faults:
         return day
+    if is_hard:
+        faults = [_hard_fault(lot, site) for _ in range(HARD_FAULTS)]
+        day = replace(day, duration_s=HARD_UNTIL_S, visits=visits(lot, site))
+        day = replace(day, faults=tuple(sorted(faults, key=lambda f: (f.at_s, f.kind.value))))
+        return replace(day, quirks=_quirks(lot, site))
     return replace(day, quirks=_quirks(lot, site), faults=random_faults(lot, site))
+
+
+def _hard_fault(lot: Random, site: Site) -> Fault:
+    """Draw a fault for the morning in which everything breaks."""
+    kind = lot.choice(list(_LONGEST_S))
+    fault = a_fault(lot, site, kind, lot.uniform(HARD_FROM_S, HARD_UNTIL_S - 1800.0))
+    return replace(fault, for_s=min(fault.for_s, 600.0))
 
 
 def _size(lot: Random) -> int:
@@ -178,6 +196,37 @@ def _rated(lot: Random, site: Site, own_a: dict[CircuitId, PhaseCurrents]) -> Si
 
 
 # --- what happens -----------------------------------------------------------------------------------
+
+
+def days_on(site: Site, policy: Policy, *, days: int, seed: int, faults: bool = False) -> Day:
+    """Draw several days on a given site."""
+    drawn = []
+    for number in range(days):
+        lot = Random(f"{seed}/{number}")
+        start_s = number * DAY_S
+        drawn.append(
+            Day(
+                site=site,
+                visits=tuple(
+                    replace(v, at_s=v.at_s + start_s, leaves_s=v.leaves_s + start_s)
+                    for v in visits(lot, site)
+                ),
+                loads=tuple(replace(x, at_s=x.at_s + start_s) for x in loads(lot, site)),
+                faults=tuple(
+                    replace(f, at_s=f.at_s + start_s)
+                    for f in (random_faults(lot, site) if faults else ())
+                ),
+            )
+        )
+    return Day(
+        site=site,
+        policy=policy,
+        seed=seed,
+        duration_s=days * DAY_S,
+        visits=tuple(v for d in drawn for v in d.visits),
+        loads=tuple(x for d in drawn for x in d.loads),
+        faults=tuple(f for d in drawn for f in d.faults),
+    )
 
 
 def visits(lot: Random, site: Site) -> tuple[Visit, ...]:
@@ -332,6 +381,8 @@ def _quirk(lot: Random, evse: Evse) -> Quirks:
         loses_ratio=lot.choice((0.0, 0.0, 0.02)),
         forgets_on_reconnect=lot.random() < 0.2,
         repeats_status=lot.random() < 0.7,
+        set_up_s=lot.choice((1.0, 1.0, 5.0, 40.0)),
+        forgets_default=not evse.holds_lease and lot.random() < 0.5,
         starts_offline=lot.random() < 0.7,
         lease_late_s=round(lot.uniform(-3.0, 4.0), 1),
         redials_s=lot.uniform(1.0, 30.0),

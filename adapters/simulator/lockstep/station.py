@@ -62,6 +62,10 @@ class Quirks:
     """It tells the states of its connectors when it connects."""
     starts_offline: bool = True
     """It lets vehicles charge while it is offline."""
+    set_up_s: float = 1.0
+    """Time from its connection until it has taken its default. [s]"""
+    forgets_default: bool = False
+    """It has no default any more after a loss of power."""
     lease_late_s: float = 0.0
     """Its clock ends leases so much later. [s]"""
     redials_s: float = 5.0
@@ -163,7 +167,7 @@ class SimStation:
         self.session += 1
         self._tell(StationConnected(station=self.id, protocol="ocpp1.6"))
         self._later(0.6, self._tell_states)
-        self._later(1.0, self._set_up)
+        self._later(self.quirks.set_up_s, self._set_up)
         self._resample()
         for outlet in self.outlets.values():
             if self.quirks.forgets_on_reconnect:
@@ -199,6 +203,10 @@ class SimStation:
         for outlet in self.outlets.values():
             outlet.bay.permit(powered and outlet.transaction is not None)
         if not powered:
+            for outlet in self.outlets.values():
+                if self.quirks.forgets_default:
+                    outlet.default_a = None
+                    self._drop_grant(outlet)
             self.disconnect(is_noticed=False)
 
     def _set_up(self) -> None:

@@ -133,3 +133,13 @@ def test_a_past_moment_is_explained_by_its_recorded_cycle(desk: Desk) -> None:
         before.status_code,
         before.json()["type"].rpartition(":")[2],
     ) == (404, "history-not-kept")
+
+
+def test_reasons_are_found_from_before_the_first_one(desk: Desk) -> None:
+    desk.main.run(booked(desk.store, a_session(1)))
+    client = desk.client(desk.add("eva", Role.VIEWER))
+    query = "from=2026-02-01T00:00:00Z&to=2026-03-02T00:00:00Z"
+
+    found = client.get(f"/api/v1/evses/CP001/1/why/changes?{query}").json()["items"]
+
+    assert [r["code"] for r in found] == ["idle", "circuit_full", "own_maximum", "idle"]

@@ -11,6 +11,7 @@ from adapters.ocpp.quirks import Quirks
 from adapters.ocpp.station_dialect import StationDialect
 from adapters.ocpp.translation import DialectSettings, EvseWiring
 from adapters.ocpp.v16 import V16Dialect
+from adapters.ocpp.v21 import V21Dialect
 from adapters.ocpp.v201 import V201Dialect
 from controller.commands import SetLimit
 from controller.records import TokenStatus
@@ -26,6 +27,11 @@ from tests.adapters.ocpp.scripted_station import (
 from tests.fakes.recording_desk import RecordingDesk, StillClock
 
 D = TypeVar("D", bound=StationDialect)
+PROTOCOLS: dict[type[StationDialect], str] = {
+    V16Dialect: "ocpp1.6",
+    V201Dialect: "ocpp2.0.1",
+    V21Dialect: "ocpp2.1",
+}
 QUICK = Quirks(boot_wait_s=0.0, boot_settle_s=0.0)
 
 
@@ -43,7 +49,7 @@ class Connection(Generic[D]):
         timeout_s: float = 5.0,
         book: StationBook | None = None,
     ) -> None:
-        protocol = "ocpp1.6" if kind is V16Dialect else "ocpp2.0.1"
+        protocol = PROTOCOLS[kind]
         names = [f"CP1/{n}" for n in range(1, evses + 1)]
         self.clock = StillClock()
         self.desk = RecordingDesk(dict.fromkeys(names, 6.0), tokens=tokens)

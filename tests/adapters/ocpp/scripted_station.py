@@ -19,7 +19,11 @@ from tests.fakes.recording_desk import StillClock
 Reply = Mapping[str, Any] | CallFailed
 Script = Callable[[str, dict[str, Any]], Reply]
 
-FOLDERS = {"ocpp1.6": ("v16", "", "Response"), "ocpp2.0.1": ("v201", "Request", "Response")}
+FOLDERS = {
+    "ocpp1.6": ("v16", "", "Response"),
+    "ocpp2.0.1": ("v201", "Request", "Response"),
+    "ocpp2.1": ("v21", "Request", "Response"),
+}
 
 
 @cache

@@ -15,7 +15,7 @@ export interface paths {
          * Read Site
          * @description Return mode, alarms, the last cycle and all circuits.
          */
-        get: operations["read_site_api_v1_site_get"];
+        get: operations["read_site"];
         put?: never;
         post?: never;
         delete?: never;
@@ -33,9 +33,9 @@ export interface paths {
         };
         /**
          * List Circuits
-         * @description Return all circuits.
+         * @description Return circuits by id.
          */
-        get: operations["list_circuits_api_v1_circuits_get"];
+        get: operations["list_circuits"];
         put?: never;
         post?: never;
         delete?: never;
@@ -53,9 +53,9 @@ export interface paths {
         };
         /**
          * Read Circuit
-         * @description Return one circuit.
+         * @description Return one circuit; its ETag is of the operating limit.
          */
-        get: operations["read_circuit_api_v1_circuits__id__get"];
+        get: operations["read_circuit"];
         put?: never;
         post?: never;
         delete?: never;
@@ -65,7 +65,7 @@ export interface paths {
          * Limit Circuit
          * @description Set or lift an operating limit at or below the rating; it counts from the next cycle.
          */
-        patch: operations["limit_circuit_api_v1_circuits__id__patch"];
+        patch: operations["limit_circuit"];
         trace?: never;
     };
     "/api/v1/evses": {
@@ -77,9 +77,9 @@ export interface paths {
         };
         /**
          * List Evses
-         * @description Return all EVSEs, or those of a circuit or in a state.
+         * @description Return EVSEs, or those of a circuit or in a state.
          */
-        get: operations["list_evses_api_v1_evses_get"];
+        get: operations["list_evses"];
         put?: never;
         post?: never;
         delete?: never;
@@ -97,19 +97,19 @@ export interface paths {
         };
         /**
          * Read Evse
-         * @description Return one EVSE.
+         * @description Return one EVSE; its ETag is of an operator's wishes.
          */
-        get: operations["read_evse_api_v1_evses__station___evse__get"];
+        get: operations["read_evse"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
         head?: never;
         /**
-         * Wish
+         * Change Evse
          * @description Change wishes: absent stays as it is, null is lifted. They count from the next cycle.
          */
-        patch: operations["wish_api_v1_evses__station___evse__patch"];
+        patch: operations["change_evse"];
         trace?: never;
     };
     "/api/v1/evses/{station}/{evse}/why": {
@@ -120,10 +120,12 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Explain
-         * @description Explain an EVSE's setpoint: the reason, and the numbers of every circuit up to the grid.
+         * Explain Evse
+         * @description Explain an EVSE's setpoint: the reason, what would change it, every circuit up to the grid.
+         *
+         *     `at` asks for a moment of the past; the answer is of the last recorded cycle before it.
          */
-        get: operations["explain_api_v1_evses__station___evse__why_get"];
+        get: operations["explain_evse"];
         put?: never;
         post?: never;
         delete?: never;
@@ -140,10 +142,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Reasons
+         * List Evse Reasons
          * @description Return what limited an EVSE when, oldest first; without times, the last day.
          */
-        get: operations["list_reasons_api_v1_evses__station___evse__why_changes_get"];
+        get: operations["list_evse_reasons"];
         put?: never;
         post?: never;
         delete?: never;
@@ -162,10 +164,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Pause
+         * Pause Evse
          * @description Hold an EVSE at no current until it is resumed.
          */
-        post: operations["pause_api_v1_evses__station___evse__pause_post"];
+        post: operations["pause_evse"];
         delete?: never;
         options?: never;
         head?: never;
@@ -182,10 +184,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Resume
+         * Resume Evse
          * @description End a pause.
          */
-        post: operations["resume_api_v1_evses__station___evse__resume_post"];
+        post: operations["resume_evse"];
         delete?: never;
         options?: never;
         head?: never;
@@ -202,10 +204,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Start
+         * Start Evse
          * @description Ask the station to start a transaction for an id token.
          */
-        post: operations["start_api_v1_evses__station___evse__start_post"];
+        post: operations["start_evse"];
         delete?: never;
         options?: never;
         head?: never;
@@ -222,10 +224,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Stop
+         * Stop Evse
          * @description Ask the station to end the running transaction.
          */
-        post: operations["stop_api_v1_evses__station___evse__stop_post"];
+        post: operations["stop_evse"];
         delete?: never;
         options?: never;
         head?: never;
@@ -242,10 +244,136 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Unlock
+         * Unlock Evse
          * @description Ask the station to unlock the connector.
          */
-        post: operations["unlock_api_v1_evses__station___evse__unlock_post"];
+        post: operations["unlock_evse"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve Station
+         * @description Take an unknown station in and make its password, shown this once.
+         *
+         *     It may connect and charge once its entry stands in the site file.
+         */
+        post: operations["approve_station"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reject Station
+         * @description Turn an unknown station away; it is not shown again unless it is approved.
+         */
+        post: operations["reject_station"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate Secret
+         * @description Send the station a new password; the old one is valid until it has used the new one.
+         */
+        post: operations["rotate_secret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/certificates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Certificates
+         * @description Ask the station which authorities' certificates it holds.
+         */
+        get: operations["list_certificates"];
+        put?: never;
+        /**
+         * Install Certificate
+         * @description Install an authority's certificate in the station.
+         */
+        post: operations["install_certificate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/certificates/delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Delete Certificate
+         * @description Delete a certificate from the station, by the hashes it is listed with.
+         */
+        post: operations["delete_certificate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/certificates/renew": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Renew Certificate
+         * @description Ask the station to make a new key and request a certificate for it.
+         */
+        post: operations["renew_certificate"];
         delete?: never;
         options?: never;
         head?: never;
@@ -261,9 +389,9 @@ export interface paths {
         };
         /**
          * List Stations
-         * @description Return all stations of the site file, and others that were heard of.
+         * @description Return all stations of the site file, and others that knock or were heard of.
          */
-        get: operations["list_stations_api_v1_stations_get"];
+        get: operations["list_stations"];
         put?: never;
         post?: never;
         delete?: never;
@@ -283,7 +411,7 @@ export interface paths {
          * Read Station
          * @description Return one station with its latest frames.
          */
-        get: operations["read_station_api_v1_stations__id__get"];
+        get: operations["read_station"];
         put?: never;
         post?: never;
         delete?: never;
@@ -305,7 +433,7 @@ export interface paths {
          * Reset
          * @description Restart a station; a soft reset lets transactions end first.
          */
-        post: operations["reset_api_v1_stations__id__reset_post"];
+        post: operations["reset"];
         delete?: never;
         options?: never;
         head?: never;
@@ -325,7 +453,7 @@ export interface paths {
          * Trigger
          * @description Ask a station to report its status or meter values at once.
          */
-        post: operations["trigger_api_v1_stations__id__trigger_post"];
+        post: operations["trigger"];
         delete?: never;
         options?: never;
         head?: never;
@@ -345,7 +473,7 @@ export interface paths {
          * Availability
          * @description Put a station, an EVSE or a connector in or out of service; a running transaction ends first.
          */
-        post: operations["availability_api_v1_stations__id__availability_post"];
+        post: operations["availability"];
         delete?: never;
         options?: never;
         head?: never;
@@ -365,7 +493,7 @@ export interface paths {
          * Clear Cache
          * @description Let a station forget the answers to id tokens that it keeps.
          */
-        post: operations["clear_cache_api_v1_stations__id__clear_cache_post"];
+        post: operations["clear_cache"];
         delete?: never;
         options?: never;
         head?: never;
@@ -385,7 +513,7 @@ export interface paths {
          * Reserve
          * @description Keep an EVSE free for an id token until a time.
          */
-        post: operations["reserve_api_v1_stations__id__reservations_post"];
+        post: operations["reserve"];
         delete?: never;
         options?: never;
         head?: never;
@@ -406,7 +534,7 @@ export interface paths {
          * Cancel Reservation
          * @description Cancel a reservation.
          */
-        delete: operations["cancel_reservation_api_v1_stations__id__reservations__reservation_id__delete"];
+        delete: operations["cancel_reservation"];
         options?: never;
         head?: never;
         patch?: never;
@@ -423,13 +551,13 @@ export interface paths {
          * Read Configuration
          * @description Read a station's configuration from the station itself; 1.6 gives everything without names.
          */
-        get: operations["read_configuration_api_v1_stations__id__configuration_get"];
+        get: operations["read_configuration"];
         put?: never;
         /**
          * Write Configuration
          * @description Write a station's configuration; the answer says for each name what became of it.
          */
-        post: operations["write_configuration_api_v1_stations__id__configuration_post"];
+        post: operations["write_configuration"];
         delete?: never;
         options?: never;
         head?: never;
@@ -449,7 +577,7 @@ export interface paths {
          * Report
          * @description Ask a station to describe itself; see `variables` when the report has come.
          */
-        post: operations["report_api_v1_stations__id__report_post"];
+        post: operations["report"];
         delete?: never;
         options?: never;
         head?: never;
@@ -469,7 +597,7 @@ export interface paths {
          * Firmware
          * @description Update a station's firmware; refused while one of its transactions runs.
          */
-        post: operations["firmware_api_v1_stations__id__firmware_post"];
+        post: operations["firmware"];
         delete?: never;
         options?: never;
         head?: never;
@@ -489,7 +617,7 @@ export interface paths {
          * Transfer Data
          * @description Send a vendor's own message.
          */
-        post: operations["transfer_data_api_v1_stations__id__data_transfer_post"];
+        post: operations["transfer_data"];
         delete?: never;
         options?: never;
         head?: never;
@@ -509,7 +637,7 @@ export interface paths {
          * Drill
          * @description Let a lease run out at the station and watch it fall back; the result is kept per model.
          */
-        post: operations["drill_api_v1_stations__id__drill_post"];
+        post: operations["drill"];
         delete?: never;
         options?: never;
         head?: never;
@@ -529,7 +657,7 @@ export interface paths {
          * Call
          * @description Send any OCPP message, for administrators. Nothing that could raise a limit is sent.
          */
-        post: operations["call_api_v1_stations__id__call_post"];
+        post: operations["call"];
         delete?: never;
         options?: never;
         head?: never;
@@ -547,7 +675,7 @@ export interface paths {
          * List Sessions
          * @description Return sessions by start time, newest first; `from` is inclusive, `to` exclusive.
          */
-        get: operations["list_sessions_api_v1_sessions_get"];
+        get: operations["list_sessions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -567,7 +695,7 @@ export interface paths {
          * Export Sessions
          * @description Return all sessions of a time as CSV for billing.
          */
-        get: operations["export_sessions_api_v1_sessions_csv_get"];
+        get: operations["export_sessions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -587,7 +715,7 @@ export interface paths {
          * Read Session
          * @description Return one session with its curve and what limited it; its id is `station/transaction`.
          */
-        get: operations["read_session_api_v1_sessions__id__get"];
+        get: operations["read_session"];
         put?: never;
         post?: never;
         delete?: never;
@@ -607,7 +735,7 @@ export interface paths {
          * List Tokens
          * @description Return known tokens by id.
          */
-        get: operations["list_tokens_api_v1_tokens_get"];
+        get: operations["list_tokens"];
         put?: never;
         post?: never;
         delete?: never;
@@ -627,18 +755,18 @@ export interface paths {
          * Read Token
          * @description Return one token.
          */
-        get: operations["read_token_api_v1_tokens__id__get"];
+        get: operations["read_token"];
         /**
          * Put Token
          * @description Add or replace a token; doing it again changes nothing.
          */
-        put: operations["put_token_api_v1_tokens__id__put"];
+        put: operations["put_token"];
         post?: never;
         /**
          * Delete Token
          * @description Delete a token.
          */
-        delete: operations["delete_token_api_v1_tokens__id__delete"];
+        delete: operations["delete_token"];
         options?: never;
         head?: never;
         patch?: never;
@@ -655,12 +783,12 @@ export interface paths {
          * Export Tokens
          * @description Return all tokens as CSV; spreadsheets read no cell of it as a formula.
          */
-        get: operations["export_tokens_api_v1_tokens_csv_get"];
+        get: operations["export_tokens"];
         /**
          * Import Tokens
          * @description Add or replace all tokens of a CSV table, or none when a line of it is wrong.
          */
-        put: operations["import_tokens_api_v1_tokens_csv_put"];
+        put: operations["import_tokens"];
         post?: never;
         delete?: never;
         options?: never;
@@ -681,7 +809,7 @@ export interface paths {
          *
          *     One field gives its points; several give a table of means on one time axis.
          */
-        get: operations["read_history_api_v1_history_get"];
+        get: operations["read_history"];
         put?: never;
         post?: never;
         delete?: never;
@@ -701,7 +829,7 @@ export interface paths {
          * List Alarms
          * @description Return alarms, newest first: those in force, and those that began since `from`.
          */
-        get: operations["list_alarms_api_v1_alarms_get"];
+        get: operations["list_alarms"];
         put?: never;
         post?: never;
         delete?: never;
@@ -721,7 +849,7 @@ export interface paths {
          * List Audit
          * @description Return who changed what, newest first.
          */
-        get: operations["list_audit_api_v1_audit_get"];
+        get: operations["list_audit"];
         put?: never;
         post?: never;
         delete?: never;
@@ -739,9 +867,9 @@ export interface paths {
         };
         /**
          * Stream Events
-         * @description Stream `cycle`, `alarm` and `state` events; `Last-Event-ID` resumes, `gap` says some are lost.
+         * @description Stream `cycle` or `delta`, `alarm` and `state`; `Last-Event-ID` resumes, `gap`: some are lost.
          */
-        get: operations["stream_events_api_v1_events_get"];
+        get: operations["stream_events"];
         put?: never;
         post?: never;
         delete?: never;
@@ -761,18 +889,18 @@ export interface paths {
          * Who Am I
          * @description Return who is signed in.
          */
-        get: operations["who_am_i_api_v1_session_get"];
+        get: operations["who_am_i"];
         put?: never;
         /**
          * Sign In
          * @description Sign in; the answer sets a cookie that scripts cannot read.
          */
-        post: operations["sign_in_api_v1_session_post"];
+        post: operations["sign_in"];
         /**
          * Sign Out
          * @description Sign out.
          */
-        delete: operations["sign_out_api_v1_session_delete"];
+        delete: operations["sign_out"];
         options?: never;
         head?: never;
         patch?: never;
@@ -791,7 +919,7 @@ export interface paths {
          * Change Password
          * @description Change one's own password; every other browser of this account is signed out.
          */
-        post: operations["change_password_api_v1_session_password_post"];
+        post: operations["change_password"];
         delete?: never;
         options?: never;
         head?: never;
@@ -809,13 +937,13 @@ export interface paths {
          * Read Setup
          * @description Tell whether the first account is still to be made.
          */
-        get: operations["read_setup_api_v1_setup_get"];
+        get: operations["read_setup"];
         put?: never;
         /**
          * Set Up
          * @description Make the first account, an administrator, and sign it in.
          */
-        post: operations["set_up_api_v1_setup_post"];
+        post: operations["set_up"];
         delete?: never;
         options?: never;
         head?: never;
@@ -833,7 +961,7 @@ export interface paths {
          * List Users
          * @description Return accounts by name, with their API tokens.
          */
-        get: operations["list_users_api_v1_users_get"];
+        get: operations["list_users"];
         put?: never;
         post?: never;
         delete?: never;
@@ -853,18 +981,18 @@ export interface paths {
          * Read User
          * @description Return one account.
          */
-        get: operations["read_user_api_v1_users__name__get"];
+        get: operations["read_user"];
         /**
          * Put User
          * @description Add an account, or change its role or password; a new password signs its browsers out.
          */
-        put: operations["put_user_api_v1_users__name__put"];
+        put: operations["put_user"];
         post?: never;
         /**
          * Delete User
          * @description Delete an account with its API tokens, and sign its browsers out.
          */
-        delete: operations["delete_user_api_v1_users__name__delete"];
+        delete: operations["delete_user"];
         options?: never;
         head?: never;
         patch?: never;
@@ -884,7 +1012,7 @@ export interface paths {
          * End User Sessions
          * @description Sign all browsers of an account out, one's own present one excepted.
          */
-        delete: operations["end_user_sessions_api_v1_users__name__sessions_delete"];
+        delete: operations["end_user_sessions"];
         options?: never;
         head?: never;
         patch?: never;
@@ -903,7 +1031,7 @@ export interface paths {
          * Make User Token
          * @description Make an API token; the answer shows it this once.
          */
-        post: operations["make_user_token_api_v1_users__name__tokens_post"];
+        post: operations["make_user_token"];
         delete?: never;
         options?: never;
         head?: never;
@@ -924,7 +1052,131 @@ export interface paths {
          * Revoke User Token
          * @description Revoke an API token.
          */
-        delete: operations["revoke_user_token_api_v1_users__name__tokens__token__delete"];
+        delete: operations["revoke_user_token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/config": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Config
+         * @description Return the site file in force; as its text with `Accept: application/yaml`.
+         */
+        get: operations["read_config"];
+        /**
+         * Put Config
+         * @description Change the site file; it counts from the next cycle and is taken back when cycles fail.
+         */
+        put: operations["put_config"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/config/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Config Versions
+         * @description Return the versions of the site file, newest first.
+         */
+        get: operations["list_config_versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/config/versions/{n}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Config Version
+         * @description Return a version with its text.
+         */
+        get: operations["read_config_version"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/config/versions/{n}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore Config Version
+         * @description Put an older version in force again, as a new version.
+         */
+        post: operations["restore_config_version"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Notification Targets
+         * @description Return who is told of alarms. They are set in the site file, `notifications`.
+         */
+        get: operations["list_notification_targets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send Test Notification
+         * @description Send a test message now.
+         */
+        post: operations["send_test_notification"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -941,7 +1193,7 @@ export interface paths {
          * Is Alive
          * @description Tell that the process answers.
          */
-        get: operations["is_alive_healthz_get"];
+        get: operations["is_alive"];
         put?: never;
         post?: never;
         delete?: never;
@@ -961,7 +1213,7 @@ export interface paths {
          * Is Ready
          * @description Tell whether the controller decides: 200 only when the last cycle is younger than three intervals.
          */
-        get: operations["is_ready_readyz_get"];
+        get: operations["is_ready"];
         put?: never;
         post?: never;
         delete?: never;
@@ -981,7 +1233,7 @@ export interface paths {
          * Read Metrics
          * @description Return figures in Prometheus' text format.
          */
-        get: operations["read_metrics_metrics_get"];
+        get: operations["read_metrics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1014,6 +1266,26 @@ export interface components {
             };
         };
         /**
+         * AdoptedOut
+         * @description An approved station; the secret is shown this once.
+         */
+        AdoptedOut: {
+            /** Id */
+            id: string;
+            /**
+             * Secret
+             * @description Its OCPP password. Type it into the station now.
+             */
+            secret: string;
+            /**
+             * Site File
+             * @description What belongs below `stations.<id>`.
+             */
+            site_file: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * AlarmOut
          * @description A condition with its begin and, when over, its end.
          */
@@ -1040,6 +1312,26 @@ export interface components {
             items: components["schemas"]["AlarmOut"][];
             /** Next Offset */
             next_offset: number | null;
+        };
+        /**
+         * AllStations
+         * @description Stations by id, and those that wait for an operator or for the site file.
+         */
+        AllStations: {
+            /** Items */
+            items: components["schemas"]["StationOut"][];
+            /** Next Offset */
+            next_offset: number | null;
+            /**
+             * Pending
+             * @description They knock and wait for an operator.
+             */
+            pending: components["schemas"]["PendingOut"][];
+            /**
+             * Approved
+             * @description They wait for the site file.
+             */
+            approved: components["schemas"]["ApprovedOut"][];
         };
         /**
          * ApiTokenIn
@@ -1095,6 +1387,41 @@ export interface components {
             last_used_at: string | null;
         };
         /**
+         * ApprovalIn
+         * @description Which circuit feeds a station, and its EVSEs.
+         * @example {
+         *       "circuit": "garage-a",
+         *       "evses": [
+         *         {
+         *           "max_a": 32,
+         *           "number": 1,
+         *           "phases": 3
+         *         }
+         *       ]
+         *     }
+         */
+        ApprovalIn: {
+            /** Circuit */
+            circuit: string;
+            /** Evses */
+            evses: components["schemas"]["EvseIn"][];
+        };
+        /**
+         * ApprovedOut
+         * @description An approved station that is not in the site file yet.
+         */
+        ApprovedOut: {
+            /** Id */
+            id: string;
+            /**
+             * Site File
+             * @description What belongs below `stations.<id>`.
+             */
+            site_file: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * Audit
          * @description A page of the audit log, newest first.
          */
@@ -1145,6 +1472,90 @@ export interface components {
             payload: {
                 [key: string]: unknown;
             };
+        };
+        /**
+         * CertificateIn
+         * @description An authority's certificate for a station.
+         */
+        CertificateIn: {
+            /** @default csms_root */
+            use: components["schemas"]["CertificateUse"];
+            /**
+             * Certificate
+             * @description PEM, at most 5500 characters.
+             */
+            certificate: string;
+        };
+        /**
+         * CertificateOut
+         * @description A certificate inside a station, by its hashes.
+         */
+        CertificateOut: {
+            /** Hash Algorithm */
+            hash_algorithm: string;
+            /** Issuer Name Hash */
+            issuer_name_hash: string;
+            /** Issuer Key Hash */
+            issuer_key_hash: string;
+            /** Serial Number */
+            serial_number: string;
+        };
+        /**
+         * CertificateUse
+         * @description What an authority's certificate in a station is for.
+         * @enum {string}
+         */
+        CertificateUse: "csms_root" | "manufacturer_root";
+        /**
+         * CertificatesOut
+         * @description Certificates inside a station.
+         */
+        CertificatesOut: {
+            /** Items */
+            items: components["schemas"]["CertificateOut"][];
+        };
+        /**
+         * ChangeOut
+         * @description Something that would give an EVSE more.
+         */
+        ChangeOut: {
+            /** Kind */
+            kind: string;
+            /** Gain A */
+            gain_a: number;
+            /** Text */
+            text: string;
+            /** Circuit */
+            circuit: string | null;
+            /** Limit A */
+            limit_a: number | null;
+        };
+        /**
+         * CircuitEffectOut
+         * @description A circuit before and after.
+         */
+        CircuitEffectOut: {
+            /** Id */
+            id: string;
+            /**
+             * Change
+             * @enum {string}
+             */
+            change: "added" | "removed" | "changed" | "same";
+            before: components["schemas"]["CircuitFiguresOut"] | null;
+            after: components["schemas"]["CircuitFiguresOut"] | null;
+        };
+        /**
+         * CircuitFiguresOut
+         * @description The numbers of a circuit that keep it safe. [A]
+         */
+        CircuitFiguresOut: {
+            limit_a: components["schemas"]["Phases"];
+            building_peak_a: components["schemas"]["Phases"];
+            /** @description Sum below it when nobody controls it. */
+            fallback_a: components["schemas"]["Phases"];
+            /** @description Left when everything has failed. */
+            certificate_headroom_a: components["schemas"]["Phases"];
         };
         /**
          * CircuitOut
@@ -1229,11 +1640,103 @@ export interface components {
         };
         /**
          * Circuits
-         * @description All circuits, by id.
+         * @description A page of circuits by id.
          */
         Circuits: {
             /** Items */
             items: components["schemas"]["CircuitOut"][];
+            /** Next Offset */
+            next_offset: number | null;
+        };
+        /**
+         * ConfigChanged
+         * @description The change is in force, on trial for its first cycles.
+         */
+        ConfigChanged: {
+            /** Version */
+            version: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "trial" | "running" | "superseded" | "rolled_back";
+            /**
+             * Applied
+             * @description `restart`: some keys wait for the next start, see the effect.
+             * @enum {string}
+             */
+            applied: "hot" | "restart";
+            effect: components["schemas"]["EffectOut"];
+            /**
+             * Trial S
+             * @description It is watched for so long at most, then taken back. [s]
+             */
+            trial_s: number;
+        };
+        /**
+         * ConfigOut
+         * @description A version with its text, and the same content as JSON.
+         * @example {
+         *       "actor": "ada",
+         *       "at": "2026-03-02T08:00:00.000Z",
+         *       "data": {
+         *         "format": "site/1"
+         *       },
+         *       "file_changed": false,
+         *       "note": "second garage",
+         *       "restart": [],
+         *       "state": "running",
+         *       "text": "format: site/1\nsite: {id: depot-nord, name: Depot Nord, timezone: UTC}\n",
+         *       "version": 12
+         *     }
+         */
+        ConfigOut: {
+            /** Version */
+            version: number;
+            /** At */
+            at: string;
+            /** Actor */
+            actor: string;
+            /** Note */
+            note: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "trial" | "running" | "superseded" | "rolled_back";
+            /** Text */
+            text: string;
+            /** Data */
+            data: {
+                [key: string]: unknown;
+            };
+            /**
+             * File Changed
+             * @description The file was edited on disk; the edit is not in force.
+             * @default false
+             */
+            file_changed: boolean;
+            /**
+             * Restart
+             * @description Keys whose change waits for the next start.
+             */
+            restart?: string[];
+        };
+        /**
+         * ConfigProblemOut
+         * @description One reason why a configuration is refused.
+         */
+        ConfigProblemOut: {
+            /** Line */
+            line: number | null;
+            /** Column */
+            column: number | null;
+            /** Path */
+            path: string;
+            /** Text */
+            text: string;
+            /** Mend */
+            mend: string;
         };
         /**
          * ConfigurationRequest
@@ -1244,6 +1747,11 @@ export interface components {
             values: {
                 [key: string]: string;
             };
+            /**
+             * Keep
+             * @default false
+             */
+            keep: boolean;
         };
         /**
          * DataTransferRequest
@@ -1256,6 +1764,66 @@ export interface components {
             message_id?: string | null;
             /** Data */
             data?: unknown;
+        };
+        /**
+         * DryRunOut
+         * @description What a change would do, or why it is refused.
+         */
+        DryRunOut: {
+            /** Valid */
+            valid: boolean;
+            /** Problems */
+            problems: components["schemas"]["ConfigProblemOut"][];
+            effect: components["schemas"]["EffectOut"] | null;
+            /**
+             * Text
+             * @description The text that would be in force.
+             */
+            text: string;
+        };
+        /**
+         * EffectOut
+         * @description Everything that a change does.
+         */
+        EffectOut: {
+            /** Circuits */
+            circuits: components["schemas"]["CircuitEffectOut"][];
+            /** Stations */
+            stations: components["schemas"]["StationEffectOut"][];
+            /**
+             * Policy
+             * @description All other keys, dotted.
+             */
+            policy: components["schemas"]["KeyEffectOut"][];
+            /**
+             * Restart
+             * @description Keys that count only after the next start.
+             */
+            restart: string[];
+            /** Warnings */
+            warnings: string[];
+        };
+        /**
+         * EvseIn
+         * @description What must be known of an EVSE before it may charge.
+         */
+        EvseIn: {
+            /**
+             * Number
+             * @default 1
+             */
+            number: number;
+            /** Max A */
+            max_a: number;
+            /**
+             * Phases
+             * @default 3
+             */
+            phases: number;
+            /** Rotation */
+            rotation?: string | null;
+            /** Fallback A */
+            fallback_a?: number | null;
         };
         /**
          * EvseOut
@@ -1345,6 +1913,18 @@ export interface components {
             departure_at: string | null;
             /** Energy Need Wh */
             energy_need_wh: number | null;
+            /**
+             * Label
+             * @description The token's label; for operators.
+             */
+            label?: string | null;
+            /**
+             * Finish At
+             * @description When the energy need is met at the present power; null: not known.
+             */
+            finish_at?: string | null;
+            /** Finish Text */
+            finish_text?: string | null;
         };
         /**
          * EvsePatch
@@ -1379,11 +1959,31 @@ export interface components {
         };
         /**
          * Evses
-         * @description EVSEs by id.
+         * @description A page of EVSEs by id.
          */
         Evses: {
             /** Items */
             items: components["schemas"]["EvseOut"][];
+            /** Next Offset */
+            next_offset: number | null;
+        };
+        /**
+         * ExplanationOut
+         * @description What holds an EVSE, who shares it, and what would change it.
+         */
+        ExplanationOut: {
+            /** Text */
+            text: string;
+            /** Held By */
+            held_by: components["schemas"]["HeldByOut"][];
+            /** Gain Per Ampere */
+            gain_per_ampere: number | null;
+            /** Missing A */
+            missing_a: number | null;
+            /** Shared With */
+            shared_with: string[];
+            /** Changes */
+            changes: components["schemas"]["ChangeOut"][];
         };
         /**
          * FirmwareRequest
@@ -1420,6 +2020,20 @@ export interface components {
             text: string | null;
         };
         /**
+         * HashIn
+         * @description Which certificate, as the station lists it.
+         */
+        HashIn: {
+            /** Hash Algorithm */
+            hash_algorithm: string;
+            /** Issuer Name Hash */
+            issuer_name_hash: string;
+            /** Issuer Key Hash */
+            issuer_key_hash: string;
+            /** Serial Number */
+            serial_number: string;
+        };
+        /**
          * Health
          * @description Alive, or ready.
          */
@@ -1428,6 +2042,16 @@ export interface components {
             status: string;
             /** Cycle Age S */
             cycle_age_s?: number | null;
+        };
+        /**
+         * HeldByOut
+         * @description A limit that holds an EVSE.
+         */
+        HeldByOut: {
+            /** Subject */
+            subject: string;
+            /** Phase */
+            phase: string | null;
         };
         /**
          * History
@@ -1492,6 +2116,18 @@ export interface components {
             };
         };
         /**
+         * KeyEffectOut
+         * @description Another key that changes; null: absent.
+         */
+        KeyEffectOut: {
+            /** Key */
+            key: string;
+            /** Before */
+            before: string | null;
+            /** After */
+            after: string | null;
+        };
+        /**
          * LastCycle
          * @description The latest decision.
          */
@@ -1524,6 +2160,39 @@ export interface components {
              * Format: password
              */
             new: string;
+        };
+        /**
+         * PendingOut
+         * @description A station that knocks and is not let in.
+         */
+        PendingOut: {
+            /** Id */
+            id: string;
+            /**
+             * Address
+             * @description Where it connects from.
+             */
+            address: string;
+            /** Protocol */
+            protocol: string;
+            /** Security Profile */
+            security_profile: number;
+            /**
+             * Has Password
+             * @description It sent a password; which one nobody here knows.
+             */
+            has_password: boolean;
+            /**
+             * Certificate Names
+             * @description CN and SAN of its client certificate.
+             */
+            certificate_names: string[];
+            /** First At */
+            first_at: string;
+            /** Last At */
+            last_at: string;
+            /** Attempts */
+            attempts: number;
         };
         /**
          * PhaseLimits
@@ -1660,6 +2329,25 @@ export interface components {
         ResetRequest: {
             /** @default soft */
             kind: components["schemas"]["ResetKind"];
+        };
+        /**
+         * RestoreIn
+         * @description Why an older version comes back.
+         * @example {
+         *       "note": "the new limit was wrong"
+         *     }
+         */
+        RestoreIn: {
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+            /**
+             * Overwrite
+             * @default false
+             */
+            overwrite: boolean;
         };
         /**
          * Role
@@ -1920,6 +2608,21 @@ export interface components {
             frames: components["schemas"]["FrameOut"][];
         };
         /**
+         * StationEffectOut
+         * @description A station that is added, removed or changed.
+         */
+        StationEffectOut: {
+            /** Id */
+            id: string;
+            /**
+             * Change
+             * @enum {string}
+             */
+            change: "added" | "removed" | "changed" | "same";
+            /** Text */
+            text: string;
+        };
+        /**
          * StationInfoOut
          * @description What a station said about itself.
          */
@@ -1961,12 +2664,67 @@ export interface components {
             evses: string[];
         };
         /**
-         * Stations
-         * @description Stations by id.
+         * TargetOut
+         * @description Somebody who is told of alarms.
+         * @example {
+         *       "address": "https://ops.example/hooks/depot",
+         *       "delivered_at": "2026-03-02T08:00:00.000Z",
+         *       "kind": "webhook",
+         *       "least": "warning",
+         *       "name": "ops",
+         *       "waiting": 0
+         *     }
          */
-        Stations: {
+        TargetOut: {
+            /** Name */
+            name: string;
+            /** Kind */
+            kind: string;
+            /** Address */
+            address: string;
+            /** Least */
+            least: string;
+            /**
+             * Waiting
+             * @description Messages not yet delivered.
+             */
+            waiting: number;
+            /** Delivered At */
+            delivered_at: string | null;
+            /** Fault */
+            fault: string | null;
+        };
+        /**
+         * Targets
+         * @description A page of targets.
+         */
+        Targets: {
             /** Items */
-            items: components["schemas"]["StationOut"][];
+            items: components["schemas"]["TargetOut"][];
+            /** Next Offset */
+            next_offset: number | null;
+        };
+        /**
+         * TestIn
+         * @description Whom to send a test message.
+         * @example {
+         *       "target": "ops"
+         *     }
+         */
+        TestIn: {
+            /** Target */
+            target: string;
+        };
+        /**
+         * TestOut
+         * @description The test message was delivered.
+         * @example {
+         *       "result": "delivered"
+         *     }
+         */
+        TestOut: {
+            /** Result */
+            result: string;
         };
         /**
          * TokenIn
@@ -2150,6 +2908,42 @@ export interface components {
             next_offset: number | null;
         };
         /**
+         * VersionOut
+         * @description One version of the site file.
+         * @example {
+         *       "actor": "ada",
+         *       "at": "2026-03-02T08:00:00.000Z",
+         *       "note": "second garage",
+         *       "state": "running",
+         *       "version": 12
+         *     }
+         */
+        VersionOut: {
+            /** Version */
+            version: number;
+            /** At */
+            at: string;
+            /** Actor */
+            actor: string;
+            /** Note */
+            note: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "trial" | "running" | "superseded" | "rolled_back";
+        };
+        /**
+         * Versions
+         * @description A page of versions, newest first.
+         */
+        Versions: {
+            /** Items */
+            items: components["schemas"]["VersionOut"][];
+            /** Next Offset */
+            next_offset: number | null;
+        };
+        /**
          * WhyOut
          * @description Why an EVSE has its setpoint, with the numbers from its circuit up to the grid.
          */
@@ -2170,6 +2964,7 @@ export interface components {
             reason: components["schemas"]["ReasonOut"];
             /** Chain */
             chain: components["schemas"]["WhyStep"][];
+            explanation: components["schemas"]["ExplanationOut"] | null;
             /** Conditions */
             conditions: components["schemas"]["AlarmOut"][];
         };
@@ -2233,7 +3028,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    read_site_api_v1_site_get: {
+    read_site: {
         parameters: {
             query?: never;
             header?: never;
@@ -2262,9 +3057,12 @@ export interface operations {
             };
         };
     };
-    list_circuits_api_v1_circuits_get: {
+    list_circuits: {
         parameters: {
-            query?: never;
+            query?: {
+                limit?: number;
+                offset?: number;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2291,7 +3089,7 @@ export interface operations {
             };
         };
     };
-    read_circuit_api_v1_circuits__id__get: {
+    read_circuit: {
         parameters: {
             query?: never;
             header?: never;
@@ -2322,10 +3120,13 @@ export interface operations {
             };
         };
     };
-    limit_circuit_api_v1_circuits__id__patch: {
+    limit_circuit: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that was read: the change is refused (412) when somebody else came first. */
+                "If-Match"?: string | null;
+            };
             path: {
                 id: string;
             };
@@ -2357,11 +3158,13 @@ export interface operations {
             };
         };
     };
-    list_evses_api_v1_evses_get: {
+    list_evses: {
         parameters: {
             query?: {
                 circuit?: string | null;
                 state?: string | null;
+                limit?: number;
+                offset?: number;
             };
             header?: never;
             path?: never;
@@ -2389,7 +3192,7 @@ export interface operations {
             };
         };
     };
-    read_evse_api_v1_evses__station___evse__get: {
+    read_evse: {
         parameters: {
             query?: never;
             header?: never;
@@ -2421,10 +3224,13 @@ export interface operations {
             };
         };
     };
-    wish_api_v1_evses__station___evse__patch: {
+    change_evse: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that was read: the change is refused (412) when somebody else came first. */
+                "If-Match"?: string | null;
+            };
             path: {
                 station: string;
                 evse: number;
@@ -2457,7 +3263,7 @@ export interface operations {
             };
         };
     };
-    explain_api_v1_evses__station___evse__why_get: {
+    explain_evse: {
         parameters: {
             query?: {
                 at?: string | null;
@@ -2491,7 +3297,7 @@ export interface operations {
             };
         };
     };
-    list_reasons_api_v1_evses__station___evse__why_changes_get: {
+    list_evse_reasons: {
         parameters: {
             query?: {
                 from?: string | null;
@@ -2528,7 +3334,7 @@ export interface operations {
             };
         };
     };
-    pause_api_v1_evses__station___evse__pause_post: {
+    pause_evse: {
         parameters: {
             query?: never;
             header?: never;
@@ -2560,7 +3366,7 @@ export interface operations {
             };
         };
     };
-    resume_api_v1_evses__station___evse__resume_post: {
+    resume_evse: {
         parameters: {
             query?: never;
             header?: never;
@@ -2592,7 +3398,7 @@ export interface operations {
             };
         };
     };
-    start_api_v1_evses__station___evse__start_post: {
+    start_evse: {
         parameters: {
             query?: never;
             header?: never;
@@ -2628,7 +3434,7 @@ export interface operations {
             };
         };
     };
-    stop_api_v1_evses__station___evse__stop_post: {
+    stop_evse: {
         parameters: {
             query?: never;
             header?: never;
@@ -2660,7 +3466,7 @@ export interface operations {
             };
         };
     };
-    unlock_api_v1_evses__station___evse__unlock_post: {
+    unlock_evse: {
         parameters: {
             query?: never;
             header?: never;
@@ -2692,9 +3498,243 @@ export interface operations {
             };
         };
     };
-    list_stations_api_v1_stations_get: {
+    approve_station: {
         parameters: {
             query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApprovalIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdoptedOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reject_station: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rotate_secret: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_certificates: {
+        parameters: {
+            query?: {
+                use?: components["schemas"]["CertificateUse"];
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificatesOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    install_certificate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CertificateIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_certificate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HashIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    renew_certificate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_stations: {
+        parameters: {
+            query?: {
+                /** @description Only those that are not in the site file. */
+                pending?: string | null;
+                limit?: number;
+                offset?: number;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2707,7 +3747,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Stations"];
+                    "application/json": components["schemas"]["AllStations"];
                 };
             };
             /** @description Problem details */
@@ -2721,7 +3761,7 @@ export interface operations {
             };
         };
     };
-    read_station_api_v1_stations__id__get: {
+    read_station: {
         parameters: {
             query?: never;
             header?: never;
@@ -2752,7 +3792,7 @@ export interface operations {
             };
         };
     };
-    reset_api_v1_stations__id__reset_post: {
+    reset: {
         parameters: {
             query?: never;
             header?: never;
@@ -2787,7 +3827,7 @@ export interface operations {
             };
         };
     };
-    trigger_api_v1_stations__id__trigger_post: {
+    trigger: {
         parameters: {
             query?: never;
             header?: never;
@@ -2822,7 +3862,7 @@ export interface operations {
             };
         };
     };
-    availability_api_v1_stations__id__availability_post: {
+    availability: {
         parameters: {
             query?: never;
             header?: never;
@@ -2857,7 +3897,7 @@ export interface operations {
             };
         };
     };
-    clear_cache_api_v1_stations__id__clear_cache_post: {
+    clear_cache: {
         parameters: {
             query?: never;
             header?: never;
@@ -2888,7 +3928,7 @@ export interface operations {
             };
         };
     };
-    reserve_api_v1_stations__id__reservations_post: {
+    reserve: {
         parameters: {
             query?: never;
             header?: never;
@@ -2923,7 +3963,7 @@ export interface operations {
             };
         };
     };
-    cancel_reservation_api_v1_stations__id__reservations__reservation_id__delete: {
+    cancel_reservation: {
         parameters: {
             query?: never;
             header?: never;
@@ -2955,7 +3995,7 @@ export interface operations {
             };
         };
     };
-    read_configuration_api_v1_stations__id__configuration_get: {
+    read_configuration: {
         parameters: {
             query?: {
                 name?: string[] | null;
@@ -2988,7 +4028,7 @@ export interface operations {
             };
         };
     };
-    write_configuration_api_v1_stations__id__configuration_post: {
+    write_configuration: {
         parameters: {
             query?: never;
             header?: never;
@@ -3023,7 +4063,7 @@ export interface operations {
             };
         };
     };
-    report_api_v1_stations__id__report_post: {
+    report: {
         parameters: {
             query?: never;
             header?: never;
@@ -3058,7 +4098,7 @@ export interface operations {
             };
         };
     };
-    firmware_api_v1_stations__id__firmware_post: {
+    firmware: {
         parameters: {
             query?: never;
             header?: never;
@@ -3093,7 +4133,7 @@ export interface operations {
             };
         };
     };
-    transfer_data_api_v1_stations__id__data_transfer_post: {
+    transfer_data: {
         parameters: {
             query?: never;
             header?: never;
@@ -3128,7 +4168,7 @@ export interface operations {
             };
         };
     };
-    drill_api_v1_stations__id__drill_post: {
+    drill: {
         parameters: {
             query?: never;
             header?: never;
@@ -3163,7 +4203,7 @@ export interface operations {
             };
         };
     };
-    call_api_v1_stations__id__call_post: {
+    call: {
         parameters: {
             query?: never;
             header?: never;
@@ -3198,7 +4238,7 @@ export interface operations {
             };
         };
     };
-    list_sessions_api_v1_sessions_get: {
+    list_sessions: {
         parameters: {
             query?: {
                 limit?: number;
@@ -3236,7 +4276,7 @@ export interface operations {
             };
         };
     };
-    export_sessions_api_v1_sessions_csv_get: {
+    export_sessions: {
         parameters: {
             query?: {
                 from?: string | null;
@@ -3272,7 +4312,7 @@ export interface operations {
             };
         };
     };
-    read_session_api_v1_sessions__id__get: {
+    read_session: {
         parameters: {
             query?: never;
             header?: never;
@@ -3303,7 +4343,7 @@ export interface operations {
             };
         };
     };
-    list_tokens_api_v1_tokens_get: {
+    list_tokens: {
         parameters: {
             query?: {
                 limit?: number;
@@ -3335,7 +4375,7 @@ export interface operations {
             };
         };
     };
-    read_token_api_v1_tokens__id__get: {
+    read_token: {
         parameters: {
             query?: never;
             header?: never;
@@ -3366,10 +4406,13 @@ export interface operations {
             };
         };
     };
-    put_token_api_v1_tokens__id__put: {
+    put_token: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that was read: the change is refused (412) when somebody else came first. */
+                "If-Match"?: string | null;
+            };
             path: {
                 id: string;
             };
@@ -3401,10 +4444,13 @@ export interface operations {
             };
         };
     };
-    delete_token_api_v1_tokens__id__delete: {
+    delete_token: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag that was read: the change is refused (412) when somebody else came first. */
+                "If-Match"?: string | null;
+            };
             path: {
                 id: string;
             };
@@ -3430,7 +4476,7 @@ export interface operations {
             };
         };
     };
-    export_tokens_api_v1_tokens_csv_get: {
+    export_tokens: {
         parameters: {
             query?: never;
             header?: never;
@@ -3459,7 +4505,7 @@ export interface operations {
             };
         };
     };
-    import_tokens_api_v1_tokens_csv_put: {
+    import_tokens: {
         parameters: {
             query?: {
                 /** @description Delete tokens that are not in the table. */
@@ -3499,7 +4545,7 @@ export interface operations {
             };
         };
     };
-    read_history_api_v1_history_get: {
+    read_history: {
         parameters: {
             query: {
                 measurement: string;
@@ -3539,7 +4585,7 @@ export interface operations {
             };
         };
     };
-    list_alarms_api_v1_alarms_get: {
+    list_alarms: {
         parameters: {
             query?: {
                 /** @description Only those that have not ended. */
@@ -3574,7 +4620,7 @@ export interface operations {
             };
         };
     };
-    list_audit_api_v1_audit_get: {
+    list_audit: {
         parameters: {
             query?: {
                 limit?: number;
@@ -3606,9 +4652,12 @@ export interface operations {
             };
         };
     };
-    stream_events_api_v1_events_get: {
+    stream_events: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description A whole `cycle` at first, then `delta` with what changed. */
+                deltas?: boolean;
+            };
             header?: {
                 "last-event-id"?: string | null;
             };
@@ -3637,7 +4686,7 @@ export interface operations {
             };
         };
     };
-    who_am_i_api_v1_session_get: {
+    who_am_i: {
         parameters: {
             query?: never;
             header?: never;
@@ -3666,7 +4715,7 @@ export interface operations {
             };
         };
     };
-    sign_in_api_v1_session_post: {
+    sign_in: {
         parameters: {
             query?: never;
             header?: never;
@@ -3699,7 +4748,7 @@ export interface operations {
             };
         };
     };
-    sign_out_api_v1_session_delete: {
+    sign_out: {
         parameters: {
             query?: never;
             header?: never;
@@ -3726,7 +4775,7 @@ export interface operations {
             };
         };
     };
-    change_password_api_v1_session_password_post: {
+    change_password: {
         parameters: {
             query?: never;
             header?: never;
@@ -3757,7 +4806,7 @@ export interface operations {
             };
         };
     };
-    read_setup_api_v1_setup_get: {
+    read_setup: {
         parameters: {
             query?: never;
             header?: never;
@@ -3786,7 +4835,7 @@ export interface operations {
             };
         };
     };
-    set_up_api_v1_setup_post: {
+    set_up: {
         parameters: {
             query?: never;
             header?: never;
@@ -3819,7 +4868,7 @@ export interface operations {
             };
         };
     };
-    list_users_api_v1_users_get: {
+    list_users: {
         parameters: {
             query?: {
                 limit?: number;
@@ -3851,7 +4900,7 @@ export interface operations {
             };
         };
     };
-    read_user_api_v1_users__name__get: {
+    read_user: {
         parameters: {
             query?: never;
             header?: never;
@@ -3882,7 +4931,7 @@ export interface operations {
             };
         };
     };
-    put_user_api_v1_users__name__put: {
+    put_user: {
         parameters: {
             query?: never;
             header?: {
@@ -3920,7 +4969,7 @@ export interface operations {
             };
         };
     };
-    delete_user_api_v1_users__name__delete: {
+    delete_user: {
         parameters: {
             query?: never;
             header?: {
@@ -3952,7 +5001,7 @@ export interface operations {
             };
         };
     };
-    end_user_sessions_api_v1_users__name__sessions_delete: {
+    end_user_sessions: {
         parameters: {
             query?: never;
             header?: never;
@@ -3981,7 +5030,7 @@ export interface operations {
             };
         };
     };
-    make_user_token_api_v1_users__name__tokens_post: {
+    make_user_token: {
         parameters: {
             query?: never;
             header?: never;
@@ -4016,7 +5065,7 @@ export interface operations {
             };
         };
     };
-    revoke_user_token_api_v1_users__name__tokens__token__delete: {
+    revoke_user_token: {
         parameters: {
             query?: never;
             header?: never;
@@ -4046,7 +5095,261 @@ export interface operations {
             };
         };
     };
-    is_alive_healthz_get: {
+    read_config: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConfigOut"];
+                    "application/yaml": string;
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_config: {
+        parameters: {
+            query?: {
+                /** @description Only say what it would do. */
+                dry_run?: boolean;
+            };
+            header?: {
+                /** @description The ETag that was read: the change is refused (412) when somebody else came first. */
+                "If-Match"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** Text */
+                    text?: string | null;
+                    /** Data */
+                    data?: {
+                        [key: string]: unknown;
+                    } | null;
+                    /**
+                     * Note
+                     * @default
+                     */
+                    note?: string;
+                    /**
+                     * Overwrite
+                     * @description Also when the file was edited on disk since it was read.
+                     * @default false
+                     */
+                    overwrite?: boolean;
+                };
+                "application/yaml": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConfigChanged"] | components["schemas"]["DryRunOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_config_versions: {
+        parameters: {
+            query?: {
+                limit?: number;
+                offset?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Versions"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_config_version: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                n: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConfigOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    restore_config_version: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was read: the change is refused (412) when somebody else came first. */
+                "If-Match"?: string | null;
+            };
+            path: {
+                n: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RestoreIn"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConfigChanged"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_notification_targets: {
+        parameters: {
+            query?: {
+                limit?: number;
+                offset?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Targets"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    send_test_notification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TestIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    is_alive: {
         parameters: {
             query?: never;
             header?: never;
@@ -4075,7 +5378,7 @@ export interface operations {
             };
         };
     };
-    is_ready_readyz_get: {
+    is_ready: {
         parameters: {
             query?: never;
             header?: never;
@@ -4104,7 +5407,7 @@ export interface operations {
             };
         };
     };
-    read_metrics_metrics_get: {
+    read_metrics: {
         parameters: {
             query?: never;
             header?: never;

@@ -1,23 +1,37 @@
-/** A station's own configuration, as its answer has it: keys of 1.6, variables of 2.0.1. */
+/** A station's own configuration, as it answered. */
+
+import { ask } from "../api/client";
 
 export interface Setting {
   key: string;
   value: string | null;
-  readonly: boolean;
 }
 
-interface Answer {
-  configurationKey?: { key: string; value?: string; readonly: boolean }[];
-  getVariableResult?: { component: { name: string }; variable: { name: string; instance?: string }; attributeValue?: string; attributeStatus: string }[];
+interface Answered {
+  answer?: { values?: Record<string, string | null> };
 }
 
-export function settingsOf(answer: unknown): Setting[] {
-  const told = (answer ?? {}) as Answer;
-  const keys = (told.configurationKey ?? []).map((k) => ({ key: k.key, value: k.value ?? null, readonly: k.readonly }));
-  const variables = (told.getVariableResult ?? []).map((v) => ({
-    key: `${v.component.name}.${v.variable.name}${v.variable.instance ? `[${v.variable.instance}]` : ""}`,
-    value: v.attributeValue ?? null,
-    readonly: v.attributeStatus !== "Accepted",
-  }));
-  return [...keys, ...variables].sort((a, b) => a.key.localeCompare(b.key));
+/** What is worth seeing of a 2.0.1 station, which must be asked by name. */
+const VARIABLES = [
+  "OCPPCommCtrlr.HeartbeatInterval",
+  "OCPPCommCtrlr.WebSocketPingInterval",
+  "OCPPCommCtrlr.OfflineThreshold",
+  "SampledDataCtrlr.TxUpdatedInterval",
+  "SampledDataCtrlr.TxUpdatedMeasurands",
+  "AlignedDataCtrlr.Interval",
+  "AuthCtrlr.Enabled",
+  "AuthCtrlr.AuthorizeRemoteStart",
+  "TxCtrlr.EVConnectionTimeOut",
+  "TxCtrlr.StopTxOnEVSideDisconnect",
+  "SmartChargingCtrlr.Enabled",
+  "SmartChargingCtrlr.LimitChangeSignificance",
+  "SecurityCtrlr.SecurityProfile",
+];
+
+export async function readSettings(path: string, protocol: string | null): Promise<Setting[]> {
+  const names = protocol === "ocpp1.6" ? [] : VARIABLES.map((name) => ["name", name]);
+  const { answer } = await ask<Answered>(`${path}/configuration?${new URLSearchParams(names)}`);
+  return Object.entries(answer?.values ?? {})
+    .map(([key, value]) => ({ key, value }))
+    .sort((a, b) => a.key.localeCompare(b.key));
 }
