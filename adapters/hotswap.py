@@ -10,6 +10,7 @@ from adapters.ocpp.server import OcppServer
 from adapters.ocpp.translation import EvseWiring
 from controller.cycle import Cycle, CycleStats
 from controller.desk import Desk, DeskRules
+from controller.planner import PlanningSettings
 from controller.ports import Clock
 from controller.site import Evse, EvseId, Site, Station
 
@@ -29,6 +30,7 @@ class HotSwap:
         poll: Callable[[Site], None],
         tick: Callable[[float], None],
         notify: Callable[[SiteFile], None],
+        plan: Callable[[PlanningSettings], None],
     ) -> None:
         """Swap parts of a running controller.
 
@@ -42,6 +44,7 @@ class HotSwap:
             poll: Polls the meters of a site instead of those polled so far.
             tick: Sets the interval of the control loop. [s]
             notify: Tells those of alarms whom a site file names.
+            plan: Goes on planning with other settings.
         """
         self._site = site
         self._cycle = cycle
@@ -52,6 +55,7 @@ class HotSwap:
         self._poll = poll
         self._tick = tick
         self._notify = notify
+        self._plan = plan
 
     @property
     def stats(self) -> CycleStats:
@@ -72,6 +76,7 @@ class HotSwap:
             self._poll(after)
         self._tick(file.policy.interval_s)
         self._notify(file)
+        self._plan(file.planning)
         self._ocpp.renew(
             name
             for name, station in before.stations.items()

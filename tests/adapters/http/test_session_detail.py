@@ -102,11 +102,11 @@ def test_a_table_of_series_shares_one_time_axis(desk: Desk) -> None:
 
     body = client.get(
         "/api/v1/history?measurement=charger&field=i_l1&field=limit_a&field=soc&tag=cp:CP001"
-        "&from=2026-03-01T12:01:00Z&to=2026-03-01T14:01:00Z&step=3600"
+        "&from=2026-03-01T12:00:00Z&to=2026-03-01T14:00:00Z&step=3600"
     ).json()
 
     assert body["series"] == {"i_l1": [10.0, 20.0], "limit_a": [32.0, 32.0], "soc": [None, None]}
-    assert body["at"] == ["2026-03-01T12:01:00.000Z", "2026-03-01T13:01:00.000Z"]
+    assert body["at"] == ["2026-03-01T12:00:00.000Z", "2026-03-01T13:00:00.000Z"]
 
 
 def test_a_past_moment_is_explained_by_its_recorded_cycle(desk: Desk) -> None:
