@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adapters.cli import accounts, certificates, run, sessions, simulate
+from adapters.cli import accounts, certificates, replay, run, sessions, simulate
 from adapters.cli import history as history_files
 from adapters.cli.billing import billing
 from adapters.cli.demo import DemoSettings, demo_command
@@ -83,9 +83,14 @@ def run_demo(
     http: Annotated[int | None, typer.Option(help="Port of the API and pages.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed is another day.")] = 1,
+    secure: Annotated[
+        bool, typer.Option("--secure", help="TLS, and client certificates for two chargers.")
+    ] = False,
 ) -> None:
     """Show a whole simulated site on this machine: real Modbus, real OCPP, the real controller."""
-    settings = DemoSettings(chargers=chargers, http_port=http, seconds=seconds, seed=seed)
+    settings = DemoSettings(
+        chargers=chargers, http_port=http, seconds=seconds, seed=seed, secure=secure
+    )
     raise typer.Exit(demo_command(settings))
 
 
@@ -105,6 +110,20 @@ def simulate_site(
         path=site, days=days, seed=seed, faults=faults, building=building, plots=plots
     )
     raise typer.Exit(simulate.simulate_command(settings))
+
+
+@app.command("replay")
+def replay_recording(
+    recording: Annotated[Path, typer.Argument(help="The store of a site (store.path).")],
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=NUMBER, as main.limit_a=80.")
+    ] = None,
+    golden: Annotated[
+        Path | None, typer.Option(help="Write the latest cycle as a golden scenario.")
+    ] = None,
+) -> None:
+    """Decide a recorded stretch again, or ask what another fuse, charger or policy had done."""
+    raise typer.Exit(replay.replay_command(recording, sets or [], golden))
 
 
 @meter.command("read")
