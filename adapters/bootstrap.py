@@ -49,6 +49,7 @@ from adapters.republish.server import RepublishServer, RepublishSettings
 from adapters.station_services import StationServices
 from adapters.store.limits import StoreLimits
 from adapters.store.sqlite_store import SqliteStore
+from adapters.watchdog import Watchdog
 from controller import persist
 from controller.alarms import AlarmBook
 from controller.care import OfflineTokens
@@ -202,6 +203,10 @@ class RunningController:
             memory=await self._memory(),
             on_plan=self._planned,
         )
+        watchdog = Watchdog()
+        self._stack.callback(watchdog.close)
+        self.cycle.on_success = watchdog.alive
+        self._watchdog = watchdog
         self.operations = Operations(
             image=image,
             cycle=self.cycle,
@@ -258,6 +263,7 @@ class RunningController:
         scheduler.start()
         self._stack.callback(scheduler.shutdown, wait=False)
         self.cycle.wake("start")
+        self._watchdog.ready()
 
     def _scheduler(self) -> AsyncIOScheduler:
         """Return the timed jobs, not yet started."""
