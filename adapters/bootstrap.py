@@ -279,7 +279,10 @@ class RunningController:
             clock=self._clock,
             poll=lambda site: self._poll(site, feed),
             tick=tick,
-            notify=lambda after: self.notifier.configure(notify_settings(after)),
+            followers=(
+                lambda after: self.notifier.configure(notify_settings(after)),
+                lambda after: self.stations.adoption.follow(after.site),
+            ),
         )
         models = known_models()
         self.configuration = SiteConfiguration(

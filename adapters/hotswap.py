@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from adapters.config.loader import SiteFile
 from adapters.config.settings import UnknownTokens
@@ -28,7 +28,7 @@ class HotSwap:
         clock: Clock,
         poll: Callable[[Site], None],
         tick: Callable[[float], None],
-        notify: Callable[[SiteFile], None],
+        followers: Sequence[Callable[[SiteFile], None]],
     ) -> None:
         """Swap parts of a running controller.
 
@@ -41,7 +41,7 @@ class HotSwap:
             clock: Time.
             poll: Polls the meters of a site instead of those polled so far.
             tick: Sets the interval of the control loop. [s]
-            notify: Tells those of alarms whom a site file names.
+            followers: Others who go by the site file.
         """
         self._site = site
         self._cycle = cycle
@@ -51,7 +51,7 @@ class HotSwap:
         self._clock = clock
         self._poll = poll
         self._tick = tick
-        self._notify = notify
+        self._followers = followers
 
     @property
     def stats(self) -> CycleStats:
@@ -71,7 +71,8 @@ class HotSwap:
         if (before.meters, _metered(before)) != (after.meters, _metered(after)):
             self._poll(after)
         self._tick(file.policy.interval_s)
-        self._notify(file)
+        for follow in self._followers:
+            follow(file)
         self._ocpp.renew(
             name
             for name, station in before.stations.items()
