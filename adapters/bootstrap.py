@@ -7,7 +7,7 @@ import fcntl
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -49,6 +49,7 @@ from adapters.republish.server import RepublishServer, RepublishSettings
 from adapters.station_services import StationServices
 from adapters.store.limits import StoreLimits
 from adapters.store.sqlite_store import SqliteStore
+from adapters.watchdog import Watchdog
 from controller import persist
 from controller.alarms import AlarmBook
 from controller.care import OfflineTokens
@@ -60,15 +61,21 @@ from controller.feed import MeterFeed
 from controller.image import ProcessImage
 from controller.memory import Memory
 from controller.operations import Operations
+from controller.planner import PlanningSettings
+from controller.planning import Planning, Seen
 from controller.policy import Policy
 from controller.ports import Clock
 from controller.reasons import ReasonLog
 from controller.site import Meter, MeterId, Site
 from optimizer.allocate import Allocator
+from optimizer.horizon import HorizonLp
 
 log = structlog.get_logger(__name__)
 
 PRUNE_EVERY_S = 600.0
+PLAN_TICK_S = 10.0
+"""How often demand is booked and a new plan is considered. [s]"""
+PLAN_DEADLINE_S = 10.0
 REASONS_EVERY_S = 5.0
 FILE_EVERY_S = 10.0
 CERTIFICATES_EVERY_S = 6 * 3600.0
@@ -90,6 +97,7 @@ class RunSettings:
     store_path: Path
     influx: InfluxSettings | None
     accept_unknown_tokens: bool
+    planning: PlanningSettings = field(default_factory=PlanningSettings)
     offline_tokens: OfflineTokens = OfflineTokens.LISTED
     ocpi: OcpiSettings | None = None
     """None: no roaming."""
@@ -124,6 +132,7 @@ class RunningController:
         self.store: SqliteStore
         self.cycle: Cycle
         self.operations: Operations
+        self.planning: Planning
         self.stations: StationServices
         self.book: StationBook
         self.ocpp: OcppServer
@@ -194,6 +203,10 @@ class RunningController:
             memory=await self._memory(),
             on_plan=self._planned,
         )
+        watchdog = Watchdog()
+        self._stack.callback(watchdog.close)
+        self.cycle.on_success = watchdog.alive
+        self._watchdog = watchdog
         self.operations = Operations(
             image=image,
             cycle=self.cycle,
@@ -204,6 +217,9 @@ class RunningController:
         )
         await self.operations.restore()
         await desk.restore()
+        self.planning = self._planning(image)
+        await self.planning.restore()
+        self._stack.push_async_callback(self.planning.stop)
         await self.stations.restore()
         feed = MeterFeed(image=image, store=self.store, clock=clock)
         await self._serve(feed, desk)
@@ -223,6 +239,7 @@ class RunningController:
             store=self.store,
             clock=clock,
             setup_code=self.setup_code,
+            planning=self.planning,
             configuration=self.configuration,
             care=self.stations.care,
             notifications=self.notifier,
@@ -246,12 +263,14 @@ class RunningController:
         scheduler.start()
         self._stack.callback(scheduler.shutdown, wait=False)
         self.cycle.wake("start")
+        self._watchdog.ready()
 
     def _scheduler(self) -> AsyncIOScheduler:
         """Return the timed jobs, not yet started."""
         return scheduled(
             {
                 "tick": (self._settings.policy.interval_s, lambda: self.cycle.wake("tick")),
+                "plan": (PLAN_TICK_S, self.planning.tick),
                 "prune": (PRUNE_EVERY_S, self._prune),
                 "reasons": (REASONS_EVERY_S, self._keep_reasons),
                 "certificates": (CERTIFICATES_EVERY_S, self.stations.renew_certificates),
@@ -282,6 +301,7 @@ class RunningController:
             followers=(
                 lambda after: self.notifier.configure(notify_settings(after)),
                 lambda after: self.stations.adoption.follow(after.site),
+                lambda after: self.planning.reconfigure(after.planning),
             ),
         )
         models = known_models()
@@ -366,6 +386,24 @@ class RunningController:
             await self.store.put_reasons(changes)
         except StoreUnavailableError as error:
             log.warning("reasons.unsaved", error=str(error))
+
+    def _planning(self, image: ProcessImage) -> Planning:
+        horizon = HorizonLp()
+        return Planning(
+            image=image,
+            look=self._seen,
+            solve=lambda problem: horizon.plan(problem, deadline_s=PLAN_DEADLINE_S),
+            store=self.store,
+            alarms=self.alarms,
+            clock=self._clock,
+            settings=self._settings.planning,
+        )
+
+    def _seen(self) -> Seen | None:
+        plan, snapshot = self.cycle.plan, self.cycle.snapshot
+        if plan is None or snapshot is None:
+            return None
+        return Seen(snapshot=snapshot, plan=plan, memory=self.cycle.memory)
 
     def _figures(self) -> dict[str, float]:
         """Return the figures of the store and of the upload. Read from any thread."""

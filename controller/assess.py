@@ -295,6 +295,7 @@ def _limit(
     limit = circuit.limit_a.lowest(
         snapshot.overrides.circuit_limit_a.get(circuit.id, circuit.limit_a)
     )
+    limit = limit.lowest(snapshot.signal_limit_a.get(circuit.id, limit))
     if is_shedding:
         limit = limit.lowest(circuit.limit_a.scaled(policy.thermal_shed_to_ratio))
     if heat == before.heat and heating is before.heating and is_shedding == before.is_shedding:

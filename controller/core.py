@@ -52,6 +52,11 @@ class Core:
         self.snapshot: Snapshot | None = None
 
     @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self._policy
+
+    @property
     def plan(self) -> Plan | None:
         """The plan of the present decision."""
         return self._decision.plan if self._decision is not None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import structlog
 
 from controller import persist, series
 from controller.alarms import AlarmBook
+from controller.codec import to_plain
 from controller.commands import (
     ActionRequest,
     CommandResult,
@@ -38,6 +40,8 @@ log = structlog.get_logger(__name__)
 DEBOUNCE_S = 0.1
 """A wake waits so long for company before the next decision. [s]"""
 CHARGER_SERIES_S = 5.0
+RECORD_FORMAT = "before/1"
+"""The memory as it was before the decision, and the policy: what replay needs."""
 MEMORY_SAVE_TIMEOUT_S = 0.5
 
 
@@ -94,6 +98,9 @@ class Cycle:
         self._next_series_s = 0.0
         self._next_charger_series_s = 0.0
         self._is_saved = True
+        self._record_text = ""
+        self.on_success: Callable[[], None] = lambda: None
+        """Called after every cycle that went through: the watchdog's food."""
         self.stats = CycleStats()
 
     @property
@@ -160,6 +167,7 @@ class Cycle:
             self._publish_failure()
         else:
             self._core.succeed()
+            self.on_success()
             self.stats.cycles += 1
             self.stats.completed_s = self._clock.monotonic_s()
         took_ms = (perf_counter() - started) * 1000
@@ -193,8 +201,11 @@ class Cycle:
             log.exception("alarms.unpublished")
 
     def _decide(self, snapshot: Snapshot) -> Decision:
+        before = self._core.memory
         decision = self._core.decide(snapshot)
         _ = decision.plan  # built here, in the worker, not on the loop
+        if len(decision.wave):
+            self._record_text = recorded(before, self._core.policy)
         return decision
 
     # --- sending ----------------------------------------------------------------------------------
@@ -257,6 +268,10 @@ class Cycle:
             if self._is_saved:
                 log.warning("memory.unsaved", error=str(error))
             self._is_saved = False
+        except Exception:  # whatever a store does, the increases are booked and must go out
+            if self._is_saved:
+                log.exception("memory.unsaved")
+            self._is_saved = False
         self._core.saved(now_s, is_stored=self._is_saved)
 
     # --- recording --------------------------------------------------------------------------------
@@ -267,8 +282,7 @@ class Cycle:
             self._next_series_s = plan.now_s + 1.0
             self._store.put_samples(self._samples(plan))
         if len(decision.wave):
-            memory = persist.memory_to_text(decision.memory, now_s=plan.now_s, at=plan.at)
-            self._recorder.record(snapshot, plan, memory)
+            self._recorder.record(snapshot, plan, self._record_text)
         self._publish_alarms((*plan.conditions, *self._watched(snapshot)))
 
     def _watched(self, snapshot: Snapshot) -> tuple[Condition, ...]:
@@ -303,6 +317,13 @@ class Cycle:
             await self._store.save_alarm(alarm)
         except StoreUnavailableError as error:
             log.warning("alarm.unsaved", code=alarm.condition.code, error=str(error))
+
+
+def recorded(memory: Memory, policy: Policy) -> str:
+    """Return what a record needs beside the snapshot to be decided again to the last bit."""
+    return json.dumps(
+        {"format": RECORD_FORMAT, "memory": to_plain(memory), "policy": to_plain(policy)}
+    )
 
 
 def _log_alarm(alarm: Alarm) -> None:

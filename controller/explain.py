@@ -39,6 +39,9 @@ def reason_for(
     early = _reason_outside(draw, snapshot, assessment, memory)
     if early is not None:
         return early
+    planned = _reason_plan(draw, snapshot, outcome)
+    if planned is not None:
+        return planned
     if outcome.target_a - outcome.held_a >= 0.5:
         return Reason(
             code=ReasonCode.WAITING_RISE,
@@ -52,6 +55,17 @@ def reason_for(
     if binding is None:
         return Reason(code=ReasonCode.CIRCUIT_FULL, text="Held at its fallback.")
     return _reason_binding(draw, binding, snapshot, assessment)
+
+
+def _reason_plan(draw: Draw, snapshot: Snapshot, outcome: Outcome) -> Reason | None:
+    """Say that the plan lets a vehicle wait: for its turn, for cheaper hours or for the sun."""
+    guidance = snapshot.guidance
+    asked = guidance.evse(draw.evse.id)
+    is_asked = asked.target_a is not None and asked.target_a < draw.evse.min_a
+    if outcome.target_a > 0 or not is_asked or not guidance.holds(snapshot.now_s):
+        return None
+    text = f"By the plan ({guidance.policy.replace('_', ' ')}) it {asked.note}."
+    return Reason(code=ReasonCode.WAITING_TURN, text=text)
 
 
 def _reason_outside(

@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from controller.commands import CommandOutcome
+from controller.guidance import NO_GUIDANCE
 from controller.operator import EvseOverride, Overrides
 from controller.phases import PhaseCurrents
 from controller.ports import Clock
 from controller.readings import EvseSample, GridReading, Reading
+from controller.signals import GridSignal, limits_in_force
 from controller.site import CircuitId, EvseId, MeterId, Site, StationId
 from controller.snapshot import MeterView, Snapshot
 from controller.station import (
@@ -71,6 +73,8 @@ class ProcessImage:
         self._outcomes: list[CommandOutcome] = []
         self._frames: dict[StationId, deque[FrameLogged]] = {}
         self.overrides = Overrides()
+        self.guidance = NO_GUIDANCE
+        self.signals: tuple[GridSignal, ...] = ()
 
     @property
     def site(self) -> Site:
@@ -187,13 +191,16 @@ class ProcessImage:
     def freeze(self) -> Snapshot:
         """Return the image as it is now; outcomes are handed over once."""
         outcomes, self._outcomes = tuple(self._outcomes), []
+        at = self._clock.now()
         return Snapshot(
             now_s=self._clock.monotonic_s(),
-            at=self._clock.now(),
+            at=at,
             site=self._site,
             meters=self._meters | self._calculated(),
             stations=dict(self._stations),
             overrides=self.overrides,
+            guidance=self.guidance,
+            signal_limit_a=limits_in_force(self.signals, at, self._site.voltage_v),
             outcomes=outcomes,
         )
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 class Policy:
     """All tunables of a decision. Defaults are the product's; sources in `docs/safety.md`."""
 
+    name: str = "equal_share"
+    """By what rule current is shared; see `controller.policies`."""
     interval_s: float = 2.0
     lease_s: float = 300.0
 

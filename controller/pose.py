@@ -10,6 +10,7 @@ from controller import turns
 from controller.assess import Assessment
 from controller.decision import SiteMode
 from controller.draw import Draw
+from controller.guidance import guided
 from controller.memory import EvseMemory, Memory
 from controller.phases import ZERO, PhaseCurrents
 from controller.policy import Policy
@@ -80,15 +81,15 @@ def pose(
         else:
             loads.append(load)
     nodes = _nodes(snapshot, assessment, draws, outside, reserve)
-    return Question(
-        problem=Problem(
-            nodes=nodes,
-            loads=tuple(loads),
-            budgets=surplus_budgets(snapshot.site, assessment, draws, loads),
-            settle_a=policy.steady_a,
-        ),
-        outside=frozenset(outside),
+    problem = Problem(
+        nodes=nodes,
+        loads=tuple(loads),
+        budgets=surplus_budgets(snapshot.site, assessment, draws, loads),
+        settle_a=policy.steady_a,
     )
+    if snapshot.guidance.holds(snapshot.now_s):
+        problem = guided(problem, snapshot.guidance)
+    return Question(problem=problem, outside=frozenset(outside))
 
 
 def _load(

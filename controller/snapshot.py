@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from controller.commands import CommandOutcome
+from controller.guidance import NO_GUIDANCE, Guidance
 from controller.operator import Overrides
+from controller.phases import PhaseCurrents
 from controller.readings import GridReading, Reading
-from controller.site import MeterId, Site, StationId
+from controller.site import CircuitId, MeterId, Site, StationId
 from controller.station import StationView
 
 
@@ -35,5 +37,9 @@ class Snapshot:
     meters: Mapping[MeterId, MeterView]
     stations: Mapping[StationId, StationView]
     overrides: Overrides = field(default_factory=Overrides)
+    guidance: Guidance = NO_GUIDANCE
+    """What plan and policy ask; it can only lower what the limits allow."""
+    signal_limit_a: Mapping[CircuitId, PhaseCurrents] = field(default_factory=dict)
+    """Limits of the grid operator in force now. [A]"""
     outcomes: tuple[CommandOutcome, ...] = ()
     """Commands that ended since the last snapshot."""

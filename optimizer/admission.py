@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy
 
 from optimizer.arrays import Bools, Floats, Ints
-from optimizer.problem import Binding, BindingCause, Load
+from optimizer.problem import Binding, BindingCause
 from optimizer.steps import highest_counts, lowest_counts
 from optimizer.tree import Tree
 
@@ -85,8 +85,7 @@ def _one_by_one(
     entries_of, fills_of = tree.layout.entries_of, tree.layout.fills_of
     loads, over_a = tree.loads, -FIT_TOLERANCE_A
     admitted = numpy.zeros(len(loads), bool)
-    waiting = [i for i, yes in enumerate(able) if yes]
-    waiting.sort(key=lambda i: _order(loads[i], need_a[i]))  # stable: then by id
+    waiting = [i for i in _order(tree, need_a) if able[i]]
     has_gained = True
     while has_gained:
         still = []
@@ -110,8 +109,12 @@ def _one_by_one(
     return admitted, refused
 
 
-def _order(load: Load, need_a: float) -> tuple[float, ...]:
-    return (load.rank, need_a * len(load.phases), -load.weight, -load.max_a)
+def _order(tree: Tree, need_a: Sequence[float]) -> list[int]:
+    """Return the loads by rank, what they need on all phases, weight and maximum; then by id."""
+    phases = numpy.array([len(load.phases) for load in tree.loads])
+    keys = (-tree.max_a, -tree.weight, numpy.array(need_a) * phases, tree.rank)
+    order: list[int] = numpy.lexsort(keys).tolist()
+    return order
 
 
 def _refusal(tree: Tree, row: int) -> Binding:

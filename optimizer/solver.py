@@ -72,6 +72,10 @@ class KeptProgram:
         """Change the bounds of rows."""
         self.highs.changeRowsBounds(len(rows), rows.astype(numpy.int32), lower, upper)
 
+    def cost_columns(self, columns: Ints, cost: Floats) -> None:
+        """Change the costs of columns; HiGHS seeks the minimum."""
+        self.highs.changeColsCost(len(columns), columns.astype(numpy.int32), cost)
+
     def start_at(self, basis: highspy.HighsBasis) -> None:
         """Forget the last solution and start from a basis; the last run may not have left it."""
         if self._stands_at is not basis:

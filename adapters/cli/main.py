@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adapters.cli import accounts, certificates, run, sessions, simulate
+from adapters.cli import accounts, certificates, replay, run, sessions, simulate
 from adapters.cli import history as history_files
 from adapters.cli.billing import billing
 from adapters.cli.demo import DemoSettings, demo_command
@@ -105,6 +105,20 @@ def simulate_site(
         path=site, days=days, seed=seed, faults=faults, building=building, plots=plots
     )
     raise typer.Exit(simulate.simulate_command(settings))
+
+
+@app.command("replay")
+def replay_recording(
+    recording: Annotated[Path, typer.Argument(help="The store of a site (store.path).")],
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=NUMBER, as main.limit_a=80.")
+    ] = None,
+    golden: Annotated[
+        Path | None, typer.Option(help="Write the latest cycle as a golden scenario.")
+    ] = None,
+) -> None:
+    """Decide a recorded stretch again, or ask what another fuse, charger or policy had done."""
+    raise typer.Exit(replay.replay_command(recording, sets or [], golden))
 
 
 @meter.command("read")

@@ -27,6 +27,7 @@ def run_settings(file: SiteFile) -> RunSettings:
         file=file,
         site=file.site,
         policy=file.policy,
+        planning=file.planning,
         ocpp=OcppSettings(
             host=file.ocpp.listen.host,
             port=file.ocpp.listen.port,

@@ -29,9 +29,12 @@ from adapters.config.settings import (
     StoreSettings,
     UnknownTokens,
 )
-from adapters.config.spelling import parse_listen, parse_rotation
+from adapters.config.spelling import parse_clock, parse_days, parse_listen, parse_rotation
 from controller.care import OfflineTokens
+from controller.demand import DemandLimit
 from controller.phases import ZERO, PhaseCurrents
+from controller.planner import PlanningSettings
+from controller.policies import PolicyName
 from controller.policy import Policy
 from controller.site import (
     Circuit,
@@ -47,6 +50,8 @@ from controller.site import (
     VirtualMeter,
     evse_id,
 )
+from controller.tariffs import Tariff, TariffPeriod
+from controller.visiting import TypicalStay
 
 DEFAULT_ROTATION: Final = "RST"
 LOWEST_VOLTAGE: Final = 0.9
@@ -197,6 +202,35 @@ def _up_to_step(current_a: float, step_a: float) -> float:
 def to_policy(section: PolicySection) -> Policy:
     """Build the policy."""
     return Policy(**section.model_dump())
+
+
+def to_planning(document: SiteDocument) -> PlanningSettings:
+    """Build the planner's settings."""
+    section = document.planning
+    periods = tuple(
+        TariffPeriod(
+            days=parse_days(entry.days),
+            begin=parse_clock(entry.begin),
+            end=parse_clock(entry.end),
+            price_per_kwh=entry.price_per_kwh,
+        )
+        for entry in section.tariff.values()
+    )
+    demand = tuple(
+        DemandLimit(
+            circuit=CircuitId(circuit),
+            interval_s=float(entry.interval_s),
+            limit_w=entry.limit_w,
+            follows_peak=entry.follows_peak,
+        )
+        for circuit, entry in sorted(section.demand_limits.items())
+    )
+    return PlanningSettings(
+        policy=PolicyName(document.policy.name),
+        typical=TypicalStay(stay_h=section.typical_stay_s / 3600, need_wh=section.typical_need_wh),
+        tariff=Tariff(timezone=document.site.timezone, periods=periods) if periods else None,
+        demand=demand,
+    )
 
 
 def to_ocpp(document: SiteDocument, folder: Path) -> OcppSettings:

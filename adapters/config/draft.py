@@ -67,6 +67,8 @@ class Draft:
     evses: tuple[DraftEvse, ...]
     station_ids: tuple[str, ...]
     policy: PolicySection | None
+    demand_circuits: tuple[str, ...]
+    """Circuits that have a demand limit."""
     ocpp: OcppSection | None
     http: HttpSection | None
     influx: InfluxSection | None
@@ -96,6 +98,7 @@ def draft_of(data: object) -> Draft:
         evses=tuple(evse for name, raw in stations.items() for evse in _evses(name, raw)),
         station_ids=tuple(stations),
         policy=_entry(PolicySection, _map(data, "policy")),
+        demand_circuits=tuple(_map(_map(data, "planning"), "demand_limits")),
         ocpp=_entry(OcppSection, _map(data, "ocpp")),
         http=_entry(HttpSection, _map(data, "http")),
         influx=_entry(InfluxSection, _map(data, "influx")),

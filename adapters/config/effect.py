@@ -26,6 +26,7 @@ HOT: Final = (
     "circuits",
     "stations",
     "policy",
+    "planning",
     "ocpp.unknown_tokens",
     "notifications",
 )

@@ -31,6 +31,7 @@ from adapters.config.keybase import (
 )
 from adapters.config.notify_keys import NotificationsSection
 from adapters.config.roaming_keys import BillingSection, OcpiSection
+from controller.policies import PRIORITY_CLASSES
 from controller.policy import Policy
 
 ONE_VALUE: Final = "(one value)"
@@ -179,8 +180,18 @@ class EvseEntry(Keys):
     """What it draws at most when it loses the controller: 0, or min_a (default) up to max_a. [A]"""
     step_a: float = Field(0.1, gt=0, le=100)
     """Resolution of its limit: 0.1, or 1 for stations that know whole amperes only. [A]"""
-    priority: int = Field(0, ge=-100, le=100)
-    """Higher is served first."""
+    priority: Annotated[int, BeforeValidator(spelling.priority_of)] = Field(
+        0,
+        ge=-100,
+        le=100,
+        json_schema_extra={
+            "anyOf": [
+                {"type": "integer", "minimum": -100, "maximum": 100},
+                {"type": "string", "enum": list(PRIORITY_CLASSES)},
+            ]
+        },
+    )
+    """Higher is served first: a number, or `low` (-10), `normal` (0), `high` (10), `urgent` (20)."""
     holds_lease: bool = True
     """False: it does not fall back by itself; unreachable, it counts with max_a."""
     circuit: Name | None = Field(None, examples=["garage-a"])
@@ -205,6 +216,10 @@ class StationEntry(Keys):
 class PolicySection(Keys):
     """Thresholds and times of the controller; the defaults suit most sites."""
 
+    name: Literal[
+        "equal_share", "first_come", "priority", "least_laxity", "cheapest", "solar_first"
+    ] = "equal_share"
+    """By what rule current is shared: see `docs/policies.md`."""
     interval_s: float = Field(_P.interval_s, ge=0.5, le=60)
     """How often the controller decides. [s]"""
     lease_s: float = Field(_P.lease_s, ge=30, le=86_400)
@@ -273,6 +288,54 @@ class PolicySection(Keys):
     """Fraction of the limit that is used while it cools."""
     solver_deadline_s: float = Field(_P.solver_deadline_s, ge=0.05, le=30)
     """How long the optimiser may think; then progressive filling decides. [s]"""
+
+
+class TariffEntry(Keys):
+    """A price at some times of some weekdays, by the site's clock."""
+
+    days: Annotated[str, AfterValidator(spelling.check_days)] = Field(
+        "mon-sun", examples=["mon-fri"], json_schema_extra={"pattern": spelling.DAYS_PATTERN}
+    )
+    """Weekdays: `mon-fri`, `sat,sun` and the like."""
+    begin: Annotated[str, AfterValidator(spelling.check_clock)] = Field(
+        "00:00", examples=["06:00"], json_schema_extra={"pattern": spelling.CLOCK_PATTERN}
+    )
+    """From this local time on."""
+    end: Annotated[str, AfterValidator(spelling.check_clock)] = Field(
+        "24:00", examples=["22:00"], json_schema_extra={"pattern": spelling.CLOCK_PATTERN}
+    )
+    """Until this local time; before `begin`: on the next day."""
+    price_per_kwh: float = Field(ge=-100, le=100, examples=[0.28])
+    """What a kilowatt-hour costs, in the site's currency."""
+
+
+class DemandLimitEntry(Keys):
+    """A limit on the mean power of clock-aligned intervals, as network tariffs measure it."""
+
+    limit_w: float = Field(gt=0, le=1e8, examples=[80_000])
+    """Mean power of an interval. [W]"""
+    interval_s: Literal[900, 1800, 3600] = 900
+    """Length of an interval. [s]"""
+    follows_peak: bool = True
+    """Once the month's peak is above the limit, use up to it for the rest of the month."""
+
+
+class PlanningSection(Keys):
+    """What the planner knows ahead; without it, everything has a sensible default."""
+
+    typical_stay_s: float = Field(8 * 3600.0, ge=900, le=7 * 86_400)
+    """How long a vehicle stays of which nobody said when it leaves. [s]"""
+    typical_need_wh: float = Field(20_000.0, ge=1000, le=1e6)
+    """What a vehicle wants of which nobody said what it needs. [Wh]"""
+    tariff: dict[Name, TariffEntry] = Field(
+        default_factory=dict,
+        examples=["{day: {begin: '06:00', end: '22:00', price_per_kwh: 0.28}}"],
+    )
+    """Prices by a name of your choice; where they overlap, the first one counts."""
+    demand_limits: dict[Name, DemandLimitEntry] = Field(
+        default_factory=dict, examples=["{main: {limit_w: 80000}}"]
+    )
+    """Demand limits by the id of the circuit; it needs a meter."""
 
 
 class CertificateEntry(Keys):
@@ -429,6 +492,8 @@ class SiteDocument(Keys):
     """Charging stations by the OCPP identity that is set in them."""
     policy: PolicySection = PolicySection()
     """Thresholds and times of the controller."""
+    planning: PlanningSection = PlanningSection()
+    """What the planner knows ahead: tariff, demand limits, typical stays."""
     ocpp: OcppSection = OcppSection()
     """The server that stations connect to."""
     http: HttpSection = HttpSection()

@@ -21,6 +21,7 @@ from adapters.config.settings import HttpSettings, InfluxSettings, OcppSettings,
 from adapters.config.source import Source, parse, read_text
 from controller.billing import Billing
 from controller.certificate import Certificate, certify
+from controller.planner import PlanningSettings
 from controller.policy import Policy
 from controller.site import Site
 
@@ -35,6 +36,7 @@ class SiteFile:
     document: SiteDocument
     site: Site
     policy: Policy
+    planning: PlanningSettings
     ocpp: OcppSettings
     http: HttpSettings
     store: StoreSettings
@@ -85,6 +87,7 @@ def load_site_text(
         document=document,
         site=site,
         policy=domain.to_policy(document.policy),
+        planning=domain.to_planning(document),
         ocpp=domain.to_ocpp(document, path.parent),
         http=domain.to_http(document, path.parent),
         store=domain.to_store(document, path.parent),

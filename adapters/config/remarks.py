@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from adapters.config.domain import to_phases
+from adapters.config.domain import to_phases, to_planning
 from adapters.config.keys import SiteDocument
 from adapters.config.problems import KeyPath
 from adapters.config.spelling import parse_listen
@@ -19,6 +19,7 @@ def notes_on(document: SiteDocument, site: Site) -> Iterator[Note]:
     yield from _stations(document, site)
     yield from _meters(document)
     yield from _openness(document)
+    yield from _prices(document)
 
 
 def _circuits(document: SiteDocument) -> Iterator[Note]:
@@ -83,4 +84,22 @@ def _openness(document: SiteDocument) -> Iterator[Note]:
         yield (
             ("ocpp", "listen"),
             "only this machine can connect; for stations on the network write 0.0.0.0 and the port",
+        )
+
+
+def _prices(document: SiteDocument) -> Iterator[Note]:
+    """Tell of gaps and overlaps of the tariff; later periods fill what earlier ones leave."""
+    tariff = to_planning(document).tariff
+    gaps = [] if tariff is None else [d for d in tariff.defects() if d.endswith("no price")]
+    if gaps:
+        more = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
+        yield (
+            ("planning", "tariff"),
+            f"a gap, {gaps[0]}{more}: the mean of the other prices is used there; a last entry "
+            "without days and times fills all gaps",
+        )
+    if tariff is None and document.policy.name == "cheapest":
+        yield (
+            ("policy", "name"),
+            "no tariff in this file: until prices are sent over the API, all hours cost the same",
         )

@@ -35,6 +35,19 @@ def _parents(draft: Draft) -> Findings:
             yield _no_such("circuit", parent, draft.circuit_ids, ("circuits", circuit, "parent"))
 
 
+def _demand_limits(draft: Draft) -> Findings:
+    for circuit in draft.demand_circuits:
+        path = ("planning", "demand_limits", circuit)
+        if circuit not in draft.circuit_ids:
+            yield _no_such("circuit", circuit, draft.circuit_ids, path)
+        elif circuit in draft.circuits and draft.circuits[circuit].meter is None:
+            yield Finding(
+                path=path,
+                text=f"circuit {circuit} has no meter, so its demand cannot be measured",
+                mend="name a circuit with a meter, or give this one its meter",
+            )
+
+
 def _rings(draft: Draft) -> Findings:
     for ring in _find_rings(draft.parents):
         yield Finding(
@@ -434,6 +447,7 @@ def _no_such(kind: str, name: str, known: Iterable[str], path: KeyPath) -> Findi
 
 _RULES: Final[tuple[Callable[[Draft], Findings], ...]] = (
     _parents,
+    _demand_limits,
     _rings,
     _one_root,
     _circuit_meters,

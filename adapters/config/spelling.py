@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import time
 from difflib import get_close_matches
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, urlsplit
@@ -16,6 +17,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic_core import PydanticCustomError
 
 from controller.phases import PhaseRotation
+from controller.policies import PRIORITY_CLASSES
 
 NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,47}$"
 STATION_PATTERN: Final = r"^[!-~]{1,48}$"
@@ -306,3 +308,49 @@ def check_filled(text: str) -> str:
 
 def _shown(text: str) -> str:
     return repr(text) if len(text) <= 60 else repr(text[:57] + "...")
+
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY = f"({'|'.join(WEEKDAYS)})"
+DAYS_PATTERN = f"^{_DAY}(-{_DAY})?(,{_DAY}(-{_DAY})?)*$"
+CLOCK_PATTERN = r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"
+
+
+def priority_of(value: object) -> object:
+    """Turn a named priority class into its number; leave the rest to the bounds."""
+    if isinstance(value, bool):
+        raise misspelled(
+            "a priority is no yes or no", "write a whole number, or low, normal, high or urgent"
+        )
+    return PRIORITY_CLASSES.get(value, value) if isinstance(value, str) else value
+
+
+def check_days(text: str) -> str:
+    """Check weekdays."""
+    if not re.fullmatch(DAYS_PATTERN, text):
+        raise misspelled(f"{_shown(text)} are no weekdays", "write them like mon-fri or sat,sun")
+    return text
+
+
+def parse_days(text: str) -> frozenset[int]:
+    """Return the days of a checked text; 0 is Monday. A range may go over Sunday."""
+    days: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        begin = WEEKDAYS.index(first)
+        count = (WEEKDAYS.index(last or first) - begin) % 7 + 1
+        days |= {(begin + n) % 7 for n in range(count)}
+    return frozenset(days)
+
+
+def check_clock(text: str) -> str:
+    """Check a time of day."""
+    if not re.fullmatch(CLOCK_PATTERN, text):
+        raise misspelled(f"{_shown(text)} is no time of day", "write it like '06:00'")
+    return text
+
+
+def parse_clock(text: str) -> time:
+    """Return a checked time of day; 24:00 is 00:00."""
+    hour, _, minute = text.partition(":")
+    return time(int(hour) % 24, int(minute))

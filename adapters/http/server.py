@@ -24,6 +24,7 @@ from controller.administration import SiteStore
 from controller.care import StationCare
 from controller.configuration import Configuration
 from controller.notices import Notifications
+from controller.planning import Planning
 from controller.ports import Clock, Control
 
 log = structlog.get_logger(__name__)
@@ -50,6 +51,7 @@ class HttpServer:
         store: SiteStore,
         clock: Clock,
         setup_code: str = "",
+        planning: Planning | None = None,
         configuration: Configuration | None = None,
         care: StationCare | None = None,
         notifications: Notifications | None = None,
@@ -62,6 +64,7 @@ class HttpServer:
             store: Its store.
             clock: Time.
             setup_code: What lets the first account be made from elsewhere; empty: only from here.
+            planning: The planner, where there is one.
             configuration: Changes the site file; None: it cannot be changed while running.
             care: Adoption, secrets, certificates and logs of stations; None: not offered.
             notifications: Who is told of alarms; None: nobody can be.
@@ -71,6 +74,7 @@ class HttpServer:
         self._store = store
         self._clock = clock
         self._setup_code = setup_code
+        self._planning = planning
         self._configuration = configuration
         self._care = care
         self._notifications = notifications
@@ -132,6 +136,7 @@ class HttpServer:
             clock=self._clock,
             bridge=bridge,
             setup_code=self._setup_code,
+            planning=self._planning,
             configuration=self._configuration,
             care=self._care,
             notifications=self._notifications,

@@ -24,6 +24,7 @@ from controller.administration import SiteStore
 from controller.care import StationCare
 from controller.configuration import Configuration
 from controller.notices import Notifications
+from controller.planning import Planning
 from controller.ports import Clock, Control
 
 
@@ -48,6 +49,8 @@ class Services:
     rate: RequestRate
     feed: EventFeed
     first_run: FirstRun
+    planning: Planning | None = None
+    """None: the controller runs without a planner."""
     labels: Labels
     configuration: Configuration | None = None
     care: StationCare | None = None
@@ -67,6 +70,7 @@ def build_services(
     clock: Clock,
     bridge: Bridge,
     setup_code: str,
+    planning: Planning | None = None,
     configuration: Configuration | None = None,
     care: StationCare | None = None,
     notifications: Notifications | None = None,
@@ -90,6 +94,7 @@ def build_services(
         rate=RequestRate(clock=clock, per_s=settings.requests_per_s, burst=settings.request_burst),
         feed=EventFeed(control=control, clock=clock, settings=settings),
         first_run=FirstRun(setup_code),
+        planning=planning,
         labels=Labels(store=store, bridge=bridge, clock=clock, cache_s=settings.account_cache_s),
         configuration=configuration,
         care=care,

@@ -14,9 +14,13 @@ ROOT = Path(__file__).resolve().parents[2]
 INNER = ("controller", "optimizer")
 UNITS = (
     "_a",
+    "_ah",
+    "_h",
+    "_per_ah",
+    "_per_kwh",
+    "_cost",
     "_w",
     "_wh",
-    "_ah",
     "_v",
     "_hz",
     "_s",
@@ -68,7 +72,16 @@ def test_every_number_of_the_inner_rings_carries_its_unit(path: Path) -> None:
 
 
 def test_pure_modules_know_no_clock_and_no_loop() -> None:
-    shells = {"cycle.py", "image.py", "alarms.py", "desk.py", "operations.py", "feed.py", "lp.py"}
+    shells = {
+        "cycle.py",
+        "image.py",
+        "alarms.py",
+        "desk.py",
+        "operations.py",
+        "feed.py",
+        "lp.py",
+        "planning.py",
+    }
     impure = {"asyncio", "time", "threading", "random", "structlog"}
     found = [
         f"{path.name}: {name}"

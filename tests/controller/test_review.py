@@ -53,3 +53,21 @@ def test_an_answer_that_arrives_at_a_failing_cycle_is_booked_by_the_next() -> No
     account = scene.cycle._core.memory.evse(EVSE).account
     assert scene.cycle.stats.failures == 1
     assert [g.state for g in account.grants] == [GrantState.CONFIRMED]
+
+
+def test_a_store_with_a_defect_does_not_keep_a_booked_increase_from_going_out() -> None:
+    async def scenario() -> Scene:
+        scene = Scene()
+
+        async def broken(memory: str) -> None:
+            raise KeyError("a defect in a store")
+
+        scene.store.save_memory = broken  # type: ignore[method-assign]
+        scene.charging()
+        await scene.cycles(3)
+        return scene
+
+    scene = asyncio.run(scenario())
+
+    assert [c.limit_a for c in scene.fleet.commands] == [32.0]
+    assert scene.cycle.stats.failures == 0

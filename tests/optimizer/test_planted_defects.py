@@ -178,8 +178,7 @@ def everybody(tree: Tree) -> Admission:
 
 
 def by_id_only(tree: Tree) -> Admission:
-    loads = tuple(replace(load, rank=0) for load in tree.loads)
-    return admit(replace(tree, loads=loads))
+    return admit(replace(tree, rank=numpy.zeros(len(tree.loads))))
 
 
 def only_one_phase(tree: Tree) -> Admission:

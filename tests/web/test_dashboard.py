@@ -184,6 +184,19 @@ def test_why_names_the_limit_and_its_numbers(page: Page, demo: Demo) -> None:
     assert re.search(r"limit \d+ A, building [\d.]+ A, chargers [\d.]+ A", label), label
 
 
+def test_why_explains_a_past_moment(page: Page, demo: Demo) -> None:
+    evse = a_charging_evse(demo)
+    page.goto(f"{demo.address}/#/why/{evse}")
+    past = page.locator(".past button")
+    expect(past.first).to_be_visible(timeout=LONG_MS)
+    past.first.click()
+
+    expect(page.locator(".answer")).to_contain_text("As decided at")
+    expect(page.locator(".chain > li").first).to_contain_text(evse)
+    page.get_by_role("button", name="Now").click()
+    expect(page.locator(".answer")).to_contain_text("Live, decided at")
+
+
 def test_search_and_filters_narrow_the_list(page: Page, demo: Demo) -> None:
     a_charging_evse(demo)
     page.goto(f"{demo.address}/#/chargers")

@@ -149,7 +149,11 @@ class Bay:
     def leak(self, leak_a: float) -> None:
         """Carry so much through a contactor that does not open; 0: it is mended. [A]"""
         self.leak_a = leak_a
-        self._draw(self.current_a if self.permitted and self.car is not None else leak_a)
+        if self.permitted and self.car is not None:
+            self._draw(self.current_a)
+            self._follow()
+        else:
+            self._draw(leak_a)
         self.recount()
 
     # --- pilot signal -----------------------------------------------------------------------------

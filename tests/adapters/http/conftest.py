@@ -23,6 +23,7 @@ from controller.alarms import AlarmBook
 from controller.care import StationCare
 from controller.configuration import Configuration
 from controller.decision import Alarm
+from controller.planning import Planning
 from controller.reasons import ReasonChange
 from controller.records import (
     AuditEntry,
@@ -275,6 +276,7 @@ class Rig:
         control: FakeControl | None = None,
         setup_code: str = "",
         store: object = None,
+        planning: Planning | None = None,
         care: StationCare | None = None,
         configuration: Configuration | None = None,
         **settings: object,
@@ -291,6 +293,7 @@ class Rig:
             store=store or kept,  # type: ignore[arg-type]
             clock=clock,
             setup_code=setup_code,
+            planning=planning,
             care=care,
             configuration=configuration,
         )

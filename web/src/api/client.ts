@@ -5,7 +5,7 @@ import type { components, paths } from "./schema";
 
 export type Schemas = components["schemas"];
 export type Circuit = Schemas["CircuitOut"];
-export type Evse = Schemas["EvseOut"] & { label?: string | null; finish_at?: string | null; finish_text?: string | null };
+export type Evse = Schemas["EvseOut"];
 export type Phases = Schemas["Phases"];
 export type Alarm = Schemas["AlarmOut"];
 export type Why = Schemas["WhyOut"];

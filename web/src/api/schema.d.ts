@@ -858,6 +858,174 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Plan
+         * @description Return what is planned for the next 24 hours, per EVSE and per circuit.
+         */
+        get: operations["read_plan"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Policy
+         * @description Return by what rule current is shared.
+         */
+        get: operations["read_policy"];
+        /**
+         * Put Policy
+         * @description Pick a policy; it counts from the next plan, in some seconds, and outlives a restart.
+         */
+        put: operations["put_policy"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Prices
+         * @description Return the prices given for instants; the tariff of the site file counts elsewhere.
+         */
+        get: operations["read_prices"];
+        /**
+         * Put Prices
+         * @description Replace the prices, for example by the day-ahead market's. Prices per kWh, also below 0.
+         */
+        put: operations["put_prices"];
+        post?: never;
+        /**
+         * Delete Prices
+         * @description Remove the prices given for instants.
+         */
+        delete: operations["delete_prices"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pv-forecast": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Pv Forecast
+         * @description Return the forecast of the site's own surplus.
+         */
+        get: operations["read_pv_forecast"];
+        /**
+         * Put Pv Forecast
+         * @description Replace the forecast of the power that PV leaves over. [W].
+         */
+        put: operations["put_pv_forecast"];
+        post?: never;
+        /**
+         * Delete Pv Forecast
+         * @description Remove the forecast.
+         */
+        delete: operations["delete_pv_forecast"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/grid-signals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Grid Signals
+         * @description Return the signals that have not ended.
+         */
+        get: operations["list_grid_signals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/grid-signals/{signal_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Grid Signal
+         * @description Return one signal.
+         */
+        get: operations["read_grid_signal"];
+        /**
+         * Put Grid Signal
+         * @description Limit a circuit for a time; building and vehicles count. It holds without any plan.
+         */
+        put: operations["put_grid_signal"];
+        post?: never;
+        /**
+         * Delete Grid Signal
+         * @description Lift a signal before its end.
+         */
+        delete: operations["delete_grid_signal"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/demand": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Demand
+         * @description Return demand limits, the running interval and the month's peak.
+         */
+        get: operations["read_demand"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -1766,6 +1934,49 @@ export interface components {
             data?: unknown;
         };
         /**
+         * Demand
+         * @description All demand limits.
+         * @example {
+         *       "items": []
+         *     }
+         */
+        Demand: {
+            /** Items */
+            items: components["schemas"]["DemandOut"][];
+        };
+        /**
+         * DemandOut
+         * @description A demand limit, and what has been measured.
+         * @example {
+         *       "allowed_w": 71000,
+         *       "circuit": "main",
+         *       "interval_energy_wh": 9100,
+         *       "interval_s": 900,
+         *       "limit_w": 80000,
+         *       "month": "2026-03",
+         *       "peak_w": 84000,
+         *       "threshold_w": 84000
+         *     }
+         */
+        DemandOut: {
+            /** Circuit */
+            circuit: string;
+            /** Interval S */
+            interval_s: number;
+            /** Limit W */
+            limit_w: number;
+            /** Threshold W */
+            threshold_w: number;
+            /** Interval Energy Wh */
+            interval_energy_wh: number;
+            /** Allowed W */
+            allowed_w: number;
+            /** Month */
+            month: string;
+            /** Peak W */
+            peak_w: number;
+        };
+        /**
          * DryRunOut
          * @description What a change would do, or why it is refused.
          */
@@ -2219,6 +2430,150 @@ export interface components {
             l3: number | null;
         };
         /**
+         * PlanOut
+         * @description The hours to come.
+         * @example {
+         *       "circuits": [],
+         *       "cost": 31.4,
+         *       "cost_at_once": 40.2,
+         *       "energy_wh": 182000,
+         *       "evses": [],
+         *       "made_at": "2026-03-03T06:00:00.000Z",
+         *       "policy": "cheapest",
+         *       "price_note": "",
+         *       "price_per_kwh": [
+         *         0.21
+         *       ],
+         *       "slot_begin_at": [
+         *         "2026-03-03T06:00:00.000Z"
+         *       ],
+         *       "slot_s": [
+         *         900
+         *       ]
+         *     }
+         */
+        PlanOut: {
+            /** Made At */
+            made_at: string | null;
+            policy: components["schemas"]["Policy"];
+            /** Slot Begin At */
+            slot_begin_at: string[];
+            /** Slot S */
+            slot_s: number[];
+            /** Price Per Kwh */
+            price_per_kwh: number[] | null;
+            /** Price Note */
+            price_note: string;
+            /** Energy Wh */
+            energy_wh: number;
+            /** Cost */
+            cost: number | null;
+            /** Cost At Once */
+            cost_at_once: number | null;
+            /** Evses */
+            evses: components["schemas"]["PlannedEvse"][];
+            /** Circuits */
+            circuits: components["schemas"]["PlannedCircuit"][];
+        };
+        /**
+         * PlannedCircuit
+         * @description What is planned for a circuit, per phase and slot.
+         * @example {
+         *       "building_a": {
+         *         "l1": [
+         *           20
+         *         ],
+         *         "l2": [
+         *           18
+         *         ],
+         *         "l3": [
+         *           22
+         *         ]
+         *       },
+         *       "charging_a": {
+         *         "l1": [
+         *           40
+         *         ],
+         *         "l2": [
+         *           40
+         *         ],
+         *         "l3": [
+         *           38
+         *         ]
+         *       },
+         *       "circuit": "main",
+         *       "limit_a": {
+         *         "l1": [
+         *           63
+         *         ],
+         *         "l2": [
+         *           63
+         *         ],
+         *         "l3": [
+         *           63
+         *         ]
+         *       }
+         *     }
+         */
+        PlannedCircuit: {
+            /** Circuit */
+            circuit: string;
+            /** Limit A */
+            limit_a: {
+                [key: string]: number[];
+            };
+            /** Building A */
+            building_a: {
+                [key: string]: number[];
+            };
+            /** Charging A */
+            charging_a: {
+                [key: string]: number[];
+            };
+        };
+        /**
+         * PlannedEvse
+         * @description What is planned for an EVSE.
+         * @example {
+         *       "current_a": [
+         *         16,
+         *         16,
+         *         9.5
+         *       ],
+         *       "departure_at": "2026-03-03T15:00:00.000Z",
+         *       "evse": "CP07/1",
+         *       "expected_wh": 31000,
+         *       "feasible": false,
+         *       "need_wh": 40000,
+         *       "note": "goes on",
+         *       "stated": true,
+         *       "target_a": 16,
+         *       "text": "CP07/1 will leave with 31 of 40 kWh: garage-a is full from 06:10."
+         *     }
+         */
+        PlannedEvse: {
+            /** Evse */
+            evse: string;
+            /** Departure At */
+            departure_at: string;
+            /** Stated */
+            stated: boolean;
+            /** Need Wh */
+            need_wh: number;
+            /** Expected Wh */
+            expected_wh: number;
+            /** Feasible */
+            feasible: boolean;
+            /** Text */
+            text: string;
+            /** Target A */
+            target_a: number | null;
+            /** Note */
+            note: string;
+            /** Current A */
+            current_a: number[];
+        };
+        /**
          * Point
          * @description One step of a series.
          */
@@ -2227,6 +2582,34 @@ export interface components {
             at: string;
             /** Value */
             value: number | null;
+        };
+        /**
+         * Policy
+         * @description By what rule current is shared.
+         * @enum {string}
+         */
+        Policy: "equal_share" | "first_come" | "priority" | "least_laxity" | "cheapest" | "solar_first";
+        /**
+         * PolicyIn
+         * @description The policy to use; null: the site file's again.
+         * @example {
+         *       "name": "least_laxity"
+         *     }
+         */
+        PolicyIn: {
+            name: components["schemas"]["Policy"] | null;
+        };
+        /**
+         * PolicyOut
+         * @description The policy in force.
+         * @example {
+         *       "configured": "equal_share",
+         *       "name": "least_laxity"
+         *     }
+         */
+        PolicyOut: {
+            name: components["schemas"]["Policy"];
+            configured: components["schemas"]["Policy"];
         };
         /**
          * Progress
@@ -2355,6 +2738,54 @@ export interface components {
          * @enum {string}
          */
         Role: "viewer" | "operator" | "admin";
+        /**
+         * SeriesIn
+         * @description Consecutive values from `begin_at` on.
+         * @example {
+         *       "begin_at": "2026-03-03T00:00:00Z",
+         *       "step_s": 3600,
+         *       "values": [
+         *         0.21,
+         *         0.19,
+         *         0.18
+         *       ]
+         *     }
+         */
+        SeriesIn: {
+            /**
+             * Begin At
+             * Format: date-time
+             */
+            begin_at: string;
+            /** Step S */
+            step_s: number;
+            /** Values */
+            values: number[];
+        };
+        /**
+         * SeriesOut
+         * @description A stored series; no values when there is none.
+         * @example {
+         *       "begin_at": "2026-03-03T00:00:00.000Z",
+         *       "end_at": "2026-03-03T03:00:00.000Z",
+         *       "step_s": 3600,
+         *       "values": [
+         *         0.21,
+         *         0.19,
+         *         0.18
+         *       ]
+         *     }
+         */
+        SeriesOut: {
+            /** Begin At */
+            begin_at: string | null;
+            /** End At */
+            end_at: string | null;
+            /** Step S */
+            step_s: number | null;
+            /** Values */
+            values: number[];
+        };
         /**
          * SessionCurve
          * @description What was drawn and granted over a session, one value per step; null: not known.
@@ -2538,6 +2969,81 @@ export interface components {
             name: string;
             /** Password */
             password: string;
+        };
+        /**
+         * SignalIn
+         * @description A temporary limit on a circuit: per phase, or on all phases together.
+         * @example {
+         *       "begin_at": "2026-03-03T17:00:00Z",
+         *       "circuit": "main",
+         *       "end_at": "2026-03-03T19:00:00Z",
+         *       "limit_w": 40000,
+         *       "note": "DSO event 4711"
+         *     }
+         */
+        SignalIn: {
+            /** Circuit */
+            circuit: string;
+            /**
+             * Begin At
+             * Format: date-time
+             */
+            begin_at: string;
+            /**
+             * End At
+             * Format: date-time
+             */
+            end_at: string;
+            /** Limit A */
+            limit_a?: components["schemas"]["PhaseLimits"] | number | null;
+            /** Limit W */
+            limit_w?: number | null;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+        };
+        /**
+         * SignalOut
+         * @description A signal, and whether it holds now.
+         * @example {
+         *       "begin_at": "2026-03-03T17:00:00.000Z",
+         *       "circuit": "main",
+         *       "end_at": "2026-03-03T19:00:00.000Z",
+         *       "id": "dso-4711",
+         *       "in_force": false,
+         *       "limit_w": 40000,
+         *       "note": "DSO event 4711"
+         *     }
+         */
+        SignalOut: {
+            /** Id */
+            id: string;
+            /** Circuit */
+            circuit: string;
+            /** Begin At */
+            begin_at: string;
+            /** End At */
+            end_at: string;
+            limit_a: components["schemas"]["Phases"] | null;
+            /** Limit W */
+            limit_w: number | null;
+            /** Note */
+            note: string;
+            /** In Force */
+            in_force: boolean;
+        };
+        /**
+         * Signals
+         * @description All signals that have not ended.
+         * @example {
+         *       "items": []
+         *     }
+         */
+        Signals: {
+            /** Items */
+            items: components["schemas"]["SignalOut"][];
         };
         /**
          * SignedIn
@@ -4639,6 +5145,428 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Audit"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_prices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeriesOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_prices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SeriesIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeriesOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_prices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_pv_forecast: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeriesOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_pv_forecast: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SeriesIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeriesOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_pv_forecast: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_grid_signals: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Signals"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_grid_signal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                signal_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignalOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_grid_signal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                signal_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignalIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignalOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_grid_signal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                signal_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_demand: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Demand"];
                 };
             };
             /** @description Problem details */

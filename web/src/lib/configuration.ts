@@ -1,31 +1,16 @@
 /** The running configuration: shapes of /api/v1/config, and editing the parsed site file. */
 
-import { base, problemOf, tellSignedOut, type Phases } from "../api/client";
+import { base, problemOf, tellSignedOut, type Schemas } from "../api/client";
 
 export type Data = Record<string, unknown>;
 
-export interface Config {
-  text: string;
-  version: number;
-  at: string;
-  actor: string;
-  data: Data;
-  file_changed?: boolean;
-}
-
-export interface ConfigProblem { line: number | null; column: number | null; path: string; text: string; mend: string }
-export interface Numbers { limit_a: Phases; building_peak_a: Phases | null; fallback_a: Phases; certificate_headroom_a: Phases }
-export interface CircuitEffect { id: string; change: "added" | "removed" | "changed" | "same"; before: Numbers | null; after: Numbers | null }
-export interface Effect {
-  circuits: CircuitEffect[];
-  stations: { id: string; change: string; text: string }[];
-  policy: { key: string; before: unknown; after: unknown }[];
-  restart: string[];
-  warnings?: string[];
-}
-export interface Checked { valid: boolean; problems: ConfigProblem[]; effect: Effect | null }
-export interface Applied { version: number; state: string; applied: "hot" | "restart"; effect: Effect; trial_s: number }
-export interface Version { version: number; at: string; actor: string; note: string; state: "running" | "trial" | "superseded" | "rolled_back" }
+export type Config = Schemas["ConfigOut"];
+export type ConfigProblem = Schemas["ConfigProblemOut"];
+export type Numbers = Schemas["CircuitFiguresOut"];
+export type Effect = Schemas["EffectOut"];
+export type Checked = Schemas["DryRunOut"];
+export type Applied = Schemas["ConfigChanged"];
+export type Version = Schemas["VersionOut"];
 
 /** One line of a table of the site file. */
 export interface Line {

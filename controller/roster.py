@@ -1,0 +1,219 @@
+"""Who is on now, and with how much: from the plan's wish to what chargers and drivers can live with.
+
+A plan may give a vehicle 2 A; a charger knows 0 or at least 6 A. So vehicles take turns, and the
+rules of the turns are promises to drivers: whoever waits gets a turn within a bounded time, whoever
+is on stays on for a while, and nobody's limit moves without need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from math import ceil, floor
+
+from controller.guidance import EvseGuidance
+from controller.phases import Phase, PhaseCurrents
+from controller.site import CircuitId, EvseId
+from controller.visit import Visit
+from optimizer.steps import STEP_TOLERANCE, amperes
+
+FIT_A = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnRules:
+    """The promises."""
+
+    first_turn_h: float = 0.75
+    """Whoever has waited so long since arrival is served before those who are on. [h]"""
+    turn_h: float = 65 / 60
+    """The same after a pause. [h]"""
+    min_on_h: float = 0.5
+    """Whoever was started is not paused before. [h]"""
+    band_a: float = 1.0
+    """A limit moves only for a wish that differs by so much. [A]"""
+    keeps_room: bool = True
+    """Whether somebody whose turn has not come waits while others have not what the plan gives."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What one circuit leaves for the vehicles below it."""
+
+    parent: CircuitId | None
+    available: PhaseCurrents
+    """[A]"""
+
+
+def roster(
+    visits: Sequence[Visit],
+    *,
+    wish_a: Mapping[EvseId, float],
+    rooms: Mapping[CircuitId, Room],
+    rules: TurnRules,
+) -> dict[EvseId, EvseGuidance]:
+    """Decide who is on and with how much.
+
+    Args:
+        visits: The vehicles.
+        wish_a: What the plan gives each of them now. [A]
+        rooms: What the circuits leave.
+        rules: The promises.
+
+    Returns:
+        For every visit its place in the order as `tier`, and as `target_a` what it shall have: 0,
+        or a multiple of its step within its minimum and maximum; together they fit the rooms.
+    """
+    order = sorted(visits, key=lambda visit: _turn(visit, wish_a, rules))
+    share = _Share(visits, rooms)
+    on = [v for v in order if _is_admitted(v, share, wish_a.get(v.evse, 0.0), rules)]
+    _fill(share, on, wish_a, rules)
+    return {
+        visit.evse: EvseGuidance(
+            target_a=share.given_a(visit), tier=tier, note=_note(visit, share.given_a(visit))
+        )
+        for tier, visit in enumerate(order)
+    }
+
+
+def filled_in_order(
+    visits: Sequence[Visit], rooms: Mapping[CircuitId, Room]
+) -> dict[EvseId, float]:
+    """Fill up one vehicle after the other, in the order given. [A]"""
+    share = _Share(visits, rooms)
+    for visit in visits:
+        if share.admit(visit, 0.0, must_leave_room=False):
+            share.raise_to(visit, visit.max_a)
+    return {visit.evse: share.given_a(visit) for visit in visits}
+
+
+# --- who is on ------------------------------------------------------------------------------------
+
+
+class _Group(IntEnum):
+    """The order of turns."""
+
+    JUST_STARTED = 0
+    DUE = 1
+    ON = 2
+    WANTED = 3
+    """Off, and the plan would have it on."""
+    WAITING = 4
+
+
+def _turn(
+    visit: Visit, wish_a: Mapping[EvseId, float], rules: TurnRules
+) -> tuple[_Group, int, float, EvseId]:
+    """Order the vehicles by group, then by priority.
+
+    Of those that are on, and of those that may start, the one that will soon be done comes first:
+    it makes room for good. Of those that are due, the one that has waited longest.
+    """
+    group, key = _Group.WAITING, visit.need_ah
+    if visit.is_on:
+        group = _Group.JUST_STARTED if visit.ran_h < rules.min_on_h else _Group.ON
+    elif visit.waited_h >= _due_h(visit, rules):
+        group, key = _Group.DUE, _due_h(visit, rules) - visit.waited_h
+    elif wish_a.get(visit.evse, 0.0) >= visit.min_a:
+        group = _Group.WANTED
+    return (group, -visit.priority, key, visit.evse)
+
+
+def _due_h(visit: Visit, rules: TurnRules) -> float:
+    return rules.first_turn_h if visit.pauses == 0 and visit.taken_ah <= 0 else rules.turn_h
+
+
+def _is_admitted(visit: Visit, share: _Share, wish_a: float, rules: TurnRules) -> bool:
+    """Give a vehicle its minimum if that fits."""
+    is_waiting = not visit.is_on and visit.waited_h < _due_h(visit, rules)
+    must_leave_room = rules.keeps_room and is_waiting and wish_a < visit.min_a
+    return share.admit(visit, wish_a, must_leave_room=must_leave_room)
+
+
+class _Share:
+    """Who has how much, and what each circuit and phase has left."""
+
+    def __init__(self, visits: Sequence[Visit], rooms: Mapping[CircuitId, Room]) -> None:
+        self._left: dict[tuple[CircuitId, Phase], float] = {
+            (c, phase): room.available.of(phase) for c, room in rooms.items() for phase in Phase
+        }
+        self._promised = dict.fromkeys(self._left, 0.0)
+        self._rows = {v.evse: _rows(v, rooms) for v in visits}
+        self._count: dict[EvseId, int] = dict.fromkeys(self._rows, 0)
+
+    def given_a(self, visit: Visit) -> float:
+        """Return what it has. [A]"""
+        return amperes(visit.step_a, self._count[visit.evse])
+
+    def admit(self, visit: Visit, wish_a: float, *, must_leave_room: bool) -> bool:
+        """Give the minimum if it fits; `must_leave_room`: also beside what others are to get."""
+        least = ceil(visit.min_a / visit.step_a - STEP_TOLERANCE)
+        need_a = amperes(visit.step_a, least)
+        rows = self._rows[visit.evse]
+        if need_a > visit.max_a + FIT_A or min(self._left[r] for r in rows) < need_a - FIT_A:
+            return False
+        if must_leave_room and min(self._left[r] - self._promised[r] for r in rows) < need_a:
+            return False
+        self._count[visit.evse] = least
+        for row in rows:
+            self._left[row] -= need_a
+            self._promised[row] += max(0.0, min(wish_a, visit.max_a) - need_a)
+        return True
+
+    def raise_to(self, visit: Visit, goal_a: float) -> None:
+        """Give as many steps towards the goal as fit."""
+        room_a = min(self._left[row] for row in self._rows[visit.evse])
+        goal = _steps(min(goal_a, visit.max_a), visit.step_a)
+        steps = min(goal - self._count[visit.evse], _steps(max(0.0, room_a), visit.step_a))
+        if steps <= 0:
+            return
+        self._count[visit.evse] += steps
+        for row in self._rows[visit.evse]:
+            self._left[row] -= amperes(visit.step_a, steps)
+
+
+def _steps(current_a: float, step_a: float) -> int:
+    return floor(current_a / step_a + STEP_TOLERANCE)
+
+
+def _rows(visit: Visit, rooms: Mapping[CircuitId, Room]) -> tuple[tuple[CircuitId, Phase], ...]:
+    rows = []
+    at: CircuitId | None = visit.circuit
+    while at is not None:
+        rows += [(at, phase) for phase in visit.phases]
+        at = rooms[at].parent
+    return tuple(rows)
+
+
+# --- with how much --------------------------------------------------------------------------------
+
+
+def _fill(
+    share: _Share, on: Sequence[Visit], wish_a: Mapping[EvseId, float], rules: TurnRules
+) -> None:
+    """Give what the plan wishes, then what is left; each first to those who only keep what they hold."""
+    urgent = sorted(on, key=lambda visit: (visit.laxity_h, visit.evse))
+    goal_a = {v.evse: _goal_a(v, wish_a.get(v.evse, 0.0), rules) for v in on}
+    rounds: tuple[Callable[[Visit], float], ...] = (
+        lambda v: min(goal_a[v.evse], v.held_a),
+        lambda v: goal_a[v.evse],
+        lambda v: min(v.held_a, v.max_a),
+        lambda v: v.max_a,
+    )
+    for goal_of in rounds:
+        for visit in urgent:
+            share.raise_to(visit, goal_of(visit))
+
+
+def _goal_a(visit: Visit, wish_a: float, rules: TurnRules) -> float:
+    """Return the wish, or what it holds if that is near. [A]"""
+    if visit.is_on and abs(wish_a - visit.held_a) < rules.band_a:
+        return visit.held_a
+    return wish_a + visit.step_a * (0.5 - STEP_TOLERANCE)
+
+
+def _note(visit: Visit, given_a: float) -> str:
+    if given_a <= 0:
+        return "waits for its turn"
+    return "its turn" if not visit.is_on else "goes on"
