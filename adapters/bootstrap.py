@@ -46,7 +46,7 @@ from adapters.ocpp.v21 import V21Dialect
 from adapters.ocpp.v201 import V201Dialect
 from adapters.pki.authority import Authority
 from adapters.republish.server import RepublishServer, RepublishSettings
-from adapters.station_services import StationServices
+from adapters.station_services import StationServices, UploadRun
 from adapters.store.limits import StoreLimits
 from adapters.store.sqlite_store import SqliteStore
 from adapters.watchdog import Watchdog
@@ -67,6 +67,7 @@ from controller.policy import Policy
 from controller.ports import Clock
 from controller.reasons import ReasonLog
 from controller.site import Meter, MeterId, Site
+from controller.strays import Strays
 from optimizer.allocate import Allocator
 from optimizer.horizon import HorizonLp
 
@@ -99,6 +100,8 @@ class RunSettings:
     accept_unknown_tokens: bool
     planning: PlanningSettings = field(default_factory=PlanningSettings)
     offline_tokens: OfflineTokens = OfflineTokens.LISTED
+    uploads: UploadRun | None = None
+    """None: stations cannot send their logs here."""
     ocpi: OcpiSettings | None = None
     """None: no roaming."""
     authority: Authority | None = None
@@ -150,6 +153,11 @@ class RunningController:
         self.republish: RepublishServer | None = None
         self._desk: Desk
 
+    @property
+    def site(self) -> Site:
+        """The site that it was started with."""
+        return self._settings.site
+
     async def __aenter__(self) -> RunningController:
         """Open the store, restore what was known, start every adapter, and control."""
         try:
@@ -188,8 +196,11 @@ class RunningController:
             clock=clock,
             authority=settings.authority,
             offline_tokens=settings.offline_tokens,
+            uploads=settings.uploads,
         )
         self._desk = desk
+        self._strays = Strays(conditions=self.alarms, clock=clock)
+        desk.report_strays(self._strays)
         self.ocpp = self._ocpp_server(desk)
         self.cycle = Cycle(
             image=image,
@@ -228,6 +239,9 @@ class RunningController:
         settings, clock = self._settings, self._clock
         await self.ocpp.start()
         self._stack.push_async_callback(self.ocpp.stop)
+        stop_uploads = await self.stations.receive_uploads(self.ocpp)
+        if stop_uploads is not None:
+            self._stack.push_async_callback(stop_uploads)
         scheduler = self._scheduler()
         if settings.file is not None:
             await self._configure(settings.file, feed, desk, scheduler)
@@ -289,6 +303,10 @@ class RunningController:
         def tick(interval_s: float) -> None:
             scheduler.reschedule_job("tick", trigger="interval", seconds=interval_s)
 
+        def follow(after: SiteFile) -> None:
+            self.notifier.configure(notify_settings(after))
+            self.stations.adoption.follow(after.site)
+
         host = HotSwap(
             site=file.site,
             cycle=self.cycle,
@@ -298,11 +316,8 @@ class RunningController:
             clock=self._clock,
             poll=lambda site: self._poll(site, feed),
             tick=tick,
-            followers=(
-                lambda after: self.notifier.configure(notify_settings(after)),
-                lambda after: self.stations.adoption.follow(after.site),
-                lambda after: self.planning.reconfigure(after.planning),
-            ),
+            notify=follow,
+            plan=self.planning.reconfigure,
         )
         models = known_models()
         self.configuration = SiteConfiguration(
@@ -414,6 +429,8 @@ class RunningController:
 
     async def _prune(self) -> None:
         self.book.expire()
+        self._strays.expire()
+        await self.stations.prune()
         await self.store.prune(self._clock.now())
 
     async def _memory(self) -> Memory:

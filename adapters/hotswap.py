@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from adapters.config.loader import SiteFile
 from adapters.config.settings import UnknownTokens
@@ -10,6 +10,7 @@ from adapters.ocpp.server import OcppServer
 from adapters.ocpp.translation import EvseWiring
 from controller.cycle import Cycle, CycleStats
 from controller.desk import Desk, DeskRules
+from controller.planner import PlanningSettings
 from controller.ports import Clock
 from controller.site import Evse, EvseId, Site, Station
 
@@ -28,7 +29,8 @@ class HotSwap:
         clock: Clock,
         poll: Callable[[Site], None],
         tick: Callable[[float], None],
-        followers: Sequence[Callable[[SiteFile], None]],
+        notify: Callable[[SiteFile], None],
+        plan: Callable[[PlanningSettings], None],
     ) -> None:
         """Swap parts of a running controller.
 
@@ -41,7 +43,8 @@ class HotSwap:
             clock: Time.
             poll: Polls the meters of a site instead of those polled so far.
             tick: Sets the interval of the control loop. [s]
-            followers: Others who go by the site file.
+            notify: Tells those of alarms whom a site file names.
+            plan: Goes on planning with other settings.
         """
         self._site = site
         self._cycle = cycle
@@ -51,7 +54,8 @@ class HotSwap:
         self._clock = clock
         self._poll = poll
         self._tick = tick
-        self._followers = followers
+        self._notify = notify
+        self._plan = plan
 
     @property
     def stats(self) -> CycleStats:
@@ -71,8 +75,8 @@ class HotSwap:
         if (before.meters, _metered(before)) != (after.meters, _metered(after)):
             self._poll(after)
         self._tick(file.policy.interval_s)
-        for follow in self._followers:
-            follow(file)
+        self._notify(file)
+        self._plan(file.planning)
         self._ocpp.renew(
             name
             for name, station in before.stations.items()

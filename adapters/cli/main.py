@@ -83,9 +83,14 @@ def run_demo(
     http: Annotated[int | None, typer.Option(help="Port of the API and pages.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed is another day.")] = 1,
+    secure: Annotated[
+        bool, typer.Option("--secure", help="TLS, and client certificates for two chargers.")
+    ] = False,
 ) -> None:
     """Show a whole simulated site on this machine: real Modbus, real OCPP, the real controller."""
-    settings = DemoSettings(chargers=chargers, http_port=http, seconds=seconds, seed=seed)
+    settings = DemoSettings(
+        chargers=chargers, http_port=http, seconds=seconds, seed=seed, secure=secure
+    )
     raise typer.Exit(demo_command(settings))
 
 

@@ -21,6 +21,7 @@ from adapters.ocpp.server import ListenError as OcppListenError
 from adapters.pki.files import PkiError
 from adapters.republish.server import ListenError as RepublishListenError
 from adapters.store.errors import StoreError
+from adapters.uploads.receiver import UploadListenError
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +31,7 @@ START_ERRORS = (
     StoreError,
     HttpListenError,
     OcppListenError,
+    UploadListenError,
     OcpiListenError,
     VaultError,
 )

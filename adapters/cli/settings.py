@@ -7,6 +7,7 @@ import os
 from adapters.bootstrap import RunSettings
 from adapters.config.loader import SiteFile
 from adapters.config.settings import InfluxApi, OcppTls, UnknownTokens
+from adapters.config.settings import UploadSettings as FileUploadSettings
 from adapters.config.spelling import parse_listen
 from adapters.http.settings import HttpSettings
 from adapters.influx.settings import InfluxSettings
@@ -16,7 +17,9 @@ from adapters.ocpi.settings import ConnectorSettings, OcpiSettings, PlaceSetting
 from adapters.ocpp.settings import KeyPair, Listener, OcppSettings, TlsFiles
 from adapters.pki.authority import Authority
 from adapters.republish.server import RepublishSettings
+from adapters.station_services import UploadRun
 from adapters.store.limits import StoreLimits
+from adapters.uploads.settings import UploadSettings
 
 CA_PASSPHRASE = "WATTKEEPER_CA_PASSPHRASE"  # noqa: S105 - the name of a variable
 
@@ -43,6 +46,7 @@ def run_settings(file: SiteFile) -> RunSettings:
             tls=_tls(file.ocpp.tls),
         ),
         offline_tokens=file.ocpp.offline_tokens,
+        uploads=_uploads(file.uploads),
         authority=Authority(file.ocpp.tls.folder, passphrase=passphrase()),
         http=HttpSettings(
             host=file.http.listen.host,
@@ -93,6 +97,22 @@ def ocpi_settings(file: SiteFile) -> OcpiSettings | None:
             standard=section.connector_standard, format=section.connector_format
         ),
         allow_private_partners=section.allow_private_partners,
+    )
+
+
+def _uploads(uploads: FileUploadSettings | None) -> UploadRun | None:
+    if uploads is None:
+        return None
+    return UploadRun(
+        settings=UploadSettings(
+            host=uploads.listen.host,
+            port=uploads.listen.port,
+            folder=uploads.folder,
+            public_host=uploads.host,
+            max_bytes=uploads.max_bytes,
+            keep_s=uploads.keep_s,
+        ),
+        with_tls=uploads.tls,
     )
 
 

@@ -261,6 +261,24 @@ class OcppServer:
     def _make_socket(self, *args: Any, **kwargs: Any) -> StationSocket:
         return StationSocket(*args, crowd=self._crowd, **kwargs)
 
+    def local_host(self, station: StationId) -> str | None:
+        """Return our address as a connected station reached it; None: it is not connected."""
+        link = self._registry.get(station)
+        return link.local_host if link is not None else None
+
+    def tls_without_client_certificates(self) -> ssl.SSLContext | None:
+        """Return a context with the server's certificates, kept up to date; None: there are none.
+
+        Raises:
+            ListenError: A certificate cannot be used.
+        """
+        if self._settings.tls is None:
+            return None
+        try:
+            return self._certificates.add(self._settings.tls, asks_for_certificate=False)
+        except TlsError as error:
+            raise ListenError(str(error)) from error
+
     # --- fleet ------------------------------------------------------------------------------------
 
     async def apply(self, command: Command) -> CommandResult:
@@ -341,7 +359,11 @@ class OcppServer:
         dialect = ExtendedDialect(self._dialects[protocol](session), session, self._extensions)
         old = self._registry.get(station)
         link = self._registry.put(
-            station=station, peer=admission.peer, session=session, dialect=dialect
+            station=station,
+            peer=admission.peer,
+            local_host=str((socket.local_address or ("",))[0]),
+            session=session,
+            dialect=dialect,
         )
         if old is not None:
             old.session.abort()
