@@ -49,9 +49,14 @@ from adapters.republish.server import RepublishServer, RepublishSettings
 from adapters.station_services import StationServices, UploadRun
 from adapters.store.limits import StoreLimits
 from adapters.store.sqlite_store import SqliteStore
+from adapters.upstream.relay import Relay
+from adapters.upstream.secrets import LegSecrets
+from adapters.upstream.settings import UpstreamSettings
+from adapters.vault import Vault
 from adapters.watchdog import Watchdog
 from controller import persist
 from controller.alarms import AlarmBook
+from controller.backoffice import BackOfficeLimits
 from controller.care import OfflineTokens
 from controller.cycle import Cycle
 from controller.decision import Alarm, Plan
@@ -104,6 +109,8 @@ class RunSettings:
     """None: stations cannot send their logs here."""
     ocpi: OcpiSettings | None = None
     """None: no roaming."""
+    upstream: UpstreamSettings | None = None
+    """None: no back office."""
     authority: Authority | None = None
     """The own authority, which may not exist yet."""
     store_limits: StoreLimits | None = None
@@ -150,6 +157,8 @@ class RunningController:
         self._meters: asyncio.Task[None] | None = None
         self.uploader: InfluxUploader | None = None
         self.ocpi: OcpiServer | None = None
+        self.relay: Relay | None = None
+        self._back_office = BackOfficeLimits()
         self.republish: RepublishServer | None = None
         self._desk: Desk
 
@@ -199,6 +208,7 @@ class RunningController:
             uploads=settings.uploads,
         )
         self._desk = desk
+        self._relay_upstream()
         self._strays = Strays(conditions=self.alarms, clock=clock)
         desk.report_strays(self._strays)
         self.ocpp = self._ocpp_server(desk)
@@ -227,6 +237,7 @@ class RunningController:
             clock=clock,
         )
         await self.operations.restore()
+        self._back_office.bind(self.operations)
         await desk.restore()
         self.planning = self._planning(image)
         await self.planning.restore()
@@ -346,6 +357,33 @@ class RunningController:
         if self._meters is not None:
             await _cancelled([self._meters])
 
+    def _relay_upstream(self) -> None:
+        """Stand between stations and the operator's back office."""
+        settings = self._settings
+        if settings.upstream is None:
+            return
+        secrets = LegSecrets(
+            documents=self.store,
+            vault=Vault.open(self._key_file()),
+            variable=settings.upstream.password_env,
+            now=self._clock.now,
+        )
+        self.relay = Relay(
+            settings=settings.upstream,
+            site=settings.site,
+            store=self.store,
+            documents=self.store,
+            limiter=self._back_office,
+            clock=self._clock,
+            secret=secrets.secret,
+            keep_secret=secrets.keep,
+        )
+        self._stack.push_async_callback(self.relay.close)
+
+    def _key_file(self) -> Path:
+        store = self._settings.store_path
+        return store.with_name(store.name + ".partners.key")
+
     def _serve_partners(self) -> None:
         settings = self._settings
         if settings.ocpi is None:
@@ -357,7 +395,7 @@ class RunningController:
             store=self.store,
             documents=self.store,
             clock=self._clock,
-            key_file=settings.store_path.with_name(settings.store_path.name + ".partners.key"),
+            key_file=self._key_file(),
         )
         self.ocpi.start()
         self._stack.push_async_callback(asyncio.to_thread, self.ocpi.stop)
@@ -460,6 +498,7 @@ class RunningController:
             catalogue=load_catalogue(shipped_folder("chargers")),
         )
         self.book = book
+        relays = (self.relay,) if self.relay is not None else ()
         return OcppServer(
             settings=self._settings.ocpp,
             desk=desk,
@@ -467,7 +506,8 @@ class RunningController:
             conditions=self.alarms,
             clock=clock,
             on_stranger=self.stations.adoption.note,
-            extensions=self.stations.extensions,
+            extensions=(*self.stations.extensions, *relays),
+            taps=relays,
             dialects={
                 "ocpp1.6": lambda c: V16Dialect(
                     c, desk=desk, clock=clock, settings=dialect, book=book

@@ -20,6 +20,7 @@ from adapters.republish.server import RepublishSettings
 from adapters.station_services import UploadRun
 from adapters.store.limits import StoreLimits
 from adapters.uploads.settings import UploadSettings
+from adapters.upstream.settings import UpstreamSettings
 
 CA_PASSPHRASE = "WATTKEEPER_CA_PASSPHRASE"  # noqa: S105 - the name of a variable
 
@@ -64,6 +65,7 @@ def run_settings(file: SiteFile) -> RunSettings:
         republish=_republish(file),
         accept_unknown_tokens=file.ocpp.unknown_tokens is UnknownTokens.ACCEPT,
         ocpi=ocpi_settings(file),
+        upstream=_upstream(file),
     )
 
 
@@ -138,6 +140,18 @@ def _tls(tls: OcppTls) -> TlsFiles | None:
         client_ca=tls.client_ca or own_ca,
         organisation=organisation,
         rsa_key_exchange=tls.rsa_key_exchange,
+    )
+
+
+def _upstream(file: SiteFile) -> UpstreamSettings | None:
+    section = file.document.upstream
+    if section is None:
+        return None
+    authority = section.authority_file
+    return UpstreamSettings(
+        url=section.url,
+        password_env=section.password_env,
+        authority_file=file.file.parent / authority if authority is not None else None,
     )
 
 

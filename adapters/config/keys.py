@@ -30,7 +30,7 @@ from adapters.config.keybase import (
     Variable,
 )
 from adapters.config.notify_keys import NotificationsSection
-from adapters.config.roaming_keys import BillingSection, OcpiSection
+from adapters.config.roaming_keys import BillingSection, OcpiSection, UpstreamSection
 from controller.policies import PRIORITY_CLASSES
 from controller.policy import Policy
 
@@ -531,3 +531,5 @@ class SiteDocument(Keys):
     """Who is told of alarms."""
     ocpi: OcpiSection | None = Field(None, examples=["{url: ..., party_id: ...}"])
     """Roaming with other companies."""
+    upstream: UpstreamSection | None = Field(None, examples=["{url: ...}"])
+    """The operator's back office."""

@@ -26,7 +26,7 @@ from adapters.ocpp.entrance import (
     Refusal,
     StationSecrets,
 )
-from adapters.ocpp.extension import ExtendedDialect, Extension
+from adapters.ocpp.extension import ExtendedDialect, Extension, Tap
 from adapters.ocpp.notices import Notices
 from adapters.ocpp.registry import Link, Registry
 from adapters.ocpp.server_certificates import ServerCertificates
@@ -111,6 +111,7 @@ class OcppServer:
         dialects: Mapping[str, DialectFactory],
         on_stranger: Callable[[Stranger], None] = _forget,
         extensions: Sequence[Extension] = (),
+        taps: Sequence[Tap] = (),
     ) -> None:
         self._settings = settings
         self._desk = desk
@@ -119,6 +120,7 @@ class OcppServer:
         self._clock = clock
         self._dialects = dialects
         self._extensions = extensions
+        self._taps = taps
         self._notices = Notices(sink=conditions, clock=clock)
         self._registry = Registry()
         self._entrance = Entrance(
@@ -356,7 +358,9 @@ class OcppServer:
             desk=self._desk,
             clock=self._clock,
         )
-        dialect = ExtendedDialect(self._dialects[protocol](session), session, self._extensions)
+        dialect = ExtendedDialect(
+            self._dialects[protocol](session), session, self._extensions, self._taps
+        )
         old = self._registry.get(station)
         link = self._registry.put(
             station=station,
