@@ -46,12 +46,17 @@ from adapters.ocpp.v21 import V21Dialect
 from adapters.ocpp.v201 import V201Dialect
 from adapters.pki.authority import Authority
 from adapters.republish.server import RepublishServer, RepublishSettings
-from adapters.station_services import StationServices
+from adapters.station_services import StationServices, UploadRun
 from adapters.store.limits import StoreLimits
 from adapters.store.sqlite_store import SqliteStore
+from adapters.upstream.relay import Relay
+from adapters.upstream.secrets import LegSecrets
+from adapters.upstream.settings import UpstreamSettings
+from adapters.vault import Vault
 from adapters.watchdog import Watchdog
 from controller import persist
 from controller.alarms import AlarmBook
+from controller.backoffice import BackOfficeLimits
 from controller.care import OfflineTokens
 from controller.cycle import Cycle
 from controller.decision import Alarm, Plan
@@ -67,6 +72,7 @@ from controller.policy import Policy
 from controller.ports import Clock
 from controller.reasons import ReasonLog
 from controller.site import Meter, MeterId, Site
+from controller.strays import Strays
 from optimizer.allocate import Allocator
 from optimizer.horizon import HorizonLp
 
@@ -99,8 +105,12 @@ class RunSettings:
     accept_unknown_tokens: bool
     planning: PlanningSettings = field(default_factory=PlanningSettings)
     offline_tokens: OfflineTokens = OfflineTokens.LISTED
+    uploads: UploadRun | None = None
+    """None: stations cannot send their logs here."""
     ocpi: OcpiSettings | None = None
     """None: no roaming."""
+    upstream: UpstreamSettings | None = None
+    """None: no back office."""
     authority: Authority | None = None
     """The own authority, which may not exist yet."""
     store_limits: StoreLimits | None = None
@@ -147,8 +157,15 @@ class RunningController:
         self._meters: asyncio.Task[None] | None = None
         self.uploader: InfluxUploader | None = None
         self.ocpi: OcpiServer | None = None
+        self.relay: Relay | None = None
+        self._back_office = BackOfficeLimits()
         self.republish: RepublishServer | None = None
         self._desk: Desk
+
+    @property
+    def site(self) -> Site:
+        """The site that it was started with."""
+        return self._settings.site
 
     async def __aenter__(self) -> RunningController:
         """Open the store, restore what was known, start every adapter, and control."""
@@ -188,8 +205,12 @@ class RunningController:
             clock=clock,
             authority=settings.authority,
             offline_tokens=settings.offline_tokens,
+            uploads=settings.uploads,
         )
         self._desk = desk
+        self._relay_upstream()
+        self._strays = Strays(conditions=self.alarms, clock=clock)
+        desk.report_strays(self._strays)
         self.ocpp = self._ocpp_server(desk)
         self.cycle = Cycle(
             image=image,
@@ -216,6 +237,7 @@ class RunningController:
             clock=clock,
         )
         await self.operations.restore()
+        self._back_office.bind(self.operations)
         await desk.restore()
         self.planning = self._planning(image)
         await self.planning.restore()
@@ -228,6 +250,9 @@ class RunningController:
         settings, clock = self._settings, self._clock
         await self.ocpp.start()
         self._stack.push_async_callback(self.ocpp.stop)
+        stop_uploads = await self.stations.receive_uploads(self.ocpp)
+        if stop_uploads is not None:
+            self._stack.push_async_callback(stop_uploads)
         scheduler = self._scheduler()
         if settings.file is not None:
             await self._configure(settings.file, feed, desk, scheduler)
@@ -289,6 +314,10 @@ class RunningController:
         def tick(interval_s: float) -> None:
             scheduler.reschedule_job("tick", trigger="interval", seconds=interval_s)
 
+        def follow(after: SiteFile) -> None:
+            self.notifier.configure(notify_settings(after))
+            self.stations.adoption.follow(after.site)
+
         host = HotSwap(
             site=file.site,
             cycle=self.cycle,
@@ -298,7 +327,7 @@ class RunningController:
             clock=self._clock,
             poll=lambda site: self._poll(site, feed),
             tick=tick,
-            notify=lambda after: self.notifier.configure(notify_settings(after)),
+            notify=follow,
             plan=self.planning.reconfigure,
         )
         models = known_models()
@@ -328,6 +357,33 @@ class RunningController:
         if self._meters is not None:
             await _cancelled([self._meters])
 
+    def _relay_upstream(self) -> None:
+        """Stand between stations and the operator's back office."""
+        settings = self._settings
+        if settings.upstream is None:
+            return
+        secrets = LegSecrets(
+            documents=self.store,
+            vault=Vault.open(self._key_file()),
+            variable=settings.upstream.password_env,
+            now=self._clock.now,
+        )
+        self.relay = Relay(
+            settings=settings.upstream,
+            site=settings.site,
+            store=self.store,
+            documents=self.store,
+            limiter=self._back_office,
+            clock=self._clock,
+            secret=secrets.secret,
+            keep_secret=secrets.keep,
+        )
+        self._stack.push_async_callback(self.relay.close)
+
+    def _key_file(self) -> Path:
+        store = self._settings.store_path
+        return store.with_name(store.name + ".partners.key")
+
     def _serve_partners(self) -> None:
         settings = self._settings
         if settings.ocpi is None:
@@ -339,7 +395,7 @@ class RunningController:
             store=self.store,
             documents=self.store,
             clock=self._clock,
-            key_file=settings.store_path.with_name(settings.store_path.name + ".partners.key"),
+            key_file=self._key_file(),
         )
         self.ocpi.start()
         self._stack.push_async_callback(asyncio.to_thread, self.ocpi.stop)
@@ -411,6 +467,8 @@ class RunningController:
 
     async def _prune(self) -> None:
         self.book.expire()
+        self._strays.expire()
+        await self.stations.prune()
         await self.store.prune(self._clock.now())
 
     async def _memory(self) -> Memory:
@@ -440,6 +498,7 @@ class RunningController:
             catalogue=load_catalogue(shipped_folder("chargers")),
         )
         self.book = book
+        relays = (self.relay,) if self.relay is not None else ()
         return OcppServer(
             settings=self._settings.ocpp,
             desk=desk,
@@ -447,7 +506,8 @@ class RunningController:
             conditions=self.alarms,
             clock=clock,
             on_stranger=self.stations.adoption.note,
-            extensions=self.stations.extensions,
+            extensions=(*self.stations.extensions, *relays),
+            taps=relays,
             dialects={
                 "ocpp1.6": lambda c: V16Dialect(
                     c, desk=desk, clock=clock, settings=dialect, book=book

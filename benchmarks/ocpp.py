@@ -47,7 +47,9 @@ from tests.fakes.desk import RecordingConditions, RecordingDesk, SecretBook, Sys
 PHASES = ("L1", "L2", "L3")
 WARM_UP = 1000
 INTERVAL_S = 10.0
-PUSHES_S = 25.0
+STARTING_S = 20.0
+"""Until all stations are connected and have a transaction. [s]"""
+PUSHES_S = 40.0
 """The end of a run, in which limits are pushed; answers are not timed then. [s]"""
 SETTLE_S = 15.0
 """From the last station's start until its provisioning is over. [s]"""
@@ -180,7 +182,7 @@ def steady(
 async def be_stations(arguments: argparse.Namespace) -> None:
     """Run the stations' side; prints the figures as JSON."""
     late_s: list[float] = []
-    from_s = time.monotonic() + 2 * SETTLE_S
+    from_s = time.monotonic() + STARTING_S
     until_s = time.monotonic() + arguments.seconds
     jobs = []
     for index in range(arguments.stations):
@@ -338,7 +340,7 @@ async def many(count: int, seconds: float) -> None:
     server, desk = our_server(count)
     await server.start()
     clients = asyncio.ensure_future(
-        stations(server.port, count=count, seconds=seconds + 2 * SETTLE_S + PUSHES_S)
+        stations(server.port, count=count, seconds=STARTING_S + seconds + PUSHES_S)
     )
     while len(desk.events) < count:  # noqa: ASYNC110 - the desk tells nobody
         await asyncio.sleep(0.2)

@@ -29,6 +29,7 @@ from controller.records import (
 from controller.roaming import RoamingDesk
 from controller.site import EvseId, Site, StationId
 from controller.station import FrameLogged, StationEvent, TransactionChanged
+from controller.strays import Strays
 from controller.tokens import (
     ANSWER_WITHIN_S,
     RunningSession,
@@ -66,6 +67,15 @@ class Desk:
         self._clock = clock
         self._rules = rules
         self._partners: RoamingDesk | None = None
+        self._strays: Strays | None = None
+
+    def report_strays(self, strays: Strays) -> None:
+        """Count messages about transactions that are not a station's own."""
+        self._strays = strays
+
+    def _note_stray(self, station: StationId) -> None:
+        if self._strays is not None:
+            self._strays.note(station)
 
     def ask_partners(self, partners: RoamingDesk) -> None:
         """Ask roaming partners about tokens that the site itself does not know."""
@@ -199,6 +209,7 @@ class Desk:
         """Book progress of a running transaction."""
         stored = await self._store.find_transaction(noted.station, noted.id)
         if stored is None:
+            self._note_stray(noted.station)
             return None
         is_first = stored.id_token is None and noted.id_token is not None
         authorization = await self._authorized(
@@ -247,6 +258,7 @@ class Desk:
     async def _close_unknown(
         self, closed: TransactionClosed, authorization: Authorization
     ) -> TransactionReceipt | None:
+        self._note_stray(closed.station)
         evse = closed.evse or self._only_evse(closed.station)
         if evse is None:
             return None

@@ -178,7 +178,12 @@ def _reason_budget(draw: Draw, binding: Binding) -> Reason:
 
 def _reason_maximum(draw: Draw, snapshot: Snapshot) -> Reason:
     wanted = wanted_a(snapshot, draw.evse)
-    if wanted == override_of(snapshot, draw.evse.id).partner_max_a:
+    override = override_of(snapshot, draw.evse.id)
+    if wanted == override.upstream_max_a:
+        return Reason(
+            code=ReasonCode.OPERATOR_MAXIMUM, text="At the limit that the back office set."
+        )
+    if wanted == override.partner_max_a:
         return Reason(
             code=ReasonCode.OPERATOR_MAXIMUM, text="At the limit that a roaming partner set."
         )

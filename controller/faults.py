@@ -13,7 +13,10 @@ from controller.station import EvseState, LeaseMode, StationView
 
 OFFLINE_AFTER_S = 60.0
 WELDED_A = 1.0
+WELDED_AFTER_S = 30.0
+SILENT_AFTER_S = 60.0
 REFUSALS_TOLD = 3
+_NOTHING_FLOWS = frozenset({EvseState.AVAILABLE, EvseState.RESERVED, EvseState.UNAVAILABLE})
 _DANGEROUS = frozenset({"GroundFailure", "OverCurrentFailure", "PowerSwitchFailure"})
 
 
@@ -24,6 +27,9 @@ def conditions_of(
     found = [c for s in snapshot.stations.values() for c in _of_station(s, snapshot.now_s)]
     for evse, draw in draws.items():
         found.extend(_of_evse(draw, refusals=memory.evse(evse).account.refusals))
+        station = snapshot.stations.get(draw.evse.station)
+        if station is not None:
+            found.extend(_of_current(draw, station, now_s=snapshot.now_s))
         if memory.evse(evse).disobeys:
             found.append(_disobeys(draw))
     return tuple(sorted(found, key=lambda c: (c.subject, c.code)))
@@ -88,6 +94,33 @@ def _of_evse(draw: Draw, *, refusals: int) -> Iterator[Condition]:
                 "Switch it off at its breaker.",
                 severity=Severity.CRITICAL,
             )
+
+
+def _of_current(draw: Draw, station: StationView, *, now_s: float) -> Iterator[Condition]:
+    """Yield what its current, or the lack of a report of it, tells about an EVSE."""
+    evse, view = draw.evse.id, draw.view
+    if not station.connected:
+        return
+    since_s = max(view.state_since_s, station.connected_since_s or 0.0)
+    flows = (draw.measured_max_a or 0.0) > WELDED_A
+    is_idle = view.transaction is None and view.state in _NOTHING_FLOWS
+    if flows and is_idle and now_s - since_s > WELDED_AFTER_S:
+        yield Condition(
+            code="CURRENT_WITHOUT_SESSION",
+            subject=evse,
+            text=f"{evse} carries {draw.measured_max_a:.1f} A though nobody charges there: its contactor "
+            "may be welded. Switch it off at its breaker and have it inspected.",
+            severity=Severity.CRITICAL,
+        )
+    last_s = view.sample.taken_s if view.sample is not None else since_s
+    if view.transaction is not None and now_s - max(last_s, since_s) > SILENT_AFTER_S:
+        yield Condition(
+            code="EVSE_METER_SILENT",
+            subject=evse,
+            text=f"{evse} has reported no meter values for more than a minute of a session. What it may "
+            "draw stays reserved. Look at its meter, and at MeterValueSampleInterval.",
+            severity=Severity.WARNING,
+        )
 
 
 def _disobeys(draw: Draw) -> Condition:

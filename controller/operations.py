@@ -185,9 +185,9 @@ def _check_override(override: EvseOverride, *, most_a: float) -> None:
     max_a = override.max_a
     if max_a is not None and not (isfinite(max_a) and 0 <= max_a <= most_a):
         raise ValueError(f"max_a is between 0 and the rating, {most_a:g} A")
-    partner_a = override.partner_max_a
-    if partner_a is not None and not (isfinite(partner_a) and partner_a >= 0):
-        raise ValueError("partner_max_a is a number of amperes, 0 or more")
+    for other_a in (override.partner_max_a, override.upstream_max_a):
+        if other_a is not None and not (isfinite(other_a) and other_a >= 0):
+            raise ValueError("a partner's limit is a number of amperes, 0 or more")
 
 
 def _currents(current: PhaseCurrents | None) -> str:

@@ -18,7 +18,9 @@ class EvseOverride:
     max_a: float | None = None
     """At or below the rating. [A]"""
     partner_max_a: float | None = None
-    """A roaming partner's or back office's limit: counts as a minimum with all others. [A]"""
+    """A roaming partner's limit: counts as a minimum with all others. [A]"""
+    upstream_max_a: float | None = None
+    """The back office's limit: counts as a minimum with all others. [A]"""
     paused: bool = False
     departure_at: datetime | None = None
     energy_need_wh: float | None = None

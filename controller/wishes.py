@@ -52,6 +52,7 @@ def wanted_a(snapshot: Snapshot, evse: Evse) -> float:
     limits_a = (
         override.max_a,
         override.partner_max_a,
+        override.upstream_max_a,
         running.max_a if running is not None else None,
         view.external_limit_a if view is not None else None,
         max(evse.min_a, evse.max_a * HOT_RATIO) if view and view.error_code in _HOT else None,

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.live import Live
 
 from adapters.bootstrap import RunningController, RunSettings
+from adapters.cli.demo_security import DemoSecurity
 from adapters.cli.demo_site import MAIN, demo_file, demo_site
 from adapters.cli.live import Header, render
 from adapters.cli.logs import configure_logs
@@ -49,6 +50,8 @@ class DemoSettings:
     seconds: float | None
     """Stop after so long; None: until interrupted. [s]"""
     seed: int
+    secure: bool = False
+    """TLS, and client certificates for one station of each version."""
 
 
 @dataclass(slots=True)
@@ -115,30 +118,42 @@ async def _one_demo(
     site = demo_site(settings.chargers, meter_port=_free_port())
     peak = Peak()
     started_s = time.monotonic()
-    async with _running(site, settings, folder, http_port) as (controller, password, token):
-        access = _announce(controller, password, token, site)
+    security = DemoSecurity.prepare(folder, list(site.stations)) if settings.secure else None
+    run = _run_settings(site, folder, http_port, security)
+    async with _running(run, settings, security) as (controller, password, token):
+        access = _announce(controller, password, token, security)
         with suppress(TimeoutError):
             async with asyncio.timeout(settings.seconds):
                 await _show(controller, access, stop, peak)
+        if security is not None:
+            typer.echo(security.seen(controller))
     typer.echo(f"Stopped after {time.monotonic() - started_s:.0f} s. {peak.text()}")
 
 
-@asynccontextmanager
-async def _running(
-    site: Site, settings: DemoSettings, folder: Path, http_port: int
-) -> AsyncIterator[tuple[RunningController, str, str]]:
-    """Start controller and simulated site; give the account's password and API token."""
+def _run_settings(
+    site: Site, folder: Path, http_port: int, security: DemoSecurity | None
+) -> RunSettings:
+    plain = OcppSettings(host="127.0.0.1", port=0)
     file = demo_file(site, folder)
-    run = RunSettings(
+    return RunSettings(
         file=file,
         site=file.site,
         policy=file.policy,
-        ocpp=OcppSettings(host="127.0.0.1", port=0),
+        ocpp=plain if security is None else security.ocpp(),
         http=HttpSettings(host="127.0.0.1", port=http_port),
         store_path=folder / "demo.db",
         influx=None,
         accept_unknown_tokens=True,
+        authority=None if security is None else security.authority,
     )
+
+
+@asynccontextmanager
+async def _running(
+    run: RunSettings, settings: DemoSettings, security: DemoSecurity | None
+) -> AsyncIterator[tuple[RunningController, str, str]]:
+    """Start controller and simulated site; give the account's password and API token."""
+    site = run.site
     passwords = {station: secrets.token_urlsafe(24) for station in site.stations}
     async with RunningController(run) as controller:
         password, token = await _account(controller)
@@ -148,6 +163,7 @@ async def _running(
             site=site,
             ocpp_url=f"ws://127.0.0.1:{controller.ocpp.port}",
             secrets=passwords,
+            access=None if security is None else security.access(controller.ocpp.ports, passwords),
             scenario=scenario.demo(settings.chargers),
             seed=settings.seed,
             maps_dir=catalogue(),
@@ -167,20 +183,32 @@ async def _account(controller: RunningController) -> tuple[str, str]:
 
 
 def _announce(
-    controller: RunningController, password: str, token: str, site: Site
+    controller: RunningController, password: str, token: str, security: DemoSecurity | None
 ) -> tuple[str, ...]:
     """Print where the site can be reached; return the lines that are worth keeping in sight."""
     address = f"http://127.0.0.1:{controller.http.port}"
     access = (f"sign in     {ADMIN} / {password}", f"API token   {token}")
-    typer.echo(f"Wattkeeper demo: {len(site.stations)} chargers, OCPP 1.6 and 2.0.1, one meter")
+    chargers = len(controller.site.stations)
+    typer.echo(f"Wattkeeper demo: {chargers} chargers, OCPP 1.6 and 2.0.1, one meter")
     typer.echo(f"  page        {address}/")
     typer.echo(f"  API         {address}/api/v1/site   (OpenAPI: {address}/api/openapi.json)")
     for line in access:
         typer.echo(f"  {line}")
-    typer.echo(f"  OCPP        ws://127.0.0.1:{controller.ocpp.port}/")
+    _announce_stations(controller, security)
     typer.echo("  stop        Ctrl-C")
     sys.stdout.flush()
     return access
+
+
+def _announce_stations(controller: RunningController, security: DemoSecurity | None) -> None:
+    """Print where stations connect."""
+    if security is None:
+        typer.echo(f"  OCPP        ws://127.0.0.1:{controller.ocpp.port}/")
+    else:
+        with_password, with_certificate = controller.ocpp.ports
+        names = ", ".join(security.certified)
+        typer.echo(f"  OCPP        wss://127.0.0.1:{with_password}/  (profile 2: password)")
+        typer.echo(f"  OCPP        wss://127.0.0.1:{with_certificate}/  (profile 3: {names})")
 
 
 async def _show(

@@ -19,6 +19,7 @@ from adapters.cli.demo import DemoSettings, demo_command
 from adapters.cli.logs import configure_logs
 from adapters.cli.roaming import roaming
 from adapters.cli.tokens import tokens
+from adapters.cli.upstream import upstream
 from adapters.config.report import check_command
 from adapters.modbus.catalogue import known_models
 from adapters.modbus.command import read_command
@@ -48,6 +49,7 @@ app.add_typer(certificates.ca, name="ca")
 app.add_typer(tokens, name="tokens")
 app.add_typer(roaming, name="ocpi")
 app.add_typer(billing, name="billing")
+app.add_typer(upstream, name="upstream")
 station.command("certificate")(certificates.station_certificate)
 station.command("profile")(certificates.station_profile)
 
@@ -83,9 +85,14 @@ def run_demo(
     http: Annotated[int | None, typer.Option(help="Port of the API and pages.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed is another day.")] = 1,
+    secure: Annotated[
+        bool, typer.Option("--secure", help="TLS, and client certificates for two chargers.")
+    ] = False,
 ) -> None:
     """Show a whole simulated site on this machine: real Modbus, real OCPP, the real controller."""
-    settings = DemoSettings(chargers=chargers, http_port=http, seconds=seconds, seed=seed)
+    settings = DemoSettings(
+        chargers=chargers, http_port=http, seconds=seconds, seed=seed, secure=secure
+    )
     raise typer.Exit(demo_command(settings))
 
 

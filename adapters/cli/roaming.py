@@ -23,9 +23,9 @@ from adapters.ocpi.ledger import take_back
 from adapters.ocpi.partners import PartnerBook, PartnerState, invited
 from adapters.ocpi.registration import Registrar
 from adapters.ocpi.settings import OcpiSettings
-from adapters.ocpi.vault import Vault, VaultError
 from adapters.store.errors import StoreError
 from adapters.store.sqlite_store import SqliteStore
+from adapters.vault import Vault, VaultError
 
 roaming = typer.Typer(help="Roaming partners (OCPI).", no_args_is_help=True)
 

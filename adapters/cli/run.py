@@ -16,11 +16,12 @@ from adapters.cli.settings import run_settings
 from adapters.cli.site_store import opened_site
 from adapters.http.server import ListenError as HttpListenError
 from adapters.ocpi.server import OcpiListenError
-from adapters.ocpi.vault import VaultError
 from adapters.ocpp.server import ListenError as OcppListenError
 from adapters.pki.files import PkiError
 from adapters.republish.server import ListenError as RepublishListenError
 from adapters.store.errors import StoreError
+from adapters.uploads.receiver import UploadListenError
+from adapters.vault import VaultError
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +31,7 @@ START_ERRORS = (
     StoreError,
     HttpListenError,
     OcppListenError,
+    UploadListenError,
     OcpiListenError,
     VaultError,
 )

@@ -7,6 +7,7 @@ import os
 from adapters.bootstrap import RunSettings
 from adapters.config.loader import SiteFile
 from adapters.config.settings import InfluxApi, OcppTls, UnknownTokens
+from adapters.config.settings import UploadSettings as FileUploadSettings
 from adapters.config.spelling import parse_listen
 from adapters.http.settings import HttpSettings
 from adapters.influx.settings import InfluxSettings
@@ -16,7 +17,10 @@ from adapters.ocpi.settings import ConnectorSettings, OcpiSettings, PlaceSetting
 from adapters.ocpp.settings import KeyPair, Listener, OcppSettings, TlsFiles
 from adapters.pki.authority import Authority
 from adapters.republish.server import RepublishSettings
+from adapters.station_services import UploadRun
 from adapters.store.limits import StoreLimits
+from adapters.uploads.settings import UploadSettings
+from adapters.upstream.settings import UpstreamSettings
 
 CA_PASSPHRASE = "WATTKEEPER_CA_PASSPHRASE"  # noqa: S105 - the name of a variable
 
@@ -43,6 +47,7 @@ def run_settings(file: SiteFile) -> RunSettings:
             tls=_tls(file.ocpp.tls),
         ),
         offline_tokens=file.ocpp.offline_tokens,
+        uploads=_uploads(file.uploads),
         authority=Authority(file.ocpp.tls.folder, passphrase=passphrase()),
         http=HttpSettings(
             host=file.http.listen.host,
@@ -60,6 +65,7 @@ def run_settings(file: SiteFile) -> RunSettings:
         republish=_republish(file),
         accept_unknown_tokens=file.ocpp.unknown_tokens is UnknownTokens.ACCEPT,
         ocpi=ocpi_settings(file),
+        upstream=_upstream(file),
     )
 
 
@@ -96,6 +102,22 @@ def ocpi_settings(file: SiteFile) -> OcpiSettings | None:
     )
 
 
+def _uploads(uploads: FileUploadSettings | None) -> UploadRun | None:
+    if uploads is None:
+        return None
+    return UploadRun(
+        settings=UploadSettings(
+            host=uploads.listen.host,
+            port=uploads.listen.port,
+            folder=uploads.folder,
+            public_host=uploads.host,
+            max_bytes=uploads.max_bytes,
+            keep_s=uploads.keep_s,
+        ),
+        with_tls=uploads.tls,
+    )
+
+
 def passphrase() -> bytes | None:
     """Return the passphrase of the own authority's keys; None: they have none."""
     given = os.environ.get(CA_PASSPHRASE)
@@ -118,6 +140,18 @@ def _tls(tls: OcppTls) -> TlsFiles | None:
         client_ca=tls.client_ca or own_ca,
         organisation=organisation,
         rsa_key_exchange=tls.rsa_key_exchange,
+    )
+
+
+def _upstream(file: SiteFile) -> UpstreamSettings | None:
+    section = file.document.upstream
+    if section is None:
+        return None
+    authority = section.authority_file
+    return UpstreamSettings(
+        url=section.url,
+        password_env=section.password_env,
+        authority_file=file.file.parent / authority if authority is not None else None,
     )
 
 

@@ -18,6 +18,7 @@ from adapters.config.keys import (
     PolicySection,
     SiteDocument,
     StationEntry,
+    UploadsSection,
 )
 from adapters.config.settings import (
     HttpSettings,
@@ -28,6 +29,7 @@ from adapters.config.settings import (
     OcppTls,
     StoreSettings,
     UnknownTokens,
+    UploadSettings,
 )
 from adapters.config.spelling import parse_clock, parse_days, parse_listen, parse_rotation
 from controller.care import OfflineTokens
@@ -245,6 +247,20 @@ def to_ocpp(document: SiteDocument, folder: Path) -> OcppSettings:
             for entry in document.ocpp.listeners.values()
         ),
         tls=_to_tls(document.ocpp.tls, folder.absolute()),
+    )
+
+
+def to_uploads(section: UploadsSection | None, folder: Path) -> UploadSettings | None:
+    """Build the settings of the upload receiver; its folder is relative to `folder`. None: off."""
+    if section is None:
+        return None
+    return UploadSettings(
+        listen=parse_listen(section.listen),
+        host=section.host,
+        tls=section.tls,
+        folder=folder.absolute() / section.folder,
+        max_bytes=section.max_bytes,
+        keep_s=section.keep_s,
     )
 
 

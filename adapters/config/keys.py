@@ -30,7 +30,7 @@ from adapters.config.keybase import (
     Variable,
 )
 from adapters.config.notify_keys import NotificationsSection
-from adapters.config.roaming_keys import BillingSection, OcpiSection
+from adapters.config.roaming_keys import BillingSection, OcpiSection, UpstreamSection
 from controller.policies import PRIORITY_CLASSES
 from controller.policy import Policy
 
@@ -396,6 +396,23 @@ class OcppSection(Keys):
     """Certificates for security profiles 2 and 3."""
 
 
+class UploadsSection(Keys):
+    """Receives logs and diagnostics that stations are asked for; without this section it is off."""
+
+    listen: Listen = Field(examples=["0.0.0.0:9081"])
+    """Address and port that stations can reach."""
+    host: Label | None = Field(None, examples=["192.0.2.10"])
+    """Host in the addresses that stations get; default: the one by which they reached this server."""
+    tls: bool = False
+    """Use HTTPS with the certificates of `ocpp.tls`."""
+    folder: Label = "var/uploads"
+    """Where files are kept, relative to the site file's folder."""
+    max_bytes: int = Field(64 * 1024 * 1024, ge=100_000, le=2_000_000_000)
+    """Largest file. [byte]"""
+    keep_s: int = Field(2_592_000, ge=3600, le=315_360_000)
+    """How long files are kept; 1 GiB at most, the oldest go first. [s]"""
+
+
 class HttpSection(Keys):
     """The dashboard and the HTTP API."""
 
@@ -496,6 +513,8 @@ class SiteDocument(Keys):
     """What the planner knows ahead: tariff, demand limits, typical stays."""
     ocpp: OcppSection = OcppSection()
     """The server that stations connect to."""
+    uploads: UploadsSection | None = Field(None, examples=["{listen: ...}"])
+    """Receives logs and diagnostics of stations."""
     http: HttpSection = HttpSection()
     """The dashboard and the HTTP API."""
     store: StoreSection = StoreSection()
@@ -512,3 +531,5 @@ class SiteDocument(Keys):
     """Who is told of alarms."""
     ocpi: OcpiSection | None = Field(None, examples=["{url: ..., party_id: ...}"])
     """Roaming with other companies."""
+    upstream: UpstreamSection | None = Field(None, examples=["{url: ...}"])
+    """The operator's back office."""

@@ -17,7 +17,13 @@ from adapters.config.proof import shortfall_findings
 from adapters.config.remarks import notes_on
 from adapters.config.roaming import to_billing
 from adapters.config.rules import broken_rules
-from adapters.config.settings import HttpSettings, InfluxSettings, OcppSettings, StoreSettings
+from adapters.config.settings import (
+    HttpSettings,
+    InfluxSettings,
+    OcppSettings,
+    StoreSettings,
+    UploadSettings,
+)
 from adapters.config.source import Source, parse, read_text
 from controller.billing import Billing
 from controller.certificate import Certificate, certify
@@ -38,6 +44,8 @@ class SiteFile:
     policy: Policy
     planning: PlanningSettings
     ocpp: OcppSettings
+    uploads: UploadSettings | None
+    """None: off."""
     http: HttpSettings
     store: StoreSettings
     influx: InfluxSettings | None
@@ -89,6 +97,7 @@ def load_site_text(
         policy=domain.to_policy(document.policy),
         planning=domain.to_planning(document),
         ocpp=domain.to_ocpp(document, path.parent),
+        uploads=domain.to_uploads(document.uploads, path.parent),
         http=domain.to_http(document, path.parent),
         store=domain.to_store(document, path.parent),
         influx=domain.to_influx(document.influx),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from adapters.config import spelling
-from adapters.config.keybase import Keys, Label, Listen, Name
+from adapters.config.keybase import Keys, Label, Listen, Name, Variable
 
 Price = Annotated[float, Field(ge=0, le=1_000_000)]
 ClockTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
@@ -97,6 +97,19 @@ class BillingSection(Keys):
     """Tariffs by id."""
     tenants: dict[Name, TenantEntry] = Field(default_factory=dict)
     """Who is billed, by id; everybody else is billed by token."""
+
+
+class UpstreamSection(Keys):
+    """The operator's own back office: every station's connection is relayed to it."""
+
+    url: Annotated[str, Field(pattern="^wss?://[^ ]+$")] = Field(
+        examples=["wss://csms.example/ocpp"]
+    )
+    """Where stations would connect without Wattkeeper, without their identity."""
+    password_env: Variable | None = Field(None, examples=["WATTKEEPER_UPSTREAM_PASSWORD"])
+    """Name of the environment variable with the password of stations that have none of their own."""
+    authority_file: Label | None = Field(None, examples=["tls/csms-ca.pem"])
+    """Certificates that its certificate may come from; absent: the system's."""
 
 
 class OcpiSection(Keys):

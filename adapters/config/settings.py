@@ -60,6 +60,19 @@ class OcppSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UploadSettings:
+    """The receiver for logs and diagnostics."""
+
+    listen: ListenAddress
+    host: str | None
+    tls: bool
+    folder: Path
+    """Absolute."""
+    max_bytes: int
+    keep_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HttpSettings:
     """The dashboard and the HTTP API."""
 

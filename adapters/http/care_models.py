@@ -128,3 +128,4 @@ class UploadsOut(Answer):
     """Files of stations, newest first."""
 
     items: list[UploadOut]
+    next_offset: int | None

@@ -16,7 +16,7 @@ import orjson
 from adapters.ocpi.guard import ForbiddenUrlError, Guard
 from adapters.ocpi.partners import Partner
 from adapters.ocpi.settings import OcpiSettings
-from adapters.ocpi.vault import Vault, VaultError
+from adapters.vault import Vault, VaultError
 
 _NEXT = re.compile(r'<([^<>]*)>\s*;\s*rel="?next"?')
 MAX_ANSWER_BYTES = 4 * 1024 * 1024

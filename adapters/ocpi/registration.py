@@ -30,7 +30,7 @@ from adapters.ocpi.partners import (
     new_token,
 )
 from adapters.ocpi.settings import OcpiSettings
-from adapters.ocpi.vault import Vault
+from adapters.vault import Vault
 from controller.ports import Clock
 
 VERSIONS = ("2.2.1", "2.1.1")

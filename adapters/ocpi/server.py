@@ -29,8 +29,8 @@ from adapters.ocpi.routes import create_app
 from adapters.ocpi.sessions import Place
 from adapters.ocpi.settings import OcpiSettings
 from adapters.ocpi.tokens import Authorizer, TokenBook, authorization_of, pull
-from adapters.ocpi.vault import Vault
 from adapters.ocpi.web import Door
+from adapters.vault import Vault
 from controller.ports import Clock, Control, Store
 from controller.records import Authorization
 from controller.roaming import DocumentStore

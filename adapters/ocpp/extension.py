@@ -29,13 +29,29 @@ class Extension(Protocol):
         """Serve a connected station; runs until it ends or the connection does."""
 
 
+class Tap(Protocol):
+    """Hears every CALL of a station after it was booked, and may have the last word on the answer."""
+
+    async def tap(
+        self, caller: Caller, action: str, payload: dict[str, Any], ours: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return what the station is answered. May not wait for a call of its own to the station."""
+
+
 class ExtendedDialect:
     """A dialect with extensions beside it. Implements `Dialect`."""
 
-    def __init__(self, inner: Dialect, caller: Caller, extensions: Sequence[Extension]) -> None:
+    def __init__(
+        self,
+        inner: Dialect,
+        caller: Caller,
+        extensions: Sequence[Extension],
+        taps: Sequence[Tap] = (),
+    ) -> None:
         self._inner = inner
         self._caller = caller
         self._extensions = extensions
+        self._taps = taps
         self._by_action: Mapping[str, Extension] = {
             action: extension for extension in extensions for action in extension.actions
         }
@@ -46,8 +62,22 @@ class ExtendedDialect:
         """Answer a CALL: the extension's whose it is, else the dialect's."""
         extension = self._by_action.get(action)
         if extension is None:
-            return await self._inner.on_call(action, payload, received)
-        return await extension.on_call(self._caller, action, payload, received)
+            ours = await self._inner.on_call(action, payload, received)
+        else:
+            ours = await extension.on_call(self._caller, action, payload, received)
+        for tap in self._taps:
+            ours = await self._tapped(tap, action, payload, ours)
+        return ours
+
+    async def _tapped(
+        self, tap: Tap, action: str, payload: dict[str, Any], ours: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Keep a tap's failure from taking the answer that the station waits for."""
+        try:
+            return await tap.tap(self._caller, action, payload, ours)
+        except Exception:
+            log.exception("ocpp.tap_failed", station=self._caller.station, action=action)
+            return ours
 
     async def on_open(self) -> None:
         """Begin the dialect and all extensions."""

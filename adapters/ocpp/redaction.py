@@ -36,6 +36,8 @@ _SUSPECTS: Final = (
 )
 """Lower case; a plain search for each is ten times as fast as one expression for all."""
 _URL_CREDENTIALS: Final = re.compile(r"(?<=://)[^/?#\s]*@")
+_UPLOAD_CREDENTIALS: Final = re.compile(r"(?<=/uploads/)[^/?#\s]+")
+"""One-time credentials in the URLs of our own receiver."""
 
 
 PLAIN_ACTIONS: Final = frozenset({"Heartbeat", "MeterValues"})
@@ -77,7 +79,9 @@ def _clean(name: str, value: Any) -> Any:
         return shortened(value)
     if _SECRET_NAME.search(name):
         return HIDDEN
-    return _URL_CREDENTIALS.sub(f"{HIDDEN}@", value) if "://" in value else value
+    if "://" not in value:
+        return value
+    return _UPLOAD_CREDENTIALS.sub(HIDDEN, _URL_CREDENTIALS.sub(f"{HIDDEN}@", value))
 
 
 def _clean_object(value: dict[str, Any]) -> dict[str, Any]:

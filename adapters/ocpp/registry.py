@@ -16,6 +16,8 @@ class Link:
     station: StationId
     peer: str
     """Address it comes from."""
+    local_host: str
+    """Our address that it reached."""
     generation: int
     """Counts registrations; a later one of the same station is the true one."""
     session: Session
@@ -33,12 +35,21 @@ class Registry:
         """Return the link in use."""
         return self._links.get(station)
 
-    def put(self, *, station: StationId, peer: str, session: Session, dialect: Dialect) -> Link:
+    def put(
+        self,
+        *,
+        station: StationId,
+        peer: str,
+        local_host: str,
+        session: Session,
+        dialect: Dialect,
+    ) -> Link:
         """Register a connection; the one it replaces is closed by the caller."""
         self._generation += 1
         link = Link(
             station=station,
             peer=peer,
+            local_host=local_host,
             generation=self._generation,
             session=session,
             dialect=dialect,

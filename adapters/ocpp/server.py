@@ -26,7 +26,7 @@ from adapters.ocpp.entrance import (
     Refusal,
     StationSecrets,
 )
-from adapters.ocpp.extension import ExtendedDialect, Extension
+from adapters.ocpp.extension import ExtendedDialect, Extension, Tap
 from adapters.ocpp.notices import Notices
 from adapters.ocpp.registry import Link, Registry
 from adapters.ocpp.server_certificates import ServerCertificates
@@ -111,6 +111,7 @@ class OcppServer:
         dialects: Mapping[str, DialectFactory],
         on_stranger: Callable[[Stranger], None] = _forget,
         extensions: Sequence[Extension] = (),
+        taps: Sequence[Tap] = (),
     ) -> None:
         self._settings = settings
         self._desk = desk
@@ -119,6 +120,7 @@ class OcppServer:
         self._clock = clock
         self._dialects = dialects
         self._extensions = extensions
+        self._taps = taps
         self._notices = Notices(sink=conditions, clock=clock)
         self._registry = Registry()
         self._entrance = Entrance(
@@ -261,6 +263,24 @@ class OcppServer:
     def _make_socket(self, *args: Any, **kwargs: Any) -> StationSocket:
         return StationSocket(*args, crowd=self._crowd, **kwargs)
 
+    def local_host(self, station: StationId) -> str | None:
+        """Return our address as a connected station reached it; None: it is not connected."""
+        link = self._registry.get(station)
+        return link.local_host if link is not None else None
+
+    def tls_without_client_certificates(self) -> ssl.SSLContext | None:
+        """Return a context with the server's certificates, kept up to date; None: there are none.
+
+        Raises:
+            ListenError: A certificate cannot be used.
+        """
+        if self._settings.tls is None:
+            return None
+        try:
+            return self._certificates.add(self._settings.tls, asks_for_certificate=False)
+        except TlsError as error:
+            raise ListenError(str(error)) from error
+
     # --- fleet ------------------------------------------------------------------------------------
 
     async def apply(self, command: Command) -> CommandResult:
@@ -338,10 +358,16 @@ class OcppServer:
             desk=self._desk,
             clock=self._clock,
         )
-        dialect = ExtendedDialect(self._dialects[protocol](session), session, self._extensions)
+        dialect = ExtendedDialect(
+            self._dialects[protocol](session), session, self._extensions, self._taps
+        )
         old = self._registry.get(station)
         link = self._registry.put(
-            station=station, peer=admission.peer, session=session, dialect=dialect
+            station=station,
+            peer=admission.peer,
+            local_host=str((socket.local_address or ("",))[0]),
+            session=session,
+            dialect=dialect,
         )
         if old is not None:
             old.session.abort()

@@ -47,6 +47,7 @@ class VirtualStation(ABC):
         self.now_s = 0.0
         """The station's clock: Unix time and its skew. [s]"""
         self.password = setup.password
+        self._tls = setup.tls
         self._url = f"{setup.url.rstrip('/')}/{station.id}"
         self._voltage_v = setup.voltage_v
         self.random = Random(f"{setup.seed}/{station.id}")
@@ -133,6 +134,7 @@ class VirtualStation(ABC):
             user=self.id,
             password=self.password,
             ping_interval_s=float(self.setting("WebSocketPingInterval")),
+            tls=self._tls,
         )
 
     def _answer_after_s(self) -> float:

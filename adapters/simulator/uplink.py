@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -31,6 +32,7 @@ class Dial:
     user: str
     password: str | None
     ping_interval_s: float
+    tls: ssl.SSLContext | None = None
 
     def open(self) -> connect:
         """Return the connection to be entered."""
@@ -48,6 +50,7 @@ class Dial:
             close_timeout=1,
             max_size=_FRAME_MAX,
             proxy=None,
+            ssl=self.tls,
         )
 
 

@@ -19,7 +19,7 @@ from adapters.simulator.habits import SOUND, StationHabits
 from adapters.simulator.meter import MeterFault, MeterServer, VirtualMeter
 from adapters.simulator.registers import load_layout
 from adapters.simulator.scenario import Scenario
-from adapters.simulator.setup import Setup
+from adapters.simulator.setup import Access, Setup
 from adapters.simulator.station16 import Station16
 from adapters.simulator.station201 import Station201
 from adapters.simulator.station_common import VirtualStation
@@ -53,6 +53,7 @@ class WireSimulator:
         maps_dir: Path | None = None,
         meter_listen: Mapping[MeterId, tuple[str, int]] | None = None,
         protocols: Mapping[StationId, str] | None = None,
+        access: Mapping[StationId, Access] | None = None,
         speed: float = 1.0,
         tick_s: float = TICK_S,
         meter_refresh_s: float = METER_REFRESH_S,
@@ -67,6 +68,7 @@ class WireSimulator:
             seed: Of noise and jitter.
             maps_dir: Folder with the meter maps; without it only `eastron/sdm630` is known.
             meter_listen: Addresses of the meters; default: those of their `tcp://` connections.
+            access: Way of single stations, where it differs from `ocpp_url` and `secrets`.
             protocols: `ocpp1.6` or `ocpp2.0.1` per station; default: alternating, 1.6 first.
             speed: Simulated seconds of physics per second. OCPP keeps real time.
             tick_s: Real time between two steps. [s]
@@ -81,6 +83,7 @@ class WireSimulator:
         self._meter_refresh_s = meter_refresh_s
         self._measured_s_ago = 0.0
         self._task: asyncio.Task[None] | None = None
+        self._access = access or {}
         self.stations = self._build_stations(ocpp_url, secrets, protocols or {})
         self.meters: dict[MeterId, VirtualMeter] = {}
         self._servers: dict[MeterId, MeterServer] = {}
@@ -203,11 +206,13 @@ class WireSimulator:
         stations: dict[StationId, VirtualStation] = {}
         for index, (id_, station) in enumerate(self.site.stations.items()):
             alternating = (Station16, Station201)[index % 2].subprotocol
+            way = self._access.get(id_) or Access(url=url, password=secrets.get(id_))
             setup = Setup(
                 station=station,
                 chargers={evse.number: self.world.chargers[evse.id] for evse in station.evses},
-                url=url,
-                password=secrets.get(id_),
+                url=way.url,
+                password=way.password,
+                tls=way.tls,
                 voltage_v=self.site.voltage_v,
                 habits=self._scenario.habits.get(index, SOUND),
                 seed=self._seed,

@@ -73,6 +73,8 @@ class Rig:
     controller: asyncio.subprocess.Process | None = None
     simulator: asyncio.subprocess.Process | None = None
     token: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables of the controller besides ours."""
 
     @property
     def site_file(self) -> Path:
@@ -133,6 +135,7 @@ store: {{path: rig.db}}
             "run",
             str(self.site_file),
             cwd=ROOT,
+            env={**os.environ, **self.environment},
             stdout=log,
             stderr=log,
         )
@@ -250,9 +253,9 @@ store: {{path: rig.db}}
 
 
 @asynccontextmanager
-async def running(folder: Path, options: SiteOptions) -> AsyncIterator[Rig]:
+async def running(folder: Path, options: SiteOptions, **environment: str) -> AsyncIterator[Rig]:
     """Start both processes; end both afterwards."""
-    rig = Rig(folder=folder, options=options)
+    rig = Rig(folder=folder, options=options, environment=environment)
     passwords = await rig.prepare()
     await rig.start_simulator(passwords)
     reader = asyncio.create_task(rig.read_truth())

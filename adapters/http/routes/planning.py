@@ -22,7 +22,7 @@ from controller.tariffs import Series, SeriesError, checked_series
 from controller.timegrid import FloatArray
 
 router = APIRouter(prefix="/api/v1", tags=["planning"])
-Id = Annotated[m.SignalId, Path()]
+Id = Annotated[m.SignalId, Path(alias="id")]
 
 
 def _planning(services: Services) -> Planning:
@@ -221,7 +221,7 @@ async def list_grid_signals(services: Uses) -> m.Signals:
     return m.Signals(items=[_signal(services, signals[i]) for i in sorted(signals)])
 
 
-@router.get("/grid-signals/{signal_id}")
+@router.get("/grid-signals/{id}")
 async def read_grid_signal(signal_id: Id, services: Uses) -> m.SignalOut:
     """Return one signal."""
     signal = _planning(services).signals.get(signal_id)
@@ -230,7 +230,7 @@ async def read_grid_signal(signal_id: Id, services: Uses) -> m.SignalOut:
     return _signal(services, signal)
 
 
-@router.put("/grid-signals/{signal_id}")
+@router.put("/grid-signals/{id}")
 async def put_grid_signal(
     signal_id: Id, asked: m.SignalIn, services: Uses, who: Who
 ) -> m.SignalOut:
@@ -251,7 +251,7 @@ async def put_grid_signal(
     return _signal(services, signal)
 
 
-@router.delete("/grid-signals/{signal_id}", status_code=204)
+@router.delete("/grid-signals/{id}", status_code=204)
 async def delete_grid_signal(signal_id: Id, services: Uses, who: Who) -> Response:
     """Lift a signal before its end."""
     planning = _planning(services)

@@ -23,6 +23,8 @@ LEAST = {
     ("GET", "/api/v1/audit"): Role.ADMIN,
     ("GET", "/api/v1/tokens"): Role.OPERATOR,
     ("GET", "/api/v1/tokens.csv"): Role.OPERATOR,
+    ("GET", "/api/v1/uploads"): Role.OPERATOR,
+    ("GET", "/api/v1/uploads/{id}/file"): Role.OPERATOR,
     ("POST", "/api/v1/stations/{id}/secret"): Role.ADMIN,
     ("GET", "/api/v1/stations/{id}/certificates"): Role.ADMIN,
     ("POST", "/api/v1/stations/{id}/certificates"): Role.ADMIN,

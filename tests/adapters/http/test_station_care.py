@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controller.adoption import AdoptionDesk
-from controller.care import CertificateUse, StationAnswer, StationCare, Stranger
+from controller.care import (
+    CertificateUse,
+    LogKind,
+    LogRequest,
+    StationAnswer,
+    StationCare,
+    Stranger,
+    Upload,
+    UploadState,
+)
 from controller.commands import Applied, CommandResult, NotConnected, Rejected, TimedOut
 from controller.records import Role
 from controller.site import StationId
@@ -181,3 +192,86 @@ def test_a_controller_without_these_services_says_so(site: Site) -> None:
 
     assert refused.status_code == 503
     assert refused.json()["type"].endswith("not-offered")
+
+
+# --- logs -------------------------------------------------------------------------------------------
+
+FILE_ID = "0123456789abcdef"
+
+
+class Logs:
+    """One stored upload, and a station that answers as it is told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE_ID
+        self.path.write_bytes(b"<script>alert(1)</script>")
+        self.answer = StationAnswer(result=Applied(self_expiring=False))
+        now = datetime(2026, 3, 1, tzinfo=UTC)
+        self.upload = Upload(
+            id=FILE_ID,
+            station=StationId("CP001"),
+            kind=LogKind.DIAGNOSTICS,
+            state=UploadState.STORED,
+            requested_by="ada",
+            requested_at=now,
+            expires_at=now,
+            name="log.html",
+            size_bytes=25,
+            stored_at=now,
+        )
+
+    async def request(
+        self, station: StationId, request: LogRequest, actor: str
+    ) -> tuple[Upload | None, StationAnswer]:
+        is_asked = isinstance(self.answer.result, Applied)
+        return (self.upload if is_asked else None), self.answer
+
+    async def uploads(self, station: StationId | None) -> tuple[Upload, ...]:
+        return (self.upload,) if station in (None, self.upload.station) else ()
+
+    async def content(self, upload: str) -> tuple[Upload, str]:
+        if upload != FILE_ID:
+            raise KeyError(upload)
+        return self.upload, str(self.path)
+
+
+def a_site_with_logs(rig: Rig, folder: Path) -> tuple[Site, Logs]:
+    scene = Scene(rig)
+    logs = Logs(folder)
+    care = StationCare(
+        adoption=scene.adoption,
+        secrets=scene.secrets,
+        certificates=scene.certificates,
+        logs=logs,
+    )
+    return rig.start(care=care), logs
+
+
+def test_a_log_is_asked_for_listed_and_downloaded(rig: Rig, tmp_path: Path) -> None:
+    site, _ = a_site_with_logs(rig, tmp_path)
+    client = site.client(Role.OPERATOR)
+    asked = client.post("/api/v1/stations/CP001/diagnostics", json={"kind": "security"})
+    file = client.get(asked.json()["file"])
+
+    assert asked.status_code == 202
+    assert [u["id"] for u in client.get("/api/v1/uploads").json()["items"]] == [FILE_ID]
+    assert client.get("/api/v1/uploads?station=CP002").json()["items"] == []
+    assert file.content == b"<script>alert(1)</script>"
+    assert file.headers["content-type"] == "application/octet-stream"
+    assert "attachment" in file.headers["content-disposition"]
+    assert file.headers["x-content-type-options"] == "nosniff"
+    assert client.get("/api/v1/uploads/ffffffffffffffff/file").status_code == 404
+    assert site.client(Role.VIEWER).get("/api/v1/uploads").status_code == 403
+
+
+def test_a_refused_log_and_a_site_without_a_receiver_say_so(rig: Rig, tmp_path: Path) -> None:
+    site, logs = a_site_with_logs(rig, tmp_path)
+    logs.answer = StationAnswer(result=Rejected(reason="it has no diagnostics to send"))
+    client = site.client(Role.OPERATOR)
+    refused = client.post("/api/v1/stations/CP001/diagnostics")
+    unknown = client.post("/api/v1/stations/NEW1/diagnostics")
+    without = Scene(rig).site.client(Role.OPERATOR).get("/api/v1/uploads")
+
+    assert (refused.status_code, unknown.status_code, without.status_code) == (409, 404, 503)
+    assert "no diagnostics" in refused.json()["detail"]
+    assert "uploads.listen" in without.json()["mend"]

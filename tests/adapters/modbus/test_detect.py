@@ -14,7 +14,7 @@ from adapters.config.loader import load_site_text
 from adapters.modbus.catalogue import known_models, load_map
 from adapters.modbus.detect import Finding, NothingFoundError, detect
 from adapters.modbus.detect_command import detect_command, site_lines, told
-from adapters.modbus.fit import Confidence
+from adapters.modbus.fit import Confidence, judged
 from adapters.modbus.registermap import MeterMap, Point
 from tests.adapters.modbus.hostile import Asked, HostileMeter
 from tests.adapters.modbus.images import CAPTURES, image, image_of
@@ -216,3 +216,11 @@ def test_lines_for_the_site_file_load(tmp_path: Path, capsys: pytest.CaptureFixt
     assert (status, entry["model"]) == (0, "kostal/ksem")
     assert [m.model for m in site.site.meters.values()] == ["kostal/ksem"]
     assert "high: voltages, frequency" in printed
+
+
+def test_power_in_another_unit_contradicts_the_current() -> None:
+    shown = image_of("schneider-iem3000").values
+    in_kilowatts = {n: v / 1000.0 if n.startswith("power_") else v for n, v in shown.items()}
+    meter_map = load_map("schneider/iem3000")
+    assert judged(meter_map, shown) is not None  # type: ignore[arg-type]
+    assert judged(meter_map, in_kilowatts) is None  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.ocpi.guard import ForbiddenUrlError, Guard
-from adapters.ocpi.vault import Vault, VaultError
+from adapters.vault import Vault, VaultError
 from controller.roaming import DocumentQuery
 from tests.adapters.ocpi.conftest import Cpo
 from tests.adapters.ocpi.peer import Emsp, a_token, an_emsp

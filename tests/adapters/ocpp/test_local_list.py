@@ -129,7 +129,7 @@ def test_updates_always_end_in_what_is_wanted(
     holder = ListHolder(protocol, per_message=per_message)
     held: Held | None = None
     every = cards(31)
-    for chosen, refused in ((before, set()), (after, blocked)):
+    for chosen, refused in ((before, set()), (blocked, before), (after, blocked)):
         records = [
             replace(every[n], status=TokenStatus.BLOCKED) if n in refused else every[n]
             for n in sorted(chosen)

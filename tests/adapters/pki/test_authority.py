@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,14 @@ from adapters.pki.requests import MAX_CSR
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SHORT = rsa.generate_private_key(65537, 1024)  # noqa: S505 - it must be refused
+
+
+def tampered(request_pem: str) -> str:
+    """Change the name in a request, which breaks its signature."""
+    der = x509.load_pem_x509_csr(request_pem.encode()).public_bytes(serialization.Encoding.DER)
+    changed = der.replace(b"CP003", b"CP001")
+    text = base64.encodebytes(changed).decode()
+    return f"-----BEGIN CERTIFICATE REQUEST-----\n{text}-----END CERTIFICATE REQUEST-----\n"
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +96,7 @@ def test_a_bound_name_may_stand_in_the_request_and_becomes_the_identity(
         (a_request(key=SHORT), "1024 bits"),
         (a_request(key=ec.generate_private_key(ec.SECP192R1())), "too weak"),
         (a_request(key=ed25519.Ed25519PrivateKey.generate()), "neither RSA nor ECDSA"),
+        (tampered(a_request("CP003")), "not signed with its own key"),
         ("nonsense", "cannot be read"),
         ("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----", "read"),
         ("å", "cannot be read"),

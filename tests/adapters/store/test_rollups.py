@@ -198,3 +198,18 @@ def test_every_step_equals_what_the_samples_say(
                 assert dict(found) == pytest.approx(dict(expected)), (seconds, cuts, step_s, since)
 
     run(scenario)
+
+
+def test_late_sample_counts_once_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "w.db"
+
+    async def scenario() -> None:
+        async with opened(path) as store:
+            store.put_samples([grid(s, 10.0) for s in range(0, 140, 10)])
+            await store.flush()
+            store.put_samples([grid(5, 80.0)])
+        async with opened(path) as store:
+            store.put_samples([grid(s, 10.0) for s in range(140, 400, 10)])
+            assert (await points(store, until=60, step_s=60)) == [(0, pytest.approx(20.0))]
+
+    run(scenario)

@@ -1,4 +1,4 @@
-"""Keeps the tokens that partners gave us: encrypted in the store, the key in a file of its own."""
+"""Keeps secrets that have to be read again, tokens of partners: encrypted, the key in a file of its own."""
 
 from __future__ import annotations
 

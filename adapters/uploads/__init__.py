@@ -1,0 +1,1 @@
+"""Receives the logs and diagnostics that stations were asked for."""
