@@ -286,3 +286,16 @@ def test_every_control_and_picture_has_a_name(page: Page, demo: Demo) -> None:
         nameless += [f"{path}: {found}" for found in page.evaluate(NAMELESS)]
 
     assert nameless == []
+
+
+def test_a_need_and_a_departure_show_in_the_plan(page: Page, demo: Demo) -> None:
+    evse = a_charging_evse(demo)
+    page.goto(f"{demo.address}/#/chargers/{evse}")
+    expect(page.locator("dialog input[name=priority]")).to_have_value("0")
+    page.locator("dialog input[name=need]").fill("12")
+    page.get_by_role("button", name="Save wishes").click()
+    expect(page.locator(".toasts")).to_contain_text(f"Saved for {evse}")
+    page.goto(f"{demo.address}/#/planning")
+
+    expect(page.locator("#main table")).to_contain_text("12.0 kWh")
+    expect(page.get_by_text("Planned energy")).to_be_visible(timeout=LONG_MS)

@@ -84,6 +84,12 @@ def test_a_change_whose_cycles_fail_is_taken_back_with_an_alarm(tmp_path: Path) 
 
             await site.until_state(2, "rolled_back")
             await site.until(lambda: "CONFIG_ROLLED_BACK" in site.alarm_codes())
+            (alarm,) = [
+                a.condition.text
+                for a in site.controller.alarms.active()
+                if a.condition.code == "CONFIG_ROLLED_BACK"
+            ]
+            assert "a control cycle failed" in alarm
             await site.until(lambda: "CYCLE_FAILED" not in site.alarm_codes())
             assert site.file.read_text() == text
             current = (await site.ask("GET", "/api/v1/config")).json()

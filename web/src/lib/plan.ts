@@ -1,62 +1,12 @@
 /** The plan of the hours ahead, as /api/v1/plan gives it, and its neighbours. */
 
-export type ByPhase = Record<string, number[]>;
+import type { Schemas } from "../api/client";
 
-export interface PlannedEvse {
-  evse: string;
-  departure_at: string;
-  stated: boolean;
-  need_wh: number;
-  expected_wh: number;
-  feasible: boolean;
-  text: string;
-  target_a: number | null;
-  note: string;
-  current_a: number[];
-}
-
-export interface PlannedCircuit {
-  circuit: string;
-  limit_a: ByPhase;
-  building_a: ByPhase;
-  charging_a: ByPhase;
-}
-
-export interface Plan {
-  made_at: string | null;
-  policy: string;
-  slot_begin_at: string[];
-  slot_s: number[];
-  price_per_kwh: number[] | null;
-  price_note: string;
-  energy_wh: number;
-  cost: number | null;
-  cost_at_once: number | null;
-  evses: PlannedEvse[];
-  circuits: PlannedCircuit[];
-}
-
-export interface Demand {
-  circuit: string;
-  interval_s: number;
-  limit_w: number;
-  threshold_w: number;
-  interval_energy_wh: number;
-  allowed_w: number;
-  month: string;
-  peak_w: number;
-}
-
-export interface Signal {
-  id: string;
-  circuit: string;
-  begin_at: string;
-  end_at: string;
-  limit_a: { l1: number | null; l2: number | null; l3: number | null } | null;
-  limit_w: number | null;
-  note: string;
-  in_force: boolean;
-}
+export type Plan = Schemas["PlanOut"];
+export type PlannedEvse = Schemas["PlannedEvse"];
+export type PlannedCircuit = Schemas["PlannedCircuit"];
+export type Demand = Schemas["DemandOut"];
+export type Signal = Schemas["SignalOut"];
 
 export const POLICIES = ["equal_share", "first_come", "priority", "least_laxity", "cheapest", "solar_first"];
 
