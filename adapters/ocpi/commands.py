@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
@@ -21,11 +22,13 @@ from adapters.ocpi.ledger import SessionLedger
 from adapters.ocpi.locations import CONNECTOR
 from adapters.ocpi.models.base import OcpiModel
 from adapters.ocpi.models.commands import (
+    CancelReservation,
     CommandResponse,
     CommandResponseType,
     CommandResult,
     CommandResultType,
     CommandType,
+    ReserveNow,
     StartSession,
     StopSession,
     UnlockConnector,
@@ -33,6 +36,7 @@ from adapters.ocpi.models.commands import (
 from adapters.ocpi.models.sessions import AuthMethod
 from adapters.ocpi.partners import Partner, PartnerBook
 from adapters.ocpi.registration import first_fault
+from adapters.ocpi.reservations import Reservations
 from adapters.ocpi.tokens import OwnedToken, TokenBook, Verdict
 from controller import commands as control
 from controller.commands import ActionRequest, StationAction
@@ -45,6 +49,7 @@ log = structlog.get_logger(__name__)
 M = TypeVar("M", bound=OcpiModel)
 
 TIMEOUT_S = 30
+LONGEST_RESERVATION = timedelta(days=1)
 MOST_PENDING = 50
 """Commands under way of all partners; more are refused."""
 FREE = frozenset({EvseState.AVAILABLE, EvseState.CONNECTED, EvseState.RESERVED, EvseState.UNKNOWN})
@@ -74,6 +79,7 @@ class Commander:
         tokens: TokenBook,
         ledger: SessionLedger,
         clock: Clock,
+        reservations: Reservations,
     ) -> None:
         self._site = site
         self._ids = ids
@@ -84,6 +90,7 @@ class Commander:
         self._tokens = tokens
         self._ledger = ledger
         self._clock = clock
+        self._reservations = reservations
         self._jobs: set[asyncio.Task[None]] = set()
 
     async def take(self, partner: Partner, command: str, body: Any) -> CommandResponse:
@@ -103,8 +110,10 @@ class Commander:
                 return await self._stop(partner, _read(StopSession, body))
             case CommandType.UNLOCK_CONNECTOR:
                 return await self._unlock(partner, _read(UnlockConnector, body))
-            case CommandType.RESERVE_NOW | CommandType.CANCEL_RESERVATION:
-                return _response(CommandResponseType.NOT_SUPPORTED)
+            case CommandType.RESERVE_NOW:
+                return await self._reserve(partner, _read(ReserveNow, body))
+            case CommandType.CANCEL_RESERVATION:
+                return await self._cancel(partner, _read(CancelReservation, body))
 
     async def close(self) -> None:
         """Let go of what is under way."""
@@ -165,6 +174,51 @@ class Commander:
             Job(partner=partner, response_url=wanted.response_url, request=request)
         )
 
+    async def _reserve(self, partner: Partner, wanted: ReserveNow) -> CommandResponse:
+        """Keep a place for a partner's customer, a day at most."""
+        self.check_url(partner, wanted.response_url)
+        token, now = wanted.token, self._clock.now()
+        if not partner.owns(token.country_code, token.party_id):
+            raise OcpiError(Status.INVALID_PARAMETERS, "token: it is another party's")
+        if not now < wanted.expiry_date <= now + LONGEST_RESERVATION:
+            raise OcpiError(
+                Status.INVALID_PARAMETERS, "expiry_date: it lies in the past, or beyond a day"
+            )
+        evse = self._chosen(wanted)
+        if evse is None or not token.valid:
+            return _response(CommandResponseType.REJECTED)
+        await self._tokens.put(token, partner.id)
+        held = await self._reservations.hold(partner.id, wanted.reservation_id, evse.id, now)
+        request = ActionRequest(
+            station=evse.station,
+            evse=evse.id,
+            action=StationAction.RESERVE,
+            parameters={
+                "reservation_id": held.number,
+                "expires_at": wanted.expiry_date.isoformat(),
+                "id_token": token.uid,
+            },
+        )
+        return self._accepted(
+            Job(partner=partner, response_url=wanted.response_url, request=request)
+        )
+
+    async def _cancel(self, partner: Partner, wanted: CancelReservation) -> CommandResponse:
+        self.check_url(partner, wanted.response_url)
+        held = await self._reservations.find(partner.id, wanted.reservation_id)
+        evse = self._site.evse(held.evse) if held is not None else None
+        if held is None or evse is None:
+            return _response(CommandResponseType.REJECTED)
+        request = ActionRequest(
+            station=evse.station,
+            evse=evse.id,
+            action=StationAction.CANCEL_RESERVATION,
+            parameters={"reservation_id": held.number},
+        )
+        return self._accepted(
+            Job(partner=partner, response_url=wanted.response_url, request=request)
+        )
+
     async def _is_theirs(self, partner: Partner, evse: Evse) -> bool:
         plan = self._room.plan()
         status = plan.evses.get(evse.id) if plan is not None else None
@@ -172,7 +226,7 @@ class Commander:
             return False
         return any(o.partner == partner.id for o in await self._tokens.find(status.id_token))
 
-    def _chosen(self, wanted: StartSession) -> Evse | None:
+    def _chosen(self, wanted: StartSession | ReserveNow) -> Evse | None:
         """Return the EVSE that was named, or the first that is free."""
         if wanted.location_id != self._site.id[:36]:
             raise OcpiError(Status.UNKNOWN_LOCATION, "location_id: there is no such location")
@@ -216,7 +270,7 @@ class Commander:
                 result = await self._room.act(job.request, f"ocpi:{job.partner.id}")
         except TimeoutError:
             result = control.TimedOut()
-        outcome = CommandResult(result=result_of(result))
+        outcome = CommandResult(result=outcome_of(job.request.action, result))
         try:
             await self._client.ask(
                 job.partner, Ask(method="POST", url=job.response_url, body=outcome.as_json())
@@ -226,6 +280,17 @@ class Commander:
             await self._partners.note_error(
                 job.partner.id, f"outcome of a command: {error}", self._clock.now()
             )
+
+
+def outcome_of(action: StationAction, result: control.CommandResult) -> CommandResultType:
+    """Say how a command ended; a cancelled reservation has a word of its own."""
+    ended = result_of(result)
+    is_cancelled = action is StationAction.CANCEL_RESERVATION
+    if is_cancelled and ended is CommandResultType.ACCEPTED:
+        return CommandResultType.CANCELED_RESERVATION
+    if is_cancelled and ended is CommandResultType.REJECTED:
+        return CommandResultType.UNKNOWN_RESERVATION
+    return ended
 
 
 def result_of(result: control.CommandResult) -> CommandResultType:

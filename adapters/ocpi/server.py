@@ -25,6 +25,7 @@ from adapters.ocpi.partners import PartnerBook, PartnerState
 from adapters.ocpi.parts import Board, Parts
 from adapters.ocpi.pushes import Pusher
 from adapters.ocpi.registration import Registrar
+from adapters.ocpi.reservations import Reservations
 from adapters.ocpi.routes import create_app
 from adapters.ocpi.sessions import Place
 from adapters.ocpi.settings import OcpiSettings
@@ -239,6 +240,7 @@ class OcpiServer:
                 tokens=tokens,
                 ledger=ledger,
                 clock=clock,
+                reservations=Reservations(documents),
             ),
             limits=Limits(
                 site=self._site, documents=documents, ledger=ledger, room=room, clock=clock

@@ -282,3 +282,37 @@ def test_a_partner_that_was_away_gets_everything_once(registered: Both) -> None:
     emsp.cpo_token = answer.json()["data"]["token"]
     emsp.until(lambda: emsp.of("cdrs"))
     assert [c["total_energy"] for c in emsp.of("cdrs")] == [1]
+
+
+def test_a_place_is_kept_and_given_back(registered: Both) -> None:
+    cpo, emsp = registered
+    location = emsp.ask("GET", emsp.modules["locations"]).json()["data"][0]
+    until = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    body = {
+        "response_url": f"{emsp.base}/2.2.1/commands/RESERVE_NOW/1",
+        "token": a_token("04APP", type="APP_USER"),
+        "expiry_date": until,
+        "reservation_id": "my-place",
+        "location_id": location["id"],
+        "evse_uid": location["evses"][0]["uid"],
+    }
+    url = f"{emsp.modules['commands']}/RESERVE_NOW"
+    assert emsp.ask("POST", url, body).json()["data"]["result"] == "ACCEPTED"
+    emsp.until(lambda: emsp.of("commands/RESERVE_NOW"))
+    late = {**body, "expiry_date": "2020-01-01T00:00:00Z"}
+    assert emsp.ask("POST", url, late).json()["status_code"] == 2001
+
+    back = {
+        "response_url": f"{emsp.base}/2.2.1/commands/CANCEL_RESERVATION/1",
+        "reservation_id": "my-place",
+    }
+    url = f"{emsp.modules['commands']}/CANCEL_RESERVATION"
+    assert emsp.ask("POST", url, back).json()["data"]["result"] == "ACCEPTED"
+    emsp.until(lambda: emsp.of("commands/CANCEL_RESERVATION"))
+    assert emsp.of("commands/CANCEL_RESERVATION") == [{"result": "CANCELED_RESERVATION"}]
+    kept, given_back = (request for request, _ in cpo.control.actions)
+    assert kept.action is StationAction.RESERVE
+    assert kept.parameters["id_token"] == "04APP"
+    assert given_back.parameters == {"reservation_id": kept.parameters["reservation_id"]}
+    other = {**back, "reservation_id": "somebody-elses"}
+    assert emsp.ask("POST", url, other).json()["data"]["result"] == "REJECTED"
