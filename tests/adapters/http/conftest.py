@@ -34,6 +34,7 @@ from controller.records import (
     TokenRecord,
     User,
 )
+from controller.roaming import PartnerRegister, UpstreamStatus
 from controller.site import StationId
 from controller.transaction import IdToken, Transaction, TransactionId
 from tests.fakes.control import CARD, NOW, FakeControl
@@ -279,6 +280,8 @@ class Rig:
         planning: Planning | None = None,
         care: StationCare | None = None,
         configuration: Configuration | None = None,
+        partners: PartnerRegister | None = None,
+        upstream: UpstreamStatus | None = None,
         **settings: object,
     ) -> Site:
         clock = FakeClock()
@@ -296,6 +299,8 @@ class Rig:
             planning=planning,
             care=care,
             configuration=configuration,
+            partners=partners,
+            upstream=upstream,
         )
         self.main.call(server.start)
         site = Site(control, kept, clock, server, self.main.thread.ident or 0)
