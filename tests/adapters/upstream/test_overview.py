@@ -9,10 +9,20 @@ from adapters.upstream.overview import LineOverview
 from controller.roaming import UpstreamLine
 from controller.site import StationId
 from tests.adapters.ocpi.conftest import WallClock
-from tests.adapters.upstream.test_relay import STATION, a_bench, limit16, start
+from tests.adapters.upstream.test_relay import STATION, a_bench, start
 
 AWAY = 9
 """A port that nobody listens on."""
+PROFILE = {
+    "chargingProfileId": 9,
+    "stackLevel": 3,
+    "chargingProfilePurpose": "TxDefaultProfile",
+    "chargingProfileKind": "Relative",
+    "chargingSchedule": {
+        "chargingRateUnit": "A",
+        "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 16.0}],
+    },
+}
 
 
 def test_a_line_that_is_down_shows_what_waits(tmp_path: Path) -> None:
@@ -20,8 +30,7 @@ def test_a_line_that_is_down_shows_what_waits(tmp_path: Path) -> None:
         async with a_bench(tmp_path, AWAY) as bench:
             await bench.says("StartTransaction", start(), {"transactionId": 5})
             desk = bench.relay._stations[STATION]
-            profile = limit16(16.0)
-            await desk.desk.shelf.put(profile, evse=1, transaction=None, now=WallClock().now())
+            await desk.desk.shelf.put(PROFILE, evse=1, transaction=None, now=WallClock().now())
             await desk.outbox.note_id("4", 77, WallClock().now())
             overview = LineOverview(bench.relay, bench.store)
             return await overview.lines([STATION, StationId("CP999")])
