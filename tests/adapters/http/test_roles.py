@@ -33,6 +33,7 @@ LEAST = {
     ("GET", "/api/v1/tokens/{id}"): Role.OPERATOR,
     ("DELETE", "/api/v1/session"): Role.VIEWER,
     ("GET", "/api/v1/stations/{id}/configuration"): Role.OPERATOR,
+    ("GET", "/api/v1/stations/{id}/variables"): Role.OPERATOR,
     ("POST", "/api/v1/stations/{id}/call"): Role.ADMIN,
     ("POST", "/api/v1/session/password"): Role.VIEWER,
 }
