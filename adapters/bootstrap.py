@@ -321,6 +321,7 @@ class RunningController:
         def follow(after: SiteFile) -> None:
             self.notifier.configure(notify_settings(after))
             self.stations.adoption.follow(after.site)
+            _follow_wishes(self.book, after)
 
         host = HotSwap(
             site=file.site,
@@ -507,6 +508,8 @@ class RunningController:
             sink=self.alarms,
             catalogue=load_catalogue(shipped_folder("chargers")),
         )
+        if self._settings.file is not None:
+            _follow_wishes(book, self._settings.file)
         self.book = book
         relays = (self.relay,) if self.relay is not None else ()
         return OcppServer(
@@ -530,6 +533,12 @@ class RunningController:
                 ),
             },
         )
+
+
+def _follow_wishes(book: StationBook, file: SiteFile) -> None:
+    """Take over what the site file wants of stations; they follow at their next boot."""
+    book.desired = file.desired
+    book.accepted_vendors = file.ocpp.data_transfer
 
 
 def _meters(site: Site) -> list[tuple[Meter, MeterMap, MeterLimits]]:

@@ -27,7 +27,8 @@ _OWN = re.compile(r"/api/v1/session(/|$)")
 """Everybody's own sign-in and password."""
 _ADMIN = re.compile(r"/api/v1/(audit|users|config|notifications)(/|$)")
 _OPERATOR = re.compile(
-    r"/api/v1/(tokens|uploads|partners)(/|\.csv$|$)|/api/v1/stations/[^/]+/configuration$"
+    r"/api/v1/(tokens|uploads|partners)(/|\.csv$|$)"
+    r"|/api/v1/stations/[^/]+/(configuration|variables)$"
 )
 _ADMIN_ACTION = re.compile(r"/api/v1/stations/[^/]+/(call$|(secret|certificates)(/|$))")
 """What may send anything, or changes how stations prove themselves."""

@@ -34,7 +34,7 @@ from controller.records import (
     TokenRecord,
     User,
 )
-from controller.roaming import PartnerRegister, UpstreamStatus
+from controller.roaming import Document, PartnerRegister, UpstreamStatus
 from controller.site import StationId
 from controller.transaction import IdToken, Transaction, TransactionId
 from tests.fakes.control import CARD, NOW, FakeControl
@@ -96,6 +96,10 @@ class FakeStore:
     async def count_transactions(self, query: TransactionQuery) -> int:
         await self._enter()
         return sum(_keeps(query, t) for t in self.sessions)
+
+    async def document(self, kind: str, key: str) -> Document | None:
+        await self._enter()
+        return None
 
     async def plan_at(self, at: datetime) -> PastPlan | None:
         await self._enter()

