@@ -33,6 +33,7 @@ from adapters.mqtt.settings import MqttSettings
 from adapters.notify.notifier import Notifier
 from adapters.notify.settings import NotifySettings
 from adapters.notifysettings import notify_settings
+from adapters.ocpi.overview import PartnerOverview
 from adapters.ocpi.server import OcpiServer
 from adapters.ocpi.settings import OcpiSettings
 from adapters.ocpp.book import StationBook
@@ -49,6 +50,7 @@ from adapters.republish.server import RepublishServer, RepublishSettings
 from adapters.station_services import StationServices, UploadRun
 from adapters.store.limits import StoreLimits
 from adapters.store.sqlite_store import SqliteStore
+from adapters.upstream.overview import LineOverview
 from adapters.upstream.relay import Relay
 from adapters.upstream.secrets import LegSecrets
 from adapters.upstream.settings import UpstreamSettings
@@ -268,6 +270,8 @@ class RunningController:
             configuration=self.configuration,
             care=self.stations.care,
             notifications=self.notifier,
+            partners=self._partners(),
+            upstream=None if self.relay is None else LineOverview(self.relay, self.store),
         )
         self.http.start()
         self._stack.push_async_callback(asyncio.to_thread, self.http.stop)
@@ -317,6 +321,7 @@ class RunningController:
         def follow(after: SiteFile) -> None:
             self.notifier.configure(notify_settings(after))
             self.stations.adoption.follow(after.site)
+            _follow_wishes(self.book, after)
 
         host = HotSwap(
             site=file.site,
@@ -383,6 +388,12 @@ class RunningController:
     def _key_file(self) -> Path:
         store = self._settings.store_path
         return store.with_name(store.name + ".partners.key")
+
+    def _partners(self) -> PartnerOverview | None:
+        ocpi = self._settings.ocpi
+        if ocpi is None:
+            return None
+        return PartnerOverview(documents=self.store, url=ocpi.url, clock=self._clock)
 
     def _serve_partners(self) -> None:
         settings = self._settings
@@ -497,6 +508,8 @@ class RunningController:
             sink=self.alarms,
             catalogue=load_catalogue(shipped_folder("chargers")),
         )
+        if self._settings.file is not None:
+            _follow_wishes(book, self._settings.file)
         self.book = book
         relays = (self.relay,) if self.relay is not None else ()
         return OcppServer(
@@ -520,6 +533,12 @@ class RunningController:
                 ),
             },
         )
+
+
+def _follow_wishes(book: StationBook, file: SiteFile) -> None:
+    """Take over what the site file wants of stations; they follow at their next boot."""
+    book.desired = file.desired
+    book.accepted_vendors = file.ocpp.data_transfer
 
 
 def _meters(site: Site) -> list[tuple[Meter, MeterMap, MeterLimits]]:

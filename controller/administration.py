@@ -10,6 +10,7 @@ from typing import Protocol
 from controller.ports import Store
 from controller.reasons import ReasonStore
 from controller.records import Role, User
+from controller.roaming import DocumentStore
 from controller.transaction import Transaction
 
 # --- accounts ---------------------------------------------------------------------------------------
@@ -172,6 +173,13 @@ class VersionStore(Protocol):
 
 
 class SiteStore(
-    Store, AccountStore, TransactionList, VersionStore, ReasonStore, PastPlans, Protocol
+    Store,
+    AccountStore,
+    TransactionList,
+    VersionStore,
+    ReasonStore,
+    PastPlans,
+    DocumentStore,
+    Protocol,
 ):
     """Everything that people and programs may ask of the store."""

@@ -107,7 +107,7 @@ class StationView:
     """Station clock minus ours. [s]"""
     evses: Mapping[EvseId, EvseView] = field(default_factory=dict)
     jobs: Mapping[str, Job] = field(default_factory=dict)
-    """Latest state per kind: `firmware`, `log`, `publish`."""
+    """Latest state per kind: `firmware`, `log`, `publish`, `drill`."""
 
 
 # --- events: what an adapter tells the controller -------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Final
 
 from adapters.config.keys import (
     CircuitEntry,
+    ConfigurationEntry,
     DcEntry,
     EvseEntry,
     InfluxSection,
@@ -34,6 +35,7 @@ from adapters.config.settings import (
 from adapters.config.spelling import parse_clock, parse_days, parse_listen, parse_rotation
 from controller.care import OfflineTokens
 from controller.demand import DemandLimit
+from controller.desired import DesiredConfiguration
 from controller.phases import ZERO, PhaseCurrents
 from controller.planner import PlanningSettings
 from controller.policies import PolicyName
@@ -246,8 +248,24 @@ def to_ocpp(document: SiteDocument, folder: Path) -> OcppSettings:
             OcppListener(listen=parse_listen(entry.listen), security_profile=entry.security_profile)
             for entry in document.ocpp.listeners.values()
         ),
+        data_transfer=frozenset(document.ocpp.data_transfer),
         tls=_to_tls(document.ocpp.tls, folder.absolute()),
     )
+
+
+def to_desired(document: SiteDocument) -> dict[StationId, DesiredConfiguration]:
+    """Return what each station is to keep: its group's configuration, and its own over that."""
+    nothing = DesiredConfiguration()
+    groups = {n: _desired(g.configuration) for n, g in document.station_groups.items()}
+    wanted = {
+        StationId(name): _desired(entry.configuration).over(groups.get(entry.group or "", nothing))
+        for name, entry in document.stations.items()
+    }
+    return {name: desired for name, desired in wanted.items() if desired != nothing}
+
+
+def _desired(entry: ConfigurationEntry) -> DesiredConfiguration:
+    return DesiredConfiguration(keys=dict(entry.keys), variables=dict(entry.variables))
 
 
 def to_uploads(section: UploadsSection | None, folder: Path) -> UploadSettings | None:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from adapters.config.keybase import Keys
 from adapters.config.keys import (
     CircuitEntry,
+    ConfigurationEntry,
     EvseEntry,
     HttpSection,
     InfluxSection,
@@ -66,6 +67,11 @@ class Draft:
     """Parent of each circuit, whether the rest of its entry is valid or not; not where it is no id."""
     evses: tuple[DraftEvse, ...]
     station_ids: tuple[str, ...]
+    group_ids: frozenset[str]
+    groups: Mapping[str, str]
+    """Group that each station names, where it names one."""
+    configurations: Mapping[KeyPath, ConfigurationEntry]
+    """What stations and groups are to keep, by where it stands."""
     policy: PolicySection | None
     demand_circuits: tuple[str, ...]
     """Circuits that have a demand limit."""
@@ -97,6 +103,9 @@ def draft_of(data: object) -> Draft:
         },
         evses=tuple(evse for name, raw in stations.items() for evse in _evses(name, raw)),
         station_ids=tuple(stations),
+        group_ids=frozenset(_map(data, "station_groups")),
+        groups={n: g for n, raw in stations.items() if (g := _text(raw, "group")) is not None},
+        configurations=_configurations(data, "station_groups") | _configurations(data, "stations"),
         policy=_entry(PolicySection, _map(data, "policy")),
         demand_circuits=tuple(_map(_map(data, "planning"), "demand_limits")),
         ocpp=_entry(OcppSection, _map(data, "ocpp")),
@@ -109,6 +118,15 @@ def draft_of(data: object) -> Draft:
         is_priced=isinstance(data, dict) and data.get("billing") is not None,
         ocpi=_entry(OcpiSection, _map(data, "ocpi")),
     )
+
+
+def _configurations(data: object, section: str) -> dict[KeyPath, ConfigurationEntry]:
+    found: dict[KeyPath, ConfigurationEntry] = {}
+    for name, raw in _map(data, section).items():
+        entry = _entry(ConfigurationEntry, _map(raw, "configuration"))
+        if entry is not None:
+            found[section, name, "configuration"] = entry
+    return found
 
 
 def _evses(station: str, raw: object) -> list[DraftEvse]:

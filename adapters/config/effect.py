@@ -25,8 +25,10 @@ HOT: Final = (
     "virtual_meters",
     "circuits",
     "stations",
+    "station_groups",
     "policy",
     "planning",
+    "ocpp.data_transfer",
     "ocpp.unknown_tokens",
     "notifications",
 )

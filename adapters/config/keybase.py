@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from adapters.config import spelling
 
@@ -36,6 +36,24 @@ Label = Annotated[
 Listen = Annotated[str, AfterValidator(spelling.check_listen)]
 Rating = Annotated[float, Field(gt=0, le=10_000)]
 Current = Annotated[float, Field(ge=0, le=10_000)]
+
+
+def _setting_text(value: object) -> object:
+    """Write numbers and truth values as stations do: `300`, `true`."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
+
+
+Vendor = Annotated[str, Field(min_length=1, max_length=255)]
+"""A vendor id of OCPP, as the station writes it."""
+SettingName = Annotated[str, Field(min_length=1, max_length=200)]
+Setting = Annotated[
+    str,
+    BeforeValidator(_setting_text),
+    Field(max_length=2500, json_schema_extra={"type": ["string", "integer", "number", "boolean"]}),
+]
+"""A setting of a station, as text."""
 
 
 class Keys(BaseModel):

@@ -26,8 +26,11 @@ from adapters.config.keybase import (
     Listen,
     Name,
     Rating,
+    Setting,
+    SettingName,
     StationKey,
     Variable,
+    Vendor,
 )
 from adapters.config.notify_keys import NotificationsSection
 from adapters.config.roaming_keys import BillingSection, OcpiSection, UpstreamSection
@@ -202,6 +205,26 @@ class EvseEntry(Keys):
     """A DC charger: max_a is the rating of its feed, and min_a follows from min_w."""
 
 
+class ConfigurationEntry(Keys):
+    """What stations are to keep; a station takes what its OCPP version knows."""
+
+    keys: dict[SettingName, Setting] = Field(
+        default_factory=dict, max_length=200, examples=["{LightIntensity: 20}"]
+    )
+    """Configuration keys of OCPP 1.6."""
+    variables: dict[SettingName, Setting] = Field(
+        default_factory=dict, max_length=200, examples=["{OCPPCommCtrlr.HeartbeatInterval: 300}"]
+    )
+    """Variables of OCPP 2.0.1 and 2.1 as `Component.Variable`."""
+
+
+class StationGroupEntry(Keys):
+    """Stations that are cared for together; a station names its group."""
+
+    configuration: ConfigurationEntry = ConfigurationEntry()
+    """What all stations of the group are to keep."""
+
+
 class StationEntry(Keys):
     """A charging station and its EVSEs."""
 
@@ -209,6 +232,10 @@ class StationEntry(Keys):
     """Id of the circuit that feeds the station."""
     max_a: Rating | None = Field(None, examples=[32])
     """What all its EVSEs may draw together per phase, where that is less than their sum. [A]"""
+    group: Name | None = Field(None, examples=["wallboxes"])
+    """Id of its group under station_groups."""
+    configuration: ConfigurationEntry = ConfigurationEntry()
+    """What this station is to keep; goes before its group's."""
     evses: dict[EvseNumber, EvseEntry] = Field(min_length=1, examples=["{1: {max_a: 32}}"])
     """Its EVSEs (connectors in OCPP 1.6) by their number, from 1."""
 
@@ -392,6 +419,10 @@ class OcppSection(Keys):
         default_factory=dict, examples=["{tls: {listen: ..., security_profile: 3}}"]
     )
     """Further ports by a name of your choice; one security profile each."""
+    data_transfer: list[Vendor] = Field(
+        default_factory=list, max_length=100, examples=["[com.example]"]
+    )
+    """Vendor ids whose own messages (DataTransfer) are accepted and kept; others are refused."""
     tls: OcppTlsSection = OcppTlsSection()
     """Certificates for security profiles 2 and 3."""
 
@@ -507,6 +538,11 @@ class SiteDocument(Keys):
     """Circuits by id: a tree with the grid connection at its root."""
     stations: dict[StationKey, StationEntry] = Field(default_factory=dict)
     """Charging stations by the OCPP identity that is set in them."""
+    station_groups: dict[Name, StationGroupEntry] = Field(
+        default_factory=dict,
+        examples=["{wallboxes: {configuration: {keys: {LightIntensity: 20}}}}"],
+    )
+    """Groups of stations by id, and the configuration that they are to keep."""
     policy: PolicySection = PolicySection()
     """Thresholds and times of the controller."""
     planning: PlanningSection = PlanningSection()

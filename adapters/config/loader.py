@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +27,10 @@ from adapters.config.settings import (
 from adapters.config.source import Source, parse, read_text
 from controller.billing import Billing
 from controller.certificate import Certificate, certify
+from controller.desired import DesiredConfiguration
 from controller.planner import PlanningSettings
 from controller.policy import Policy
-from controller.site import Site
+from controller.site import Site, StationId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,8 @@ class SiteFile:
     policy: Policy
     planning: PlanningSettings
     ocpp: OcppSettings
+    desired: Mapping[StationId, DesiredConfiguration]
+    """What each station is to keep; stations with nothing to keep are left out."""
     uploads: UploadSettings | None
     """None: off."""
     http: HttpSettings
@@ -97,6 +100,7 @@ def load_site_text(
         policy=domain.to_policy(document.policy),
         planning=domain.to_planning(document),
         ocpp=domain.to_ocpp(document, path.parent),
+        desired=domain.to_desired(document),
         uploads=domain.to_uploads(document.uploads, path.parent),
         http=domain.to_http(document, path.parent),
         store=domain.to_store(document, path.parent),

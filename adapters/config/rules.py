@@ -13,6 +13,7 @@ from adapters.config.keys import InfluxSection, PolicySection
 from adapters.config.problems import Finding, KeyPath, Spot
 from adapters.config.roaming import roaming_findings
 from adapters.config.spelling import names_one_phase, parse_connection, parse_listen, parse_rotation
+from controller.desired import SECRET
 from controller.phases import Phase
 
 Findings = Iterator[Finding]
@@ -366,6 +367,33 @@ def _passwords(draft: Draft) -> Findings:
             )
 
 
+def _station_groups(draft: Draft) -> Findings:
+    for station, group in draft.groups.items():
+        if group not in draft.group_ids:
+            yield _no_such("station_group", group, draft.group_ids, ("stations", station, "group"))
+    for path, entry in draft.configurations.items():
+        for member, names in (("keys", entry.keys), ("variables", entry.variables)):
+            for name in names:
+                yield from _setting(name, (*path, member, name), is_variable=member == "variables")
+
+
+def _setting(name: str, path: KeyPath, *, is_variable: bool) -> Findings:
+    if SECRET.search(name):
+        yield Finding(
+            path=path,
+            text=f"{name} is a secret, and secrets never stand in this file",
+            mend="remove it; passwords are set with `wattkeeper station secret STATION_ID`",
+            spot=Spot.KEY,
+        )
+    elif is_variable and not all(name.partition(".")):
+        yield Finding(
+            path=path,
+            text=f"{name} names no variable of a component",
+            mend="write it as Component.Variable, for example OCPPCommCtrlr.HeartbeatInterval",
+            spot=Spot.KEY,
+        )
+
+
 def _roaming(draft: Draft) -> Findings:
     yield from roaming_findings(draft.billing, draft.ocpi, is_priced=draft.is_priced)
 
@@ -462,6 +490,7 @@ _RULES: Final[tuple[Callable[[Draft], Findings], ...]] = (
     _thresholds,
     _listeners,
     _passwords,
+    _station_groups,
     _roaming,
     _influx,
 )

@@ -56,6 +56,8 @@ class OcppSettings:
     unknown_tokens: UnknownTokens
     offline_tokens: OfflineTokens
     listeners: tuple[OcppListener, ...]
+    data_transfer: frozenset[str]
+    """Vendor ids whose own messages are accepted."""
     tls: OcppTls
 
 

@@ -19,6 +19,7 @@ from adapters.http.routes import (
     notifications,
     page,
     planning,
+    roaming,
     session,
     sessions,
     setup,
@@ -50,6 +51,7 @@ _ROUTERS = (
     users.router,
     config.router,
     notifications.router,
+    roaming.router,
     health.router,
     page.router,
 )

@@ -392,6 +392,15 @@ class StationInfoOut(Answer):
     firmware: str
 
 
+class JobOut(Answer):
+    """How far a station is with something that takes long."""
+
+    status: str
+    """As the station words it: `Downloading`, `Installed`, `Uploaded`; of a drill its verdict."""
+    at: Instant
+    request_id: int | None
+
+
 class StationOut(Answer):
     """A station now."""
 
@@ -404,6 +413,8 @@ class StationOut(Answer):
     last_boot_at: Instant | None
     last_heard_age_s: float | None
     clock_skew_s: float | None
+    jobs: dict[str, JobOut]
+    """Latest of each kind: `firmware`, `log`, `publish`, `drill`."""
     has_secret: bool
     evses: list[str]
 

@@ -309,6 +309,10 @@ def station(live: Live, name: StationId, record: StationRecord | None) -> m.Stat
         last_boot_at=stored.last_boot_at,
         last_heard_age_s=None if heard_s is None else figure(live.snapshot.now_s - heard_s),
         clock_skew_s=figure(view.clock_skew_s),
+        jobs={
+            kind: m.JobOut(status=job.status, at=job.at, request_id=job.request_id)
+            for kind, job in sorted(view.jobs.items())
+        },
         has_secret=stored.has_secret,
         evses=[e.id for e in built.evses] if built else sorted(view.evses),
     )

@@ -13,6 +13,7 @@ from typing import Any, Final
 from adapters.ocpp.notices import Notices
 from adapters.ocpp.quirks import Catalogue, Quirks
 from controller.decision import Condition, Severity
+from controller.desired import DesiredConfiguration
 from controller.ports import Clock, ConditionSink
 from controller.roaming import Document, DocumentStore
 from controller.site import StationId
@@ -32,6 +33,7 @@ SIGNED: Final = "signed_meter_value"
 MODEL: Final = "charger_model"
 DESIRED: Final = "station_desired"
 RESERVATION: Final = "reservation"
+DATA_TRANSFER: Final = "data_transfer"
 
 
 def model_key(info: StationInfo) -> str:
@@ -60,7 +62,9 @@ class StationBook:
     extensions: dict[str, Extension] = field(default_factory=dict)
     data_transfers: dict[str, Extension] = field(default_factory=dict)
     """Allow-list: vendor id, or `vendor id/message id`, to what answers it."""
-    desired: Mapping[StationId, Mapping[str, str]] = field(default_factory=dict)
+    accepted_vendors: frozenset[str] = frozenset()
+    """Vendor ids of the site file: their messages are accepted, and the latest of each is kept."""
+    desired: Mapping[StationId, DesiredConfiguration] = field(default_factory=dict)
     """Desired configuration per station, from the site file."""
     pending_boots: bool = True
     """Whether a brand-new station is answered Pending until its fallback lies."""

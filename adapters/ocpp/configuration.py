@@ -5,20 +5,19 @@ Names of 2.0.1 are those of `naming.py`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from adapters.ocpp.naming import name_of, place_of
 from adapters.ocpp.provisioning import Answer, Request
+from controller.desired import SECRET
 
 ITEMS = 4
 """Variables per message where the station does not say how many it takes."""
 KEYS = 20
 """Configuration keys per message where the station does not say how many it takes."""
 MOST_NAMES = 500
-SECRET = re.compile(r"authorizationkey|password|secret|apikey", re.I)
 WRITTEN = frozenset({"Accepted", "RebootRequired"})
 
 Talk = Generator[Request, Answer, "Outcome"]
@@ -37,6 +36,18 @@ class Outcome:
         """Return it for an operator; secrets are never shown."""
         shown = {n: "***" if SECRET.search(n) else v for n, v in self.values.items()}
         return {"values": shown, "failures": dict(self.failures)}
+
+    def beside(self, wanted: Mapping[str, str]) -> dict[str, dict[str, str | bool | None]]:
+        """Return what is wanted beside what was found; secrets are left out."""
+        return {
+            name: {
+                "wanted": value,
+                "actual": self.values.get(name),
+                "differs": self.values.get(name) != value,
+            }
+            for name, value in sorted(wanted.items())
+            if not SECRET.search(name)
+        }
 
 
 def _batches(names: Sequence[str], size: int) -> list[Sequence[str]]:

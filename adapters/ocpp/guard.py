@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from adapters.ocpp.configuration import SECRET
 from adapters.ocpp.external import external_limit_a
 from adapters.ocpp.profiles import HIGHEST_LEVEL
 from adapters.ocpp.translation import EvseWiring
+from controller.desired import SECRET
 
 MAX_PURPOSES = frozenset({"ChargePointMaxProfile", "ChargingStationMaxProfile"})
 """Profiles that can only lower: the lowest of all purposes holds (1.6 section 3.13.3, 2.0.1 K01)."""
@@ -17,6 +17,7 @@ OWN_IDS = range(100, 100_000)
 OWN_LEVELS = range(2)
 FORBIDDEN = frozenset({"UpdateDynamicSchedule", "UsePriorityCharging", "SetDefaultTariff"})
 SAME_A = 0.05
+OURS = "the controller limits by it"
 
 
 def refusal(
@@ -41,6 +42,18 @@ def refusal(
             "passwords are changed with `wattkeeper station secret`, so that both sides know them"
         )
     return None
+
+
+def is_ours(name: str, value: str, *, limit_key: str | None) -> bool:
+    """Tell whether a setting would take the limits out of the controller's hands.
+
+    Args:
+        name: Key of 1.6, or `Component.Variable`.
+        value: What it is to become.
+        limit_key: The key that limits this model, where it has one.
+    """
+    switches_off = name.lower() == "smartchargingctrlr.enabled" and value.lower() != "true"
+    return switches_off or name == limit_key
 
 
 def _profiles_of(payload: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:

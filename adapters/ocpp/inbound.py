@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from adapters.ocpp.book import DAY_S, SIGNED, StationBook
+from adapters.ocpp.book import DATA_TRANSFER, DAY_S, SIGNED, StationBook
 from adapters.ocpp.clocks import wire_time
 from adapters.ocpp.dialect import CallError, Received
 from adapters.ocpp.faulttable import fault_table
@@ -149,6 +149,10 @@ class Inbound:
         handler = known.get(f"{vendor}/{message}") or known.get(vendor)
         if handler is not None:
             return await handler(self._intake.station, payload)
+        if vendor in self._book.accepted_vendors:
+            heard = {"at": wire_time(received.at), "message": message, "data": payload.get("data")}
+            await self._book.keep(DATA_TRANSFER, f"{self._intake.station}/{vendor}", heard)
+            return {"status": "Accepted"}
         is_known_vendor = any(name.partition("/")[0] == vendor for name in known)
         return {"status": "UnknownMessageId" if is_known_vendor else "UnknownVendorId"}
 

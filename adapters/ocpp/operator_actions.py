@@ -13,7 +13,7 @@ from adapters.ocpp.batching import is_large, split
 from adapters.ocpp.capabilities import Capabilities
 from adapters.ocpp.configuration import ITEMS, KEYS, MOST_NAMES, Outcome, Talk
 from adapters.ocpp.dialect import Caller, CallFailed
-from adapters.ocpp.guard import refusal
+from adapters.ocpp.guard import OURS, is_ours, refusal
 from adapters.ocpp.intake import Intake
 from adapters.ocpp.limiter import result_of
 from adapters.ocpp.provisioning import Answer, Request
@@ -65,6 +65,7 @@ class OperatorActions:
         maintenance: Maintenance,
         restore: Callable[[], Awaitable[None]],
         keep_wanted: Callable[[Mapping[str, str]], Awaitable[None]],
+        wanted: Callable[[], Awaitable[Mapping[str, str]]],
     ) -> None:
         self._caller = caller
         self._intake = intake
@@ -74,6 +75,7 @@ class OperatorActions:
         self._maintenance = maintenance
         self._restore = restore
         self._keep_wanted = keep_wanted
+        self._wanted = wanted
 
     async def act(self, request: ActionRequest) -> CommandResult:
         """Carry out an action within the command timeout."""
@@ -162,14 +164,21 @@ class OperatorActions:
 
     async def _read(self, request: ActionRequest) -> CommandResult:
         names = request.parameters.get("names") or []
+        wanted = await self._wanted()
+        if not names and not self._maintenance.reads_all:
+            names = list(wanted)
         if not names and not self._maintenance.reads_all:
             raise ParameterError("names: give the variables to read, or ask for a report")
         if len(names) > MOST_NAMES:
             raise ParameterError(f"names: give at most {MOST_NAMES}")
         is_keys = self._maintenance.reads_all
         per_message = self._capabilities.items_per_read or (KEYS if is_keys else ITEMS)
-        return await self._converse(
+        found = await self._outcome(
             self._maintenance.read([str(n) for n in names], per_message=per_message)
+        )
+        shown = {n: v for n, v in wanted.items() if not names or n in names}
+        return Applied(
+            self_expiring=False, answer={**found.as_answer(), "wanted": found.beside(shown)}
         )
 
     async def _write(self, request: ActionRequest) -> CommandResult:
@@ -199,10 +208,13 @@ class OperatorActions:
             )
         )
         differing = {n: v for n, v in wanted.items() if found.values.get(n) != v}
-        if not differing:
-            return {}
-        written = await self._outcome(self._maintenance.write(differing, self._capabilities))
-        return dict(written.failures)
+        limit_key = self._capabilities.quirks.limit_key
+        ours = {n: OURS for n, v in differing.items() if is_ours(n, v, limit_key=limit_key)}
+        allowed = {n: v for n, v in differing.items() if n not in ours}
+        if not allowed:
+            return ours
+        written = await self._outcome(self._maintenance.write(allowed, self._capabilities))
+        return ours | dict(written.failures)
 
     async def _converse(self, talk: Talk) -> CommandResult:
         outcome = await self._outcome(talk)

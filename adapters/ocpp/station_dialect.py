@@ -41,7 +41,7 @@ from controller.commands import (
 from controller.decision import Severity
 from controller.ports import Clock, StationDesk
 from controller.site import EvseId
-from controller.station import StationInfo
+from controller.station import Job, JobReported, StationInfo
 
 log = structlog.get_logger(__name__)
 
@@ -108,6 +108,7 @@ class StationDialect:
             maintenance=wire.maintenance,
             restore=self._restore,
             keep_wanted=self._keep_wanted,
+            wanted=self._wanted,
         )
         self._limiter = Limiter(
             caller,
@@ -199,7 +200,9 @@ class StationDialect:
             limiter=self._limiter,
             wire=self._wire,
         )
+        self._report_drill("Running")
         result = await drill.run(evse)
+        self._report_drill(result.verdict.value)
         is_failed = result.verdict is Verdict.FAILS
         self._book.begin(
             "LEASE_DRILL",
@@ -218,18 +221,29 @@ class StationDialect:
         self._capabilities.know(self._quirks, holds_lease=holds)
         self._limiter.set_mode(self._capabilities.mode_after_provisioning())
 
+    def _report_drill(self, status: str) -> None:
+        station, job = self._caller.station, Job(status=status, at=self._clock.now())
+        self._intake.desk.post(JobReported(station=station, kind="drill", job=job))
+
     async def _keep_wanted(self, values: Mapping[str, str]) -> None:
         """Keep what an operator wrote as the configuration that is to stay."""
         station = self._caller.station
         wanted = await self._book.kept(DESIRED, station) or {}
         await self._book.keep(DESIRED, station, wanted | dict(values))
 
+    async def _wanted(self) -> dict[str, str]:
+        """Return the configuration to keep: the site file's, and over it what operators wrote."""
+        station = self._caller.station
+        desired = self._book.desired.get(station)
+        wanted = dict(desired.of(self._caller.protocol)) if desired is not None else {}
+        return wanted | (await self._book.kept(DESIRED, station) or {})
+
     async def _reconcile(self) -> None:
         """Bring the configuration that an operator wants to stay into the station; tell of drift."""
         station = self._caller.station
-        wanted = dict(self._book.desired.get(station, {}))
-        wanted |= await self._book.kept(DESIRED, station) or {}
+        wanted = await self._wanted()
         if not wanted:
+            self._book.end(CONFIG_DRIFT, station)
             return
         drift = await self._actions.reconcile(wanted)
         if not drift:
@@ -378,7 +392,11 @@ class StationDialect:
         if self._is_pending:
             await self._run(hold_fallbacks(self._view(), self._capabilities, self._wire.profile))
             await self._note_ready()
-        is_complete = await self._run(self._wire.provision(self._view(), self._capabilities))
+        view = self._view()
+        kept = view.settings.quirks.skipped_keys | (await self._wanted()).keys()
+        quirks = replace(view.settings.quirks, skipped_keys=kept)
+        view = replace(view, settings=replace(view.settings, quirks=quirks))
+        is_complete = await self._run(self._wire.provision(view, self._capabilities))
         if self._capabilities.restart_wanted:
             log.warning("station.restart_wanted", station=self._caller.station)
         self._limiter.set_mode(self._capabilities.mode_after_provisioning())

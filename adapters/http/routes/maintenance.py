@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -10,7 +11,9 @@ from fastapi import APIRouter, Path, Query
 from adapters.http import maintenance_models as mm
 from adapters.http import models as m
 from adapters.http.actions import carry_out
+from adapters.http.device_model import KIND, VariablesOut, device_model
 from adapters.http.live import read_live
+from adapters.http.paging import MANY, Limit, Offset, page_of
 from adapters.http.problems import not_found
 from adapters.http.services import Services, Uses, Who
 from controller.commands import ActionRequest, StationAction
@@ -65,7 +68,10 @@ async def read_configuration(
     who: Who,
     name: Annotated[list[str] | None, Query(max_length=200)] = None,
 ) -> m.ActionOut:
-    """Read a station's configuration from the station itself; 1.6 gives everything without names."""
+    """Read a station's configuration from the station itself, beside what is wanted of it.
+
+    Without names a 1.6 station gives everything, a 2.0.1 station what is wanted of it.
+    """
     parameters = {"names": name or []}
     return await _send(services, station, None, StationAction.READ_CONFIGURATION, parameters, who)
 
@@ -76,6 +82,24 @@ async def write_configuration(
 ) -> m.ActionOut:
     """Write a station's configuration; the answer says for each name what became of it."""
     return await _act(services, station, request, StationAction.WRITE_CONFIGURATION, who)
+
+
+@router.get("/{id}/variables")
+async def read_variables(
+    station: Name,
+    services: Uses,
+    prefix: Annotated[str, Query(max_length=200)] = "",
+    limit: Limit = MANY,
+    offset: Offset = 0,
+) -> VariablesOut:
+    """Return the variables that a 2.0.1 station last reported; it is not asked again."""
+    name = _known(services, station)
+    kept = await services.bridge.run(services.store.document(KIND, name))
+    model = device_model(kept.body if kept is not None else None)
+    found = [v for v in model.variables if v.name.lower().startswith(prefix.lower())]
+    items, next_offset = page_of(found, limit=limit, offset=offset)
+    at = None if model.at is None else datetime.fromisoformat(model.at)
+    return VariablesOut(at=at, items=items, next_offset=next_offset)
 
 
 @router.post("/{id}/report")
@@ -137,12 +161,18 @@ async def _send(
     parameters: Mapping[str, Any],
     who: Who,
 ) -> m.ActionOut:
-    live, name = read_live(services.control), StationId(station)
-    if name not in {*live.snapshot.site.stations, *live.snapshot.stations}:
-        raise not_found("station", name)
+    name = _known(services, station)
+    live = read_live(services.control)
     evse = live.evse(name, number).id if number is not None else None
     return await carry_out(
         services,
         ActionRequest(station=name, evse=evse, action=action, parameters=parameters),
         who,
     )
+
+
+def _known(services: Services, station: str) -> StationId:
+    live, name = read_live(services.control), StationId(station)
+    if name not in {*live.snapshot.site.stations, *live.snapshot.stations}:
+        raise not_found("station", name)
+    return name

@@ -34,6 +34,7 @@ from controller.records import (
     TokenRecord,
     User,
 )
+from controller.roaming import Document, PartnerRegister, UpstreamStatus
 from controller.site import StationId
 from controller.transaction import IdToken, Transaction, TransactionId
 from tests.fakes.control import CARD, NOW, FakeControl
@@ -95,6 +96,10 @@ class FakeStore:
     async def count_transactions(self, query: TransactionQuery) -> int:
         await self._enter()
         return sum(_keeps(query, t) for t in self.sessions)
+
+    async def document(self, kind: str, key: str) -> Document | None:
+        await self._enter()
+        return None
 
     async def plan_at(self, at: datetime) -> PastPlan | None:
         await self._enter()
@@ -279,6 +284,8 @@ class Rig:
         planning: Planning | None = None,
         care: StationCare | None = None,
         configuration: Configuration | None = None,
+        partners: PartnerRegister | None = None,
+        upstream: UpstreamStatus | None = None,
         **settings: object,
     ) -> Site:
         clock = FakeClock()
@@ -296,6 +303,8 @@ class Rig:
             planning=planning,
             care=care,
             configuration=configuration,
+            partners=partners,
+            upstream=upstream,
         )
         self.main.call(server.start)
         site = Site(control, kept, clock, server, self.main.thread.ident or 0)

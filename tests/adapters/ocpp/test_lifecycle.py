@@ -7,6 +7,7 @@ from typing import Any
 from adapters.ocpp.book import StationBook
 from adapters.ocpp.writebudget import WriteBudget
 from controller.commands import ActionRequest, Applied, NotConnected, StationAction
+from controller.desired import DesiredConfiguration
 from controller.site import EvseId, StationId
 from controller.station import TransactionChanged
 from tests.adapters.ocpp.connections import Connection, V16Dialect, V201Dialect, limit, run
@@ -78,7 +79,7 @@ def test_drift_that_cannot_be_mended_is_told_until_it_can() -> None:
             clock=StillClock(),
             pending_boots=False,
             sink=sink,
-            desired={StationId("CP1"): {"LightIntensity": "10"}},
+            desired={StationId("CP1"): DesiredConfiguration(keys={"LightIntensity": "10"})},
         )
         await Connection(
             V16Dialect, keys({"LightIntensity": "90"}, "Rejected"), book=book
@@ -193,3 +194,97 @@ def test_a_spent_budget_still_lets_a_raise_through_now_and_then() -> None:
     assert not budget.may_raise(EVSE, 10.0, per_day=5)
     assert budget.may_raise(EVSE, 900.0, per_day=5)
     assert budget.may_raise(EVSE, 10.0, per_day=6)
+
+
+def wanting(**wanted: dict[str, str]) -> StationBook:
+    desired = {StationId("CP1"): DesiredConfiguration(**wanted)}
+    return StationBook(clock=StillClock(), pending_boots=False, desired=desired)
+
+
+def read(names: list[str]) -> ActionRequest:
+    return ActionRequest(
+        station=StationId("CP1"),
+        evse=None,
+        action=StationAction.READ_CONFIGURATION,
+        parameters={"names": names},
+    )
+
+
+def test_a_reading_shows_what_is_wanted_beside_what_is() -> None:
+    async def body() -> None:
+        book = wanting(keys={"LightIntensity": "10"}, variables={"Light.Level": "3"})
+        site = Connection(V16Dialect, keys({"LightIntensity": "90"}), book=book)
+        result = await site.dialect.act(read([]))
+        assert isinstance(result, Applied)
+        assert result.answer is not None
+        assert result.answer["wanted"] == {
+            "LightIntensity": {"wanted": "10", "actual": "90", "differs": True}
+        }
+
+    run(body)
+
+
+def test_a_wanted_interval_is_not_overwritten_with_our_own() -> None:
+    async def body() -> None:
+        wanted = {"HeartbeatInterval": "777", "MeterValueSampleInterval": "33"}
+        values = dict(wanted)
+        site = Connection(V16Dialect, keys(values), book=wanting(keys=wanted))
+        await site.provision()
+        assert wanted.items() <= values.items()
+        written = [c for c in site.station.sent("ChangeConfiguration") if c["key"] in wanted]
+        assert written == []
+
+    run(body)
+
+
+def test_a_2_0_1_station_gets_variables_but_never_one_that_ends_limits() -> None:
+    written: list[str] = []
+
+    def script(action: str, payload: dict[str, Any]) -> Any:
+        if action == "GetVariables":
+            found = [
+                {**entry, "attributeStatus": "Accepted", "attributeValue": "true"}
+                for entry in payload["getVariableData"]
+            ]
+            return {"getVariableResult": found}
+        if action == "SetVariables":
+            entries = payload["setVariableData"]
+            written.extend(entry["variable"]["name"] for entry in entries)
+            done = [
+                {
+                    "component": entry["component"],
+                    "variable": entry["variable"],
+                    "attributeStatus": "Accepted",
+                }
+                for entry in entries
+            ]
+            return {"setVariableResult": done}
+        return accept_everything(action, payload)
+
+    async def body() -> None:
+        sink = RecordingConditions()
+        book = wanting(variables={"Light.Level": "3", "SmartChargingCtrlr.Enabled": "false"})
+        book.sink = sink
+        book.__post_init__()
+        await Connection(V201Dialect, script, book=book).provision()
+        assert "Level" in written
+        assert "Enabled" not in written
+        assert "SmartChargingCtrlr.Enabled" in sink.in_force["CONFIG_DRIFT", "CP1"].text
+
+    run(body)
+
+
+def test_vendor_messages_pass_by_the_allow_list_and_the_latest_is_kept() -> None:
+    async def body() -> None:
+        book = StationBook(
+            clock=StillClock(), pending_boots=False, accepted_vendors=frozenset({"com.example"})
+        )
+        site = Connection(V16Dialect, book=book)
+        told = {"vendorId": "com.example", "messageId": "hello", "data": "x"}
+        assert (await site.tell("DataTransfer", told))["status"] == "Accepted"
+        other = await site.tell("DataTransfer", {**told, "vendorId": "com.other"})
+        assert other["status"] == "UnknownVendorId"
+        kept = await book.kept("data_transfer", "CP1/com.example")
+        assert (kept["message"], kept["data"]) == ("hello", "x")
+
+    run(body)
