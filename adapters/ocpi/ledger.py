@@ -16,6 +16,7 @@ from adapters.ocpi.models.sessions import AuthMethod, Cdr, Session
 from adapters.ocpi.models.tariffs import Tariff as OcpiTariff
 from adapters.ocpi.models.tokens import Token
 from adapters.ocpi.sessions import Place, Terms, cdr_of, credit_of, session_of
+from adapters.ocpi.signed import signed_data
 from adapters.ocpi.tariffs import from_ocpi, to_ocpi
 from adapters.ocpi.tokens import TokenBook, Verdict
 from controller.curves import recorded_curve
@@ -191,6 +192,7 @@ class SessionLedger:
             bill=await self._bill(transaction, agreed.terms, now),
             place=self._place,
             now=now,
+            signed=await signed_data(self._documents, transaction),
         )
         if made is None:
             return None

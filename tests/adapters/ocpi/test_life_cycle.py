@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from controller.commands import NotConnected, StationAction
 from controller.records import TokenRecord, TokenStatus
+from controller.roaming import Document
 from controller.station import EvseState
 from controller.transaction import IdToken
 from tests.adapters.ocpi.conftest import EVSE, STATION, Cpo
@@ -316,3 +318,39 @@ def test_a_place_is_kept_and_given_back(registered: Both) -> None:
     assert given_back.parameters == {"reservation_id": kept.parameters["reservation_id"]}
     other = {**back, "reservation_id": "somebody-elses"}
     assert emsp.ask("POST", url, other).json()["data"]["result"] == "REJECTED"
+
+
+def test_signed_values_reach_the_partner_byte_for_byte(registered: Both) -> None:
+    cpo, emsp = registered
+    emsp.until(lambda: cpo.authorize("04AABBC1") is not None)
+    ocmf = 'OCMF|{"FV":"1.0","RD":[{"RV":1.0}]}|{"SD":"3045 \\u00e5"}'
+    old = {"value": ocmf, "format": "SignedData", "context": "Transaction.Begin"}
+    new = {
+        "value": 2000,
+        "context": "Transaction.End",
+        "signedMeterValue": {
+            "signedMeterData": "AP==/+",
+            "signingMethod": "x",
+            "encodingMethod": "OCMF",
+            "publicKey": "MFkw",
+        },
+    }
+    body = {"values": [{"timestamp": "t", "sampledValue": v} for v in (old, new)]}
+    paper = Document(
+        kind="signed_meter_value",
+        key="CP001|4711|1.0|0",
+        body=json.dumps(body),
+        updated_at=datetime.now(UTC),
+    )
+    cpo.run(cpo.store.put_document(paper))
+    begin = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
+    running = cpo.charge("04AABBC1", started_at=begin)
+    cpo.run(
+        cpo.store.save_transaction(replace(running, last_wh=2000.0, ended_at=datetime.now(UTC)))
+    )
+
+    emsp.until(lambda: emsp.of("cdrs"))
+    signed = emsp.of("cdrs")[0]["signed_data"]
+    assert [v["signed_data"] for v in signed["signed_values"]] == [ocmf, "AP==/+"]
+    assert [v["nature"] for v in signed["signed_values"]] == ["Start", "End"]
+    assert (signed["encoding_method"], signed["public_key"]) == ("OCMF", "MFkw")
