@@ -19,6 +19,7 @@ from adapters.http.routes import (
     notifications,
     page,
     planning,
+    rollouts,
     session,
     sessions,
     setup,
@@ -35,6 +36,7 @@ from adapters.http.shield import Shield
 _ROUTERS = (
     site.router,
     evses.router,
+    rollouts.router,
     station_care.router,
     station_logs.router,
     stations.router,
