@@ -33,6 +33,7 @@ from adapters.mqtt.settings import MqttSettings
 from adapters.notify.notifier import Notifier
 from adapters.notify.settings import NotifySettings
 from adapters.notifysettings import notify_settings
+from adapters.ocpi.overview import PartnerOverview
 from adapters.ocpi.server import OcpiServer
 from adapters.ocpi.settings import OcpiSettings
 from adapters.ocpp.book import StationBook
@@ -49,6 +50,7 @@ from adapters.republish.server import RepublishServer, RepublishSettings
 from adapters.station_services import StationServices, UploadRun
 from adapters.store.limits import StoreLimits
 from adapters.store.sqlite_store import SqliteStore
+from adapters.upstream.overview import LineOverview
 from adapters.upstream.relay import Relay
 from adapters.upstream.secrets import LegSecrets
 from adapters.upstream.settings import UpstreamSettings
@@ -291,6 +293,8 @@ class RunningController:
             configuration=self.configuration,
             care=self.stations.care,
             notifications=self.notifier,
+            partners=self._partners(),
+            upstream=None if self.relay is None else LineOverview(self.relay, self.store),
         )
         self.http.start()
         self._stack.push_async_callback(asyncio.to_thread, self.http.stop)
@@ -408,6 +412,12 @@ class RunningController:
     def _key_file(self) -> Path:
         store = self._settings.store_path
         return store.with_name(store.name + ".partners.key")
+
+    def _partners(self) -> PartnerOverview | None:
+        ocpi = self._settings.ocpi
+        if ocpi is None:
+            return None
+        return PartnerOverview(documents=self.store, url=ocpi.url, clock=self._clock)
 
     def _serve_partners(self) -> None:
         settings = self._settings

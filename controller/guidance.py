@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite
 
-from controller.phases import PHASES, ZERO, PhaseCurrents
+from controller.phases import PHASES, ZERO, Phase, PhaseCurrents
 from controller.site import CircuitId, EvseId
 from optimizer.problem import Budget, Load, Node, Problem
 
@@ -62,6 +62,9 @@ class Guidance:
         return self.until_s is None or now_s <= self.until_s
 
 
+Row = tuple[str, Phase]
+"""A phase of a node."""
+
 _NOTHING = EvseGuidance()
 NO_GUIDANCE = Guidance()
 """What the allocator works with when there is no plan."""
@@ -75,17 +78,16 @@ def guided(problem: Problem, guidance: Guidance) -> Problem:
         guidance: What is asked; values that are not finite numbers ask nothing.
 
     Returns:
-        The same nodes and loads; `available` and `max_a` are the same or lower. Ranks order by
-        tier first, then as before. A load whose minimum does not fit beside the targets of the
-        tiers before it gets a maximum of 0 and waits.
+        The same nodes and loads; `available` and `max_a` are the same or lower. Overdue loads
+        (rank below 0: the bounded wait of `controller.turns`) stay first and in their order;
+        the others are ordered by tier, then as before. A load whose minimum does not fit beside
+        the targets of the tiers before it gets a maximum of 0 and waits, unless it is overdue.
     """
     if not (guidance.evses or guidance.circuit_cap_a or guidance.circuit_total_a):
         return problem
     nodes = tuple(_guided_node(node, guidance) for node in problem.nodes)
     loads = [_guided_load(load, guidance) for load in problem.loads]
-    order = sorted(
-        loads, key=lambda load: (guidance.evse(EvseId(load.id)).tier, load.rank, load.id)
-    )
+    order = sorted(loads, key=lambda load: _place(load, guidance))
     rank = {load.id: n for n, load in enumerate(order)}
     waiting = _waiting(nodes, order, guidance)
     return replace(
@@ -102,6 +104,16 @@ def guided(problem: Problem, guidance: Guidance) -> Problem:
         ),
         budgets=(*problem.budgets, *_budgets(problem, guidance)),
     )
+
+
+def _is_overdue(load: Load) -> bool:
+    return load.rank < 0
+
+
+def _place(load: Load, guidance: Guidance) -> tuple[bool, int, int, str]:
+    """Order the loads. Tiers do not count among the overdue either: the last tier would starve."""
+    tier = 0 if _is_overdue(load) else guidance.evse(EvseId(load.id)).tier
+    return (not _is_overdue(load), tier, load.rank, load.id)
 
 
 def _budgets(problem: Problem, guidance: Guidance) -> list[Budget]:
@@ -145,22 +157,34 @@ def _target_a(load: Load, asked: EvseGuidance) -> float | None:
 
 
 def _waiting(nodes: tuple[Node, ...], order: list[Load], guidance: Guidance) -> frozenset[str]:
-    """Return the loads that wait, so that those in earlier tiers reach their targets."""
+    """Return the loads that wait, so that those in earlier tiers reach their targets.
+
+    The overdue never wait for a target: their minimums are set aside before all targets.
+    """
     by_id = {node.id: node for node in nodes}
     left = {(n.id, phase): n.available.of(phase) for n in nodes for phase in PHASES}
+    rows = {x.id: [(n, p) for n in _path(by_id, x.node) for p in x.phases] for x in order}
+    kept_a = dict.fromkeys(rows, 0.0)
+    for load in order:
+        if _is_overdue(load) and min(left[row] for row in rows[load.id]) >= load.min_a:
+            kept_a[load.id] = load.min_a
+            _take(left, rows[load.id], load.min_a)
     waiting = []
     for load in order:
-        asked = guidance.evse(EvseId(load.id))
-        target_a = _target_a(load, asked)
-        rows = [(node, phase) for node in _path(by_id, load.node) for phase in load.phases]
-        room_a = min(left[row] for row in rows)
-        if target_a is not None and target_a < load.min_a and room_a < load.min_a:
+        target_a = _target_a(load, guidance.evse(EvseId(load.id)))
+        room_a = min(left[row] for row in rows[load.id]) + kept_a[load.id]
+        waits_by_plan = target_a is not None and target_a < load.min_a
+        if waits_by_plan and room_a < load.min_a and not _is_overdue(load):
             waiting.append(load.id)
             continue
         taken_a = min(max(load.min_a, target_a or 0.0), max(load.min_a, room_a))
-        for row in rows:
-            left[row] -= taken_a
+        _take(left, rows[load.id], taken_a - kept_a[load.id])
     return frozenset(waiting)
+
+
+def _take(left: dict[Row, float], rows: list[Row], current_a: float) -> None:
+    for row in rows:
+        left[row] -= current_a
 
 
 def _path(by_id: Mapping[str, Node], node: str) -> tuple[str, ...]:

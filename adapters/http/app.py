@@ -19,6 +19,7 @@ from adapters.http.routes import (
     notifications,
     page,
     planning,
+    roaming,
     rollouts,
     session,
     sessions,
@@ -52,6 +53,7 @@ _ROUTERS = (
     users.router,
     config.router,
     notifications.router,
+    roaming.router,
     health.router,
     page.router,
 )

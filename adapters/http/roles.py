@@ -27,10 +27,13 @@ _OWN = re.compile(r"/api/v1/session(/|$)")
 """Everybody's own sign-in and password."""
 _ADMIN = re.compile(r"/api/v1/(audit|users|config|notifications)(/|$)")
 _OPERATOR = re.compile(
-    r"/api/v1/(tokens|uploads)(/|\.csv$|$)|/api/v1/stations/[^/]+/(configuration|variables)$"
+    r"/api/v1/(tokens|uploads|partners)(/|\.csv$|$)"
+    r"|/api/v1/stations/[^/]+/(configuration|variables)$"
 )
 _ADMIN_ACTION = re.compile(r"/api/v1/stations/[^/]+/(call$|(secret|certificates)(/|$))")
 """What may send anything, or changes how stations prove themselves."""
+_PARTNERS = re.compile(r"/api/v1/partners(/|$)")
+"""Who is let in from outside is an administrator's word."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -64,6 +67,8 @@ def required_role(method: str, path: str) -> Role | None:
     if ("GET" if reading else method, path) in _OPEN or (reading and _PAGE.match(path)):
         return None
     if _ADMIN.match(path) or _ADMIN_ACTION.match(path):
+        return Role.ADMIN
+    if not reading and _PARTNERS.match(path):
         return Role.ADMIN
     if _OWN.match(path):
         return Role.VIEWER

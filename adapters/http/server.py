@@ -26,6 +26,7 @@ from controller.configuration import Configuration
 from controller.notices import Notifications
 from controller.planning import Planning
 from controller.ports import Clock, Control
+from controller.roaming import PartnerRegister, UpstreamStatus
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +56,8 @@ class HttpServer:
         configuration: Configuration | None = None,
         care: StationCare | None = None,
         notifications: Notifications | None = None,
+        partners: PartnerRegister | None = None,
+        upstream: UpstreamStatus | None = None,
     ) -> None:
         """Prepare to serve.
 
@@ -68,6 +71,8 @@ class HttpServer:
             configuration: Changes the site file; None: it cannot be changed while running.
             care: Adoption, secrets, certificates and logs of stations; None: not offered.
             notifications: Who is told of alarms; None: nobody can be.
+            partners: The roaming partners; None: no roaming.
+            upstream: The lines to the back office; None: there is none.
         """
         self._settings = settings
         self._control = control
@@ -78,6 +83,8 @@ class HttpServer:
         self._configuration = configuration
         self._care = care
         self._notifications = notifications
+        self._partners = partners
+        self._upstream = upstream
         self._thread: threading.Thread | None = None
         self._server: uvicorn.Server | None = None
         self._stopping = False
@@ -140,6 +147,8 @@ class HttpServer:
             configuration=self._configuration,
             care=self._care,
             notifications=self._notifications,
+            partners=self._partners,
+            upstream=self._upstream,
             abort=connections.abort,
         )
         server = _Server(self._config(services), services)

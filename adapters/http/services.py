@@ -26,6 +26,7 @@ from controller.configuration import Configuration
 from controller.notices import Notifications
 from controller.planning import Planning
 from controller.ports import Clock, Control
+from controller.roaming import PartnerRegister, UpstreamStatus
 
 
 def _nothing_to_abort(_peer: Peer) -> None:
@@ -56,6 +57,10 @@ class Services:
     care: StationCare | None = None
     """Adoption, secrets, certificates and logs of stations."""
     notifications: Notifications | None = None
+    partners: PartnerRegister | None = None
+    """None: no roaming."""
+    upstream: UpstreamStatus | None = None
+    """None: no back office."""
     abort: Callable[[Peer], None] = _nothing_to_abort
     """Cuts a connection off without waiting for it to take what is buffered."""
     patching: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -74,6 +79,8 @@ def build_services(
     configuration: Configuration | None = None,
     care: StationCare | None = None,
     notifications: Notifications | None = None,
+    partners: PartnerRegister | None = None,
+    upstream: UpstreamStatus | None = None,
     abort: Callable[[Peer], None] = _nothing_to_abort,
 ) -> Services:
     """Build what the routes need around the controller's ports."""
@@ -99,6 +106,8 @@ def build_services(
         configuration=configuration,
         care=care,
         notifications=notifications,
+        partners=partners,
+        upstream=upstream,
         abort=abort,
     )
 

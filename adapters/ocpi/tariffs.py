@@ -79,7 +79,7 @@ def _restrictions(limits: ocpi.TariffRestrictions | None) -> Restrictions:
         return Restrictions()
     return Restrictions(
         start_time=None if limits.start_time is None else time.fromisoformat(limits.start_time),
-        end_time=None if limits.end_time is None else time.fromisoformat(limits.end_time),
+        end_time=_end(limits.end_time),
         start_date=None if limits.start_date is None else date.fromisoformat(limits.start_date),
         end_date=None if limits.end_date is None else date.fromisoformat(limits.end_date),
         min_kwh=limits.min_kwh,
@@ -93,6 +93,11 @@ def _restrictions(limits: ocpi.TariffRestrictions | None) -> Restrictions:
         weekdays=frozenset(_weekday(d) for d in limits.day_of_week or ()),
         is_reservation=limits.reservation is not None,
     )
+
+
+def _end(text: str | None) -> time | None:
+    """Read an end; at midnight the day ends anyway."""
+    return None if text in (None, "24:00") else time.fromisoformat(text)
 
 
 def _weekday(name: str) -> Weekday:

@@ -31,8 +31,8 @@ class Outbox:
 
     def __init__(self, store: DocumentStore, station: StationId) -> None:
         self._store = store
-        self._kind = f"upstream.queue.{station}"
-        self._ids = f"upstream.ids.{station}"
+        self._kind = queue_query(station).kind
+        self._ids = ids_query(station).kind
         self._next: int | None = None
         self._numbering = asyncio.Lock()
         self.length = 0
@@ -110,3 +110,13 @@ class Outbox:
             if document.body == str(their_id):
                 return document.key
         return None
+
+
+def queue_query(station: StationId) -> DocumentQuery:
+    """Return the query of a station's waiting messages."""
+    return DocumentQuery(kind=f"upstream.queue.{station}")
+
+
+def ids_query(station: StationId) -> DocumentQuery:
+    """Return the query of the ids that the back office gave to a station's transactions."""
+    return DocumentQuery(kind=f"upstream.ids.{station}")

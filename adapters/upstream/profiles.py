@@ -51,14 +51,13 @@ class ProfileShelf:
 
     def __init__(self, store: DocumentStore, station: StationId) -> None:
         self._store = store
-        self._kind = f"upstream.profile.{station}"
+        self._station = station
+        self._kind = profiles_query(station).kind
         self._kept: dict[int, tuple[ForeignProfile, Json]] = {}
 
     async def load(self) -> None:
         """Read what was kept over a restart."""
-        for document in await self._store.documents(
-            DocumentQuery(kind=self._kind, limit=MOST_PROFILES)
-        ):
+        for document in await self._store.documents(profiles_query(self._station)):
             body = json.loads(document.body)
             profile = read_profile(body["raw"], evse=body["evse"], transaction=body["transaction"])
             self._kept[profile.id] = (profile, body["raw"])
@@ -113,6 +112,11 @@ class ProfileShelf:
     async def _drop(self, profile: int) -> None:
         self._kept.pop(profile, None)
         await self._store.delete_document(self._kind, str(profile))
+
+
+def profiles_query(station: StationId) -> DocumentQuery:
+    """Return the query of a station's profiles."""
+    return DocumentQuery(kind=f"upstream.profile.{station}", limit=MOST_PROFILES)
 
 
 def read_profile(raw: Mapping[str, Any], *, evse: int, transaction: str | None) -> ForeignProfile:

@@ -65,6 +65,25 @@ def test_lower_tiers_are_served_first() -> None:
     assert currents_a(guided(problem, asking(a=EvseGuidance(tier=1)))) == {"a": 0.0, "b": 8.0}
 
 
+def test_no_tier_goes_before_the_overdue() -> None:
+    problem = a_site(a_node(a=8), a_car("a", rank=-1), a_car("b", rank=0))
+
+    assert currents_a(guided(problem, asking(a=EvseGuidance(tier=9)))) == {"a": 8.0, "b": 0.0}
+
+
+def test_tiers_do_not_order_the_overdue() -> None:
+    problem = a_site(a_node(a=8), a_car("a", rank=-2), a_car("b", rank=-1))
+
+    assert currents_a(guided(problem, asking(a=EvseGuidance(tier=9)))) == {"a": 8.0, "b": 0.0}
+
+
+def test_no_target_keeps_room_from_the_overdue() -> None:
+    problem = a_site(a_node(a=14), a_car("a", rank=-2), a_car("b", rank=-1))
+    wishes = asking(a=EvseGuidance(target_a=14), b=EvseGuidance(target_a=0, tier=1))
+
+    assert currents_a(guided(problem, wishes))["b"] >= 6.0
+
+
 def test_a_cap_below_the_minimum_holds_it_at_zero() -> None:
     problem = a_site(a_node(a=32), a_car("a"))
 

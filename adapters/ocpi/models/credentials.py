@@ -44,6 +44,8 @@ class Credentials(OcpiModel):
 
     token: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")]
     url: Url
+    hub_party_id: str | None = None
+    """2.3.0: country code and party id of the hub."""
     roles: Annotated[list[CredentialsRole], Field(min_length=1, max_length=100)]
 
 

@@ -73,6 +73,8 @@ class Connector(OcpiModel):
     max_electric_power: int | None = None
     tariff_ids: list[CiString36] | None = None
     terms_and_conditions: Url | None = None
+    capabilities: list[str] | None = None
+    """2.3.0."""
     last_updated: Instant
 
 
@@ -90,6 +92,10 @@ class Evse(OcpiModel):
     physical_reference: Annotated[str, Field(max_length=16)] | None = None
     directions: list[DisplayText] | None = None
     parking_restrictions: list[str] | None = None
+    parking: list[str | dict[str, Any]] | None = None
+    """2.3.0: the parking places beside it."""
+    accepted_service_providers: list[str] | None = None
+    """2.3.0."""
     images: list[Image] | None = None
     last_updated: Instant
 
@@ -121,6 +127,10 @@ class Location(OcpiModel):
     coordinates: GeoLocation
     related_locations: list[AdditionalGeoLocation] | None = None
     parking_type: str | None = None
+    parking_places: list[dict[str, Any]] | None = None
+    """2.3.0."""
+    help_phone: str | None = None
+    """2.3.0."""
     evses: list[Evse] | None = None
     directions: list[DisplayText] | None = None
     operator: BusinessDetails | None = None

@@ -21,6 +21,8 @@ from adapters.ocpi.models.base import (
 )
 
 _TIME = r"^([0-1][0-9]|2[0-3]):[0-5][0-9]$"
+_END = r"^([0-1][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"
+"""24:00 stands in examples of the specification, against its own pattern."""
 _DATE = r"^([12][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
 
 
@@ -46,7 +48,7 @@ class TariffRestrictions(OcpiModel):
     """When an element counts."""
 
     start_time: Annotated[str, Field(pattern=_TIME)] | None = None
-    end_time: Annotated[str, Field(pattern=_TIME)] | None = None
+    end_time: Annotated[str, Field(pattern=_END)] | None = None
     start_date: Annotated[str, Field(pattern=_DATE)] | None = None
     end_date: Annotated[str, Field(pattern=_DATE)] | None = None
     min_kwh: Number | None = None
@@ -84,4 +86,6 @@ class Tariff(OcpiModel):
     start_date_time: Instant | None = None
     end_date_time: Instant | None = None
     energy_mix: dict[str, Any] | None = None
+    tax_included: str | None = None
+    """2.3.0: `YES`, `NO` or `N/A`."""
     last_updated: Instant

@@ -34,7 +34,7 @@ from controller.records import (
     TokenRecord,
     User,
 )
-from controller.roaming import Document
+from controller.roaming import Document, PartnerRegister, UpstreamStatus
 from controller.site import StationId
 from controller.transaction import IdToken, Transaction, TransactionId
 from tests.fakes.control import CARD, NOW, FakeControl
@@ -284,6 +284,8 @@ class Rig:
         planning: Planning | None = None,
         care: StationCare | None = None,
         configuration: Configuration | None = None,
+        partners: PartnerRegister | None = None,
+        upstream: UpstreamStatus | None = None,
         **settings: object,
     ) -> Site:
         clock = FakeClock()
@@ -301,6 +303,8 @@ class Rig:
             planning=planning,
             care=care,
             configuration=configuration,
+            partners=partners,
+            upstream=upstream,
         )
         self.main.call(server.start)
         site = Site(control, kept, clock, server, self.main.thread.ident or 0)

@@ -31,6 +31,8 @@ LEAST = {
     ("POST", "/api/v1/stations/{id}/certificates/delete"): Role.ADMIN,
     ("POST", "/api/v1/stations/{id}/certificates/renew"): Role.ADMIN,
     ("GET", "/api/v1/tokens/{id}"): Role.OPERATOR,
+    ("GET", "/api/v1/partners"): Role.OPERATOR,
+    ("POST", "/api/v1/partners"): Role.ADMIN,
     ("DELETE", "/api/v1/session"): Role.VIEWER,
     ("GET", "/api/v1/stations/{id}/configuration"): Role.OPERATOR,
     ("GET", "/api/v1/stations/{id}/variables"): Role.OPERATOR,

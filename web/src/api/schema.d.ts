@@ -380,6 +380,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/stations/{id}/diagnostics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Request Log
+         * @description Ask a station for its diagnostics or its security log; the answer says where it will be.
+         */
+        post: operations["request_log"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Uploads
+         * @description Return files that stations were asked for, newest first.
+         */
+        get: operations["list_uploads"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/uploads/{id}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download Upload
+         * @description Return a stored file, never to be shown in the browser: a station wrote it.
+         */
+        get: operations["download_upload"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/stations": {
         parameters: {
             query?: never;
@@ -549,7 +609,9 @@ export interface paths {
         };
         /**
          * Read Configuration
-         * @description Read a station's configuration from the station itself; 1.6 gives everything without names.
+         * @description Read a station's configuration from the station itself, beside what is wanted of it.
+         *
+         *     Without names a 1.6 station gives everything, a 2.0.1 station what is wanted of it.
          */
         get: operations["read_configuration"];
         put?: never;
@@ -558,6 +620,26 @@ export interface paths {
          * @description Write a station's configuration; the answer says for each name what became of it.
          */
         post: operations["write_configuration"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{id}/variables": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Variables
+         * @description Return the variables that a 2.0.1 station last reported; it is not asked again.
+         */
+        get: operations["read_variables"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -978,7 +1060,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/grid-signals/{signal_id}": {
+    "/api/v1/grid-signals/{id}": {
         parameters: {
             query?: never;
             header?: never;
@@ -1344,6 +1426,50 @@ export interface paths {
          * @description Send a test message now.
          */
         post: operations["send_test_notification"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/partners": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Partners
+         * @description Return the roaming partners; nothing that opens a door is among it.
+         */
+        get: operations["list_partners"];
+        put?: never;
+        /**
+         * Invite Partner
+         * @description Invite a partner to register with us; its token A is answered once.
+         */
+        post: operations["invite_partner"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/upstream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Upstream
+         * @description Return each station's line to the operator's back office.
+         */
+        get: operations["list_upstream"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2327,6 +2453,46 @@ export interface components {
             };
         };
         /**
+         * InvitationIn
+         * @description Whom to invite.
+         * @example {
+         *       "name": "Example Mobility"
+         *     }
+         */
+        InvitationIn: {
+            /** Name */
+            name: string;
+        };
+        /**
+         * InvitationOut
+         * @description What the partner needs to register. The token is not shown again.
+         * @example {
+         *       "id": "example-mobility",
+         *       "token_a": "uK3…",
+         *       "versions_url": "https://depot.example/ocpi/versions"
+         *     }
+         */
+        InvitationOut: {
+            /** Id */
+            id: string;
+            /** Versions Url */
+            versions_url: string;
+            /** Token A */
+            token_a: string;
+        };
+        /**
+         * JobOut
+         * @description How far a station is with something that takes long.
+         */
+        JobOut: {
+            /** Status */
+            status: string;
+            /** At */
+            at: string;
+            /** Request Id */
+            request_id: number | null;
+        };
+        /**
          * KeyEffectOut
          * @description Another key that changes; null: absent.
          */
@@ -2351,6 +2517,205 @@ export interface components {
             age_s: number;
             /** At */
             at: string;
+        };
+        /**
+         * LineOut
+         * @description A station's line to the back office.
+         * @example {
+         *       "connected": true,
+         *       "mapped_ids": 42,
+         *       "profiles": 1,
+         *       "station": "CP001",
+         *       "waiting": 0
+         *     }
+         */
+        LineOut: {
+            /** Station */
+            station: string;
+            /** Connected */
+            connected: boolean;
+            /**
+             * Waiting
+             * @description Messages that the back office has not confirmed.
+             */
+            waiting: number;
+            /**
+             * Profiles
+             * @description Its charging profiles that are kept and count.
+             */
+            profiles: number;
+            /**
+             * Mapped Ids
+             * @description Transactions with an id of its own.
+             */
+            mapped_ids: number;
+            /** Last Error */
+            last_error: string | null;
+        };
+        /**
+         * Lines
+         * @description A page of lines.
+         * @example {
+         *       "configured": true,
+         *       "items": [
+         *         {
+         *           "connected": true,
+         *           "mapped_ids": 42,
+         *           "profiles": 1,
+         *           "station": "CP001",
+         *           "waiting": 0
+         *         }
+         *       ]
+         *     }
+         */
+        Lines: {
+            /**
+             * Configured
+             * @description The site file has a section `upstream`.
+             */
+            configured: boolean;
+            /** Items */
+            items: components["schemas"]["LineOut"][];
+            /** Next Offset */
+            next_offset: number | null;
+        };
+        /**
+         * LogIn
+         * @description Which log, and from when to when.
+         * @example {
+         *       "kind": "diagnostics"
+         *     }
+         */
+        LogIn: {
+            /** @default diagnostics */
+            kind: components["schemas"]["LogKind"];
+            /** Since */
+            since?: string | null;
+            /** Until */
+            until?: string | null;
+        };
+        /**
+         * LogKind
+         * @description Which log a station is asked for.
+         * @enum {string}
+         */
+        LogKind: "diagnostics" | "security";
+        /**
+         * PartnerOut
+         * @description A roaming partner.
+         * @example {
+         *       "cdrs": 11,
+         *       "id": "example-mobility",
+         *       "last_heard_at": "2026-03-02T08:00:00.000Z",
+         *       "name": "Example Mobility",
+         *       "parties": [
+         *         {
+         *           "country_code": "NL",
+         *           "name": "Example Mobility",
+         *           "party_id": "EXM",
+         *           "role": "EMSP"
+         *         }
+         *       ],
+         *       "registered_at": "2026-03-01T09:00:00.000Z",
+         *       "sessions": 12,
+         *       "state": "registered",
+         *       "undelivered_cdrs": 0,
+         *       "version": "2.2.1"
+         *     }
+         */
+        PartnerOut: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * State
+             * @description `invited`, `registered` or `blocked`.
+             */
+            state: string;
+            /**
+             * Version
+             * @description OCPI version; null before the registration.
+             */
+            version: string | null;
+            /** Parties */
+            parties: components["schemas"]["PartyOut"][];
+            /** Registered At */
+            registered_at: string | null;
+            /** Last Error */
+            last_error: string | null;
+            /** Last Error At */
+            last_error_at: string | null;
+            /** Last Heard At */
+            last_heard_at: string | null;
+            /** Sessions */
+            sessions: number;
+            /** Cdrs */
+            cdrs: number;
+            /**
+             * Undelivered Cdrs
+             * @description Null: nothing is pushed to it.
+             */
+            undelivered_cdrs: number | null;
+        };
+        /**
+         * Partners
+         * @description A page of partners.
+         * @example {
+         *       "configured": true,
+         *       "items": [
+         *         {
+         *           "cdrs": 11,
+         *           "id": "example-mobility",
+         *           "last_heard_at": "2026-03-02T08:00:00.000Z",
+         *           "name": "Example Mobility",
+         *           "parties": [
+         *             {
+         *               "country_code": "NL",
+         *               "name": "Example Mobility",
+         *               "party_id": "EXM",
+         *               "role": "EMSP"
+         *             }
+         *           ],
+         *           "registered_at": "2026-03-01T09:00:00.000Z",
+         *           "sessions": 12,
+         *           "state": "registered",
+         *           "undelivered_cdrs": 0,
+         *           "version": "2.2.1"
+         *         }
+         *       ],
+         *       "tokens": 1200
+         *     }
+         */
+        Partners: {
+            /**
+             * Configured
+             * @description The site file has a section `ocpi`.
+             */
+            configured: boolean;
+            /**
+             * Tokens
+             * @description Id tokens of all partners.
+             */
+            tokens: number;
+            /** Items */
+            items: components["schemas"]["PartnerOut"][];
+            /** Next Offset */
+            next_offset: number | null;
+        };
+        /**
+         * PartyOut
+         * @description A party that speaks through a partner's connection.
+         */
+        PartyOut: {
+            /** Country Code */
+            country_code: string;
+            /** Party Id */
+            party_id: string;
+            /** Role */
+            role: string;
+            /** Name */
+            name: string;
         };
         /**
          * PasswordChange
@@ -3106,6 +3471,10 @@ export interface components {
             last_heard_age_s: number | null;
             /** Clock Skew S */
             clock_skew_s: number | null;
+            /** Jobs */
+            jobs: {
+                [key: string]: components["schemas"]["JobOut"];
+            };
             /** Has Secret */
             has_secret: boolean;
             /** Evses */
@@ -3164,6 +3533,10 @@ export interface components {
             last_heard_age_s: number | null;
             /** Clock Skew S */
             clock_skew_s: number | null;
+            /** Jobs */
+            jobs: {
+                [key: string]: components["schemas"]["JobOut"];
+            };
             /** Has Secret */
             has_secret: boolean;
             /** Evses */
@@ -3361,6 +3734,51 @@ export interface components {
             evse?: number | null;
         };
         /**
+         * UploadOut
+         * @description A file that a station was asked for.
+         */
+        UploadOut: {
+            /** Id */
+            id: string;
+            /** Station */
+            station: string;
+            kind: components["schemas"]["LogKind"];
+            state: components["schemas"]["UploadState"];
+            /** Name */
+            name: string;
+            /** Size Bytes */
+            size_bytes: number | null;
+            /** Sha256 */
+            sha256: string;
+            /** Requested By */
+            requested_by: string;
+            /** Requested At */
+            requested_at: string;
+            /** Stored At */
+            stored_at: string | null;
+            /**
+             * File
+             * @description Where to download it; null: nothing came yet.
+             */
+            file: string | null;
+        };
+        /**
+         * UploadState
+         * @description What became of an upload.
+         * @enum {string}
+         */
+        UploadState: "expected" | "stored" | "expired";
+        /**
+         * UploadsOut
+         * @description Files of stations, newest first.
+         */
+        UploadsOut: {
+            /** Items */
+            items: components["schemas"]["UploadOut"][];
+            /** Next Offset */
+            next_offset: number | null;
+        };
+        /**
          * UserIn
          * @description An account's role; a password only when it shall be set or changed.
          * @example {
@@ -3410,6 +3828,38 @@ export interface components {
         Users: {
             /** Items */
             items: components["schemas"]["UserOut"][];
+            /** Next Offset */
+            next_offset: number | null;
+        };
+        /**
+         * VariableOut
+         * @description One variable with its value.
+         */
+        VariableOut: {
+            /** Name */
+            name: string;
+            /** Type */
+            type: string;
+            /** Value */
+            value: string | null;
+            /** Mutability */
+            mutability: string;
+            /** Unit */
+            unit: string | null;
+            /** Data Type */
+            data_type: string | null;
+            /** Choices */
+            choices: string | null;
+        };
+        /**
+         * VariablesOut
+         * @description A page of a station's variables, by name.
+         */
+        VariablesOut: {
+            /** At */
+            at: string | null;
+            /** Items */
+            items: components["schemas"]["VariableOut"][];
             /** Next Offset */
             next_offset: number | null;
         };
@@ -4233,6 +4683,105 @@ export interface operations {
             };
         };
     };
+    request_log: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["LogIn"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_uploads: {
+        parameters: {
+            query?: {
+                station?: string | null;
+                limit?: number;
+                offset?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadsOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    download_upload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_stations: {
         parameters: {
             query?: {
@@ -4556,6 +5105,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_variables: {
+        parameters: {
+            query?: {
+                prefix?: string;
+                limit?: number;
+                offset?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VariablesOut"];
                 };
             };
             /** @description Problem details */
@@ -5461,7 +6045,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                signal_id: string;
+                id: string;
             };
             cookie?: never;
         };
@@ -5492,7 +6076,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                signal_id: string;
+                id: string;
             };
             cookie?: never;
         };
@@ -5527,7 +6111,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                signal_id: string;
+                id: string;
             };
             cookie?: never;
         };
@@ -6264,6 +6848,103 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TestOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_partners: {
+        parameters: {
+            query?: {
+                limit?: number;
+                offset?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Partners"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    invite_partner: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InvitationIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitationOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_upstream: {
+        parameters: {
+            query?: {
+                limit?: number;
+                offset?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lines"];
                 };
             };
             /** @description Problem details */

@@ -7,7 +7,9 @@ import type { Key } from "../i18n/language.svelte";
 import Account from "./Account.svelte";
 import Alarms from "./Alarms.svelte";
 import Audit from "./Audit.svelte";
+import BackOffice from "./BackOffice.svelte";
 import Chargers from "./Chargers.svelte";
+import Partners from "./Partners.svelte";
 import Planning from "./Planning.svelte";
 import Sessions from "./Sessions.svelte";
 import Settings from "./Settings.svelte";
@@ -35,6 +37,8 @@ export const PAGES: Page[] = [
   { path: "alarms", title: "nav.alarms", icon: "alarm", role: "viewer", group: "maintain", component: Alarms },
   { path: "stations", title: "nav.stations", icon: "station", role: "viewer", group: "maintain", component: Stations },
   { path: "tokens", title: "nav.tokens", icon: "token", role: "operator", group: "maintain", component: Tokens },
+  { path: "partners", title: "nav.partners", icon: "partner", role: "operator", group: "maintain", component: Partners },
+  { path: "backoffice", title: "nav.backoffice", icon: "upstream", role: "viewer", group: "maintain", component: BackOffice },
   { path: "settings", title: "nav.settings", icon: "settings", role: "admin", group: "administer", component: Settings },
   { path: "users", title: "nav.users", icon: "users", role: "admin", group: "administer", component: Users },
   { path: "audit", title: "nav.audit", icon: "audit", role: "admin", group: "administer", component: Audit },
