@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -73,7 +73,8 @@ from controller.planning import Planning, Seen
 from controller.policy import Policy
 from controller.ports import Clock
 from controller.reasons import ReasonLog
-from controller.site import Meter, MeterId, Site
+from controller.rollouts import RolloutDesk
+from controller.site import Meter, MeterId, Site, StationId
 from controller.strays import Strays
 from optimizer.allocate import Allocator
 from optimizer.horizon import HorizonLp
@@ -86,6 +87,7 @@ PLAN_TICK_S = 10.0
 PLAN_DEADLINE_S = 10.0
 REASONS_EVERY_S = 5.0
 FILE_EVERY_S = 10.0
+ROLLOUTS_EVERY_S = 5.0
 CERTIFICATES_EVERY_S = 6 * 3600.0
 LOCAL_LISTS_EVERY_S = 20.0
 
@@ -135,6 +137,7 @@ class RunningController:
         self._settings = settings
         self._clock: Clock = SystemClock()
         self._stack = AsyncExitStack()
+        self._groups: Mapping[str, tuple[StationId, ...]] = {}
         self._tasks: asyncio.TaskGroup
         self.alarms = AlarmBook()
         self._reasons = ReasonLog()
@@ -245,8 +248,28 @@ class RunningController:
         await self.planning.restore()
         self._stack.push_async_callback(self.planning.stop)
         await self.stations.restore()
+        await self._roll_out(image)
         feed = MeterFeed(image=image, store=self.store, clock=clock)
         await self._serve(feed, desk)
+
+    def _follow_wishes(self, file: SiteFile) -> None:
+        """Take over what the site file wants of stations; they follow at their next boot."""
+        self.book.desired = file.desired
+        self.book.accepted_vendors = file.ocpp.data_transfer
+        self._groups = file.groups
+
+    async def _roll_out(self, image: ProcessImage) -> None:
+        """Go on with the firmware roll-outs of the last run."""
+        self.rollouts = RolloutDesk(
+            documents=self.store,
+            conditions=self.alarms,
+            clock=self._clock,
+            actions=self.operations,
+            views=image.station_views,
+            groups=lambda: self._groups,
+        )
+        await self.rollouts.restore()
+        self.stations.care = replace(self.stations.care, rollouts=self.rollouts)
 
     async def _serve(self, feed: MeterFeed, desk: Desk) -> None:
         settings, clock = self._settings, self._clock
@@ -305,6 +328,7 @@ class RunningController:
                 "certificates": (CERTIFICATES_EVERY_S, self.stations.renew_certificates),
                 "local lists": (LOCAL_LISTS_EVERY_S, self.stations.lists.refresh),
                 "configuration": (FILE_EVERY_S, self._look_at_file),
+                "rollouts": (ROLLOUTS_EVERY_S, self.rollouts.tick),
             }
         )
 
@@ -321,7 +345,7 @@ class RunningController:
         def follow(after: SiteFile) -> None:
             self.notifier.configure(notify_settings(after))
             self.stations.adoption.follow(after.site)
-            _follow_wishes(self.book, after)
+            self._follow_wishes(after)
 
         host = HotSwap(
             site=file.site,
@@ -508,9 +532,9 @@ class RunningController:
             sink=self.alarms,
             catalogue=load_catalogue(shipped_folder("chargers")),
         )
-        if self._settings.file is not None:
-            _follow_wishes(book, self._settings.file)
         self.book = book
+        if self._settings.file is not None:
+            self._follow_wishes(self._settings.file)
         relays = (self.relay,) if self.relay is not None else ()
         return OcppServer(
             settings=self._settings.ocpp,
@@ -533,12 +557,6 @@ class RunningController:
                 ),
             },
         )
-
-
-def _follow_wishes(book: StationBook, file: SiteFile) -> None:
-    """Take over what the site file wants of stations; they follow at their next boot."""
-    book.desired = file.desired
-    book.accepted_vendors = file.ocpp.data_transfer
 
 
 def _meters(site: Site) -> list[tuple[Meter, MeterMap, MeterLimits]]:

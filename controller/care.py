@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from controller.commands import CommandResult
+from controller.rollouts import RolloutDesk
 from controller.site import StationId
 
 
@@ -245,3 +246,4 @@ class StationCare:
     secrets: SecretRotation
     certificates: StationCertificates
     logs: StationLogs | None = None
+    rollouts: RolloutDesk | None = None

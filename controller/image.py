@@ -186,6 +186,10 @@ class ProcessImage:
         """Return the latest view of a station."""
         return self._stations.get(station)
 
+    def station_views(self) -> dict[StationId, StationView]:
+        """Return the latest about all stations."""
+        return dict(self._stations)
+
     # --- freezing ---------------------------------------------------------------------------------
 
     def freeze(self) -> Snapshot:

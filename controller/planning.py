@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Protocol
 
 import structlog
 
@@ -20,16 +18,15 @@ from controller.alarms import AlarmBook
 from controller.decision import Condition, Plan, Severity
 from controller.demand import DemandLimit, DemandState, advanced, allowed_w
 from controller.errors import StoreUnavailableError
-from controller.forecast import Observation, Profile, profile_of
+from controller.forecast import Profile
 from controller.guidance import NO_GUIDANCE, Guidance
 from controller.image import ProcessImage
 from controller.memory import Memory
-from controller.phases import PHASES
 from controller.planner import PlanningInput, PlanningSettings, SitePlan, Solve, plan_site
+from controller.planning_archive import PlanningArchive, PlanningStore
 from controller.policies import PolicyName
 from controller.ports import Clock
-from controller.records import AuditEntry, SeriesPoint
-from controller.roaming import Document, DocumentQuery
+from controller.roaming import Document
 from controller.signals import MOST_SIGNALS, GridSignal, SignalError, check_signal
 from controller.site import CircuitId
 from controller.snapshot import Snapshot
@@ -42,37 +39,8 @@ PLAN_AT_MOST_EVERY_S = 5.0
 """Changes that come together are planned for together. [s]"""
 PLAN_TIMEOUT_S = 20.0
 LEARN_EVERY_S = 3600.0
-LEARN_FROM = timedelta(days=28)
 DEMAND_SAVE_S = 60.0
 FAILED = "PLAN_FAILED"
-
-
-class PlanningStore(Protocol):
-    """What the planner keeps, and the history that it learns from."""
-
-    async def put_document(self, document: Document, *, once: bool = False) -> bool:
-        """Insert or replace."""
-
-    async def documents(self, query: DocumentQuery) -> tuple[Document, ...]:
-        """List."""
-
-    async def delete_document(self, kind: str, key: str) -> bool:
-        """Delete."""
-
-    async def audit(self, entry: AuditEntry) -> None:
-        """Keep who changed what."""
-
-    async def history(
-        self,
-        *,
-        measurement: str,
-        field: str,
-        tags: dict[str, str],
-        since: datetime,
-        until: datetime,
-        step_s: float,
-    ) -> tuple[SeriesPoint, ...]:
-        """Return the mean of a field per step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +80,7 @@ class Planning:
         self._image = image
         self._look = look
         self._solve = solve
-        self._store = store
+        self._archive = PlanningArchive(store, clock)
         self._alarms = alarms
         self._clock = clock
         self._settings = settings
@@ -137,7 +105,7 @@ class Planning:
 
     async def restore(self) -> None:
         """Bring back what was known at the last run; what is damaged or over is left out."""
-        for document in await self._store.documents(DocumentQuery(kind=texts.KIND, limit=1000)):
+        for document in await self._archive.documents():
             try:
                 self._restore(document)
             except ValueError as error:
@@ -189,12 +157,12 @@ class Planning:
     async def put_prices(self, prices: Series | None, actor: str) -> None:
         """Replace or remove the prices that were given for instants."""
         before, self.prices = self.prices, prices
-        await self._keep_series(texts.PRICES, before, prices, actor)
+        await self._archive.put_series(texts.PRICES, before, prices, actor)
 
     async def put_pv(self, pv_w: Series | None, actor: str) -> None:
         """Replace or remove the forecast of the site's own surplus."""
         before, self.pv_w = self.pv_w, pv_w
-        await self._keep_series(texts.PV, before, pv_w, actor)
+        await self._archive.put_series(texts.PV, before, pv_w, actor)
 
     async def put_signal(self, signal: GridSignal, actor: str) -> None:
         """Set a signal; it is durable, and counts from the next cycle, when this returns.
@@ -206,33 +174,33 @@ class Planning:
         if signal.id not in self.signals and len(self.signals) >= MOST_SIGNALS:
             raise SignalError(f"there are {MOST_SIGNALS} signals already; delete some")
         text = texts.signal_to_text(signal)
-        await self._put(texts.SIGNAL + signal.id, text)
+        await self._archive.put(texts.SIGNAL + signal.id, text)
         before = self.signals.get(signal.id)
         self.signals[signal.id] = signal
         self._set_signals()
         was = "" if before is None else texts.signal_to_text(before)
-        await self._audit(actor, "put_grid_signal", signal.id, was, text)
+        await self._archive.audit(actor, "put_grid_signal", signal.id, was, text)
 
     async def delete_signal(self, signal_id: str, actor: str) -> bool:
         """Remove a signal; False when there was none."""
         before = self.signals.pop(signal_id, None)
         if before is None:
             return False
-        await self._store.delete_document(texts.KIND, texts.SIGNAL + signal_id)
+        await self._archive.delete(texts.SIGNAL + signal_id)
         self._set_signals()
         was = texts.signal_to_text(before)
-        await self._audit(actor, "delete_grid_signal", signal_id, was, "")
+        await self._archive.audit(actor, "delete_grid_signal", signal_id, was, "")
         return True
 
     async def pick_policy(self, policy: PolicyName | None, actor: str) -> None:
         """Pick a policy; None: the site file's again."""
         before, self._picked = self.policy, policy
         if policy is None:
-            await self._store.delete_document(texts.KIND, texts.POLICY)
+            await self._archive.delete(texts.POLICY)
         else:
-            await self._put(texts.POLICY, policy.value)
+            await self._archive.put(texts.POLICY, policy.value)
         self._planned_for = None
-        await self._audit(actor, "pick_policy", "site", before.value, self.policy.value)
+        await self._archive.audit(actor, "pick_policy", "site", before.value, self.policy.value)
 
     def demand(self) -> dict[CircuitId, tuple[DemandLimit, DemandState]]:
         """Return demand limits with what has been measured."""
@@ -376,59 +344,15 @@ class Planning:
 
     async def _learn_if_due(self) -> None:
         """Learn the building's typical day from the stored history, circuit by circuit."""
-        now_s, until = self._clock.monotonic_s(), self._clock.now()
+        now_s = self._clock.monotonic_s()
         if now_s - self._learned_s < LEARN_EVERY_S:
             return
         self._learned_s = now_s
-        site = self._image.site
-        for circuit in (c for c in site.circuits.values() if c.meter is not None):
-            profiles = {}
-            for number, phase in enumerate(PHASES, start=1):
-                points = await self._store.history(
-                    measurement="circuit",
-                    field=f"building_l{number}",
-                    tags={"circuit": circuit.id},
-                    since=until - LEARN_FROM,
-                    until=until,
-                    step_s=900,
-                )
-                seen = (Observation(at=p.at, current_a=p.value) for p in points)
-                profiles[phase.value] = profile_of(seen, timezone=site.timezone)
-            self._profiles[circuit.id] = profiles
+        self._profiles.update(await self._archive.profiles(self._image.site))
 
     # --- keeping ----------------------------------------------------------------------------------
 
     async def _save_demand(self) -> None:
         self._saved_s = self._clock.monotonic_s()
         for circuit, state in self._demand.items():
-            await self._put(texts.DEMAND + circuit, texts.demand_to_text(state))
-
-    async def _keep_series(
-        self, key: str, before: Series | None, after: Series | None, actor: str
-    ) -> None:
-        if after is None:
-            await self._store.delete_document(texts.KIND, key)
-        else:
-            await self._put(key, texts.series_to_text(after))
-        await self._audit(actor, f"put_{key}", "site", _span(before), _span(after))
-
-    async def _put(self, key: str, body: str) -> None:
-        document = Document(kind=texts.KIND, key=key, body=body, updated_at=self._clock.now())
-        await self._store.put_document(document)
-
-    async def _audit(self, actor: str, action: str, subject: str, before: str, after: str) -> None:
-        entry = AuditEntry(
-            at=self._clock.now(),
-            actor=actor,
-            action=action,
-            subject=subject,
-            before=before,
-            after=after,
-        )
-        await self._store.audit(entry)
-
-
-def _span(series: Series | None) -> str:
-    if series is None:
-        return ""
-    return f"{series.begin_at.isoformat()} to {series.end_at.isoformat()}"
+            await self._archive.put(texts.DEMAND + circuit, texts.demand_to_text(state))

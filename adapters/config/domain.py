@@ -264,6 +264,15 @@ def to_desired(document: SiteDocument) -> dict[StationId, DesiredConfiguration]:
     return {name: desired for name, desired in wanted.items() if desired != nothing}
 
 
+def to_groups(document: SiteDocument) -> dict[str, tuple[StationId, ...]]:
+    """Return the stations of each group, by id."""
+    named = sorted(document.stations.items())
+    return {
+        group: tuple(StationId(name) for name, entry in named if entry.group == group)
+        for group in document.station_groups
+    }
+
+
 def _desired(entry: ConfigurationEntry) -> DesiredConfiguration:
     return DesiredConfiguration(keys=dict(entry.keys), variables=dict(entry.variables))
 

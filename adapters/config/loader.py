@@ -47,6 +47,8 @@ class SiteFile:
     ocpp: OcppSettings
     desired: Mapping[StationId, DesiredConfiguration]
     """What each station is to keep; stations with nothing to keep are left out."""
+    groups: Mapping[str, tuple[StationId, ...]]
+    """Stations of each group, in order of their ids."""
     uploads: UploadSettings | None
     """None: off."""
     http: HttpSettings
@@ -101,6 +103,7 @@ def load_site_text(
         planning=domain.to_planning(document),
         ocpp=domain.to_ocpp(document, path.parent),
         desired=domain.to_desired(document),
+        groups=domain.to_groups(document),
         uploads=domain.to_uploads(document.uploads, path.parent),
         http=domain.to_http(document, path.parent),
         store=domain.to_store(document, path.parent),

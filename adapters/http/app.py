@@ -20,6 +20,7 @@ from adapters.http.routes import (
     page,
     planning,
     roaming,
+    rollouts,
     session,
     sessions,
     setup,
@@ -36,6 +37,7 @@ from adapters.http.shield import Shield
 _ROUTERS = (
     site.router,
     evses.router,
+    rollouts.router,
     station_care.router,
     station_logs.router,
     stations.router,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from adapters.ocpp.profiles import ProfileForm, RateUnit
 from adapters.ocpp.quirks import Quirks
@@ -49,6 +51,22 @@ class Capabilities:
         self.holds_lease = quirks.holds_lease if quirks.holds_lease is not None else holds_lease
         self.takes_triggers = self.takes_triggers and quirks.takes_triggers
         self.apply_quirks()
+
+    def recall(self, learned: Mapping[str, Any]) -> None:
+        """Begin with what stations of this model and firmware have said; this one's word goes before.
+
+        Args:
+            learned: As kept: `units` by name, `highest_level`, `most_profiles`. What does not make
+                sense is left out.
+        """
+        names = learned.get("units")
+        if self.units is None and isinstance(names, list):
+            known = frozenset(unit for unit in RateUnit if unit.value in names)
+            self.units = known or None
+        if self.highest_level is None and isinstance(learned.get("highest_level"), int):
+            self.highest_level = learned["highest_level"]
+        if self.most_profiles is None and isinstance(learned.get("most_profiles"), int):
+            self.most_profiles = learned["most_profiles"]
 
     def apply_quirks(self) -> None:
         """Override what the station said about itself by what is known better."""

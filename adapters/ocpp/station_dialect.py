@@ -282,6 +282,7 @@ class StationDialect:
         if self._book.catalogue.models:
             self._quirks = self._book.quirks_of(info.vendor, info.model, info.firmware)
         learned = await self._book.kept(MODEL, model_key(info)) or {}
+        self._capabilities.recall(learned)
         self._capabilities.know(self._quirks, holds_lease=learned.get("holds_lease"))
 
     async def _recall(self) -> None:

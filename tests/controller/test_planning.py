@@ -16,6 +16,7 @@ from controller.image import ProcessImage
 from controller.phases import PhaseCurrents
 from controller.planner import PlanningSettings, Solve
 from controller.planning import FAILED, PLAN_EVERY_S, Planning, Seen
+from controller.planning_archive import PlanningArchive
 from controller.policies import PolicyName
 from controller.signals import GridSignal, SignalError
 from controller.site import CircuitId, EvseId
@@ -226,7 +227,7 @@ def test_what_was_told_outlives_a_restart() -> None:
 def test_a_damaged_document_costs_only_itself() -> None:
     async def damage(scene: Scene) -> None:
         await scene.planning.put_signal(a_signal(scene), "operator")
-        await scene.planning._put("prices", "{half")
+        await PlanningArchive(scene.store, scene.clock).put("prices", "{half")
 
     before = run(damage)
 

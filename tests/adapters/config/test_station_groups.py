@@ -36,6 +36,10 @@ def test_a_station_keeps_its_groups_configuration_with_its_own_over_it() -> None
     )
 
 
+def test_a_group_knows_its_stations() -> None:
+    assert load(member()).groups == {"walls": (StationId("CP1"),)}
+
+
 def test_without_wishes_nothing_is_wanted() -> None:
     file = load(GOOD)
     assert (file.desired, file.ocpp.data_transfer) == ({}, frozenset())

@@ -288,3 +288,44 @@ def test_vendor_messages_pass_by_the_allow_list_and_the_latest_is_kept() -> None
         assert (kept["message"], kept["data"]) == ("hello", "x")
 
     run(body)
+
+
+def boot(serial: str) -> dict[str, Any]:
+    return {
+        "chargePointVendor": "Acme",
+        "chargePointModel": "One",
+        "firmwareVersion": "1.0",
+        "chargePointSerialNumber": serial,
+    }
+
+
+def test_a_model_known_to_take_watts_gets_its_first_fallback_in_watts() -> None:
+    async def body() -> None:
+        book = StationBook(clock=StillClock(), pending_boots=False)
+        named = {"ChargingScheduleAllowedChargingRateUnit": "Power"}
+        first = Connection(V16Dialect, keys(named), book=book)
+        await first.tell("BootNotification", boot("1"))
+        await first.provision()
+        silent = Connection(V16Dialect, keys({}), book=book)
+        await silent.tell("BootNotification", boot("2"))
+        await silent.provision()
+        units = [p["chargingSchedule"]["chargingRateUnit"] for p in silent.profiles()]
+        assert set(units) == {"W"}
+
+    run(body)
+
+
+def test_another_firmware_is_not_believed_to_be_the_same() -> None:
+    async def body() -> None:
+        book = StationBook(clock=StillClock(), pending_boots=False)
+        named = {"ChargingScheduleAllowedChargingRateUnit": "Power"}
+        first = Connection(V16Dialect, keys(named), book=book)
+        await first.tell("BootNotification", boot("1"))
+        await first.provision()
+        other = Connection(V16Dialect, keys({}), book=book)
+        await other.tell("BootNotification", {**boot("2"), "firmwareVersion": "2.0"})
+        await other.provision()
+        units = [p["chargingSchedule"]["chargingRateUnit"] for p in other.profiles()]
+        assert set(units) == {"A"}
+
+    run(body)
