@@ -261,7 +261,8 @@ def _day_matches(limits: Restrictions, local: datetime) -> bool:
 def _time_matches(limits: Restrictions, local: time) -> bool:
     start, end = limits.start_time, limits.end_time
     if start is None or end is None:
-        return (start is None or local >= start) and (end is None or local < end)
+        ends_at_midnight = end is None or end == time(0)
+        return (start is None or local >= start) and (ends_at_midnight or local < (end or time(0)))
     return start <= local < end if start < end else local >= start or local < end
 
 

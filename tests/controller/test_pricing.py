@@ -302,6 +302,14 @@ def test_the_hour_that_happens_twice_is_billed_twice() -> None:
     assert bill(agreed, stay(begin, charging_min=180), zone=ZONE).total.excl_vat == D("11")
 
 
+def test_midnight_as_an_end_is_the_end_of_the_day() -> None:
+    agreed = tariff(element(ENERGY, end_time=time(0)))
+
+    assert bill(agreed, stay(MONDAY, charging_min=60, wh=2000), zone=ZONE).total.excl_vat == D(
+        "0.5"
+    )
+
+
 def test_dates_and_nothing_at_all() -> None:
     agreed = tariff(element(ENERGY, start_date=date(2026, 3, 3), end_date=date(2026, 3, 4)))
     session = stay(datetime(2026, 3, 2, 23, 0, tzinfo=ZONE), charging_min=120, wh=2000)

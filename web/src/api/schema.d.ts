@@ -254,6 +254,70 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/rollouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Rollouts
+         * @description Return all roll-outs with the state of each station.
+         */
+        get: operations["list_rollouts"];
+        put?: never;
+        /**
+         * Start Rollout
+         * @description Begin: one station first, the next only when it is back with the new version and well.
+         */
+        post: operations["start_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel Rollout
+         * @description End a roll-out; a station that updates already goes on.
+         */
+        post: operations["cancel_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume Rollout
+         * @description Let a paused roll-out go on; the station that failed is tried again.
+         */
+        post: operations["resume_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/stations/{id}/approve": {
         parameters: {
             query?: never;
@@ -3104,6 +3168,66 @@ export interface components {
          */
         Role: "viewer" | "operator" | "admin";
         /**
+         * RolloutOut
+         * @description A roll-out: `running`, `paused` by a failure, `done` or `cancelled`.
+         */
+        RolloutOut: {
+            /** Id */
+            id: string;
+            /** State */
+            state: string;
+            /** Location */
+            location: string;
+            /** Version */
+            version: string;
+            /** By */
+            by: string;
+            /** Created At */
+            created_at: string;
+            /** Stations */
+            stations: components["schemas"]["RolloutStepOut"][];
+        };
+        /**
+         * RolloutRequest
+         * @description A firmware for the stations named, or for those of a group of the site file.
+         */
+        RolloutRequest: {
+            /** Location */
+            location: string;
+            /** Version */
+            version: string;
+            /** Stations */
+            stations?: string[];
+            /** Group */
+            group?: string | null;
+            /** Signing Certificate */
+            signing_certificate?: string | null;
+            /** Signature */
+            signature?: string | null;
+        };
+        /**
+         * RolloutStepOut
+         * @description One station of a roll-out.
+         */
+        RolloutStepOut: {
+            /** Station */
+            station: string;
+            /** State */
+            state: string;
+            /** Ordered At */
+            ordered_at: string | null;
+            /** Text */
+            text: string;
+        };
+        /**
+         * RolloutsOut
+         * @description All roll-outs, the latest first.
+         */
+        RolloutsOut: {
+            /** Items */
+            items: components["schemas"]["RolloutOut"][];
+        };
+        /**
          * SeriesIn
          * @description Consecutive values from `begin_at` on.
          * @example {
@@ -4441,6 +4565,130 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_rollouts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutsOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    start_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutOut"];
                 };
             };
             /** @description Problem details */
