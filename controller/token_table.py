@@ -101,7 +101,7 @@ def tokens_from_csv(text: str) -> tuple[TokenRecord, ...]:
         TableError: With every problem found.
     """
     lines = text.removeprefix("\ufeff")
-    rows = list(csv.reader(io.StringIO(lines), delimiter=_separator(lines), strict=False))
+    rows = _rows(lines)
     if len(rows) > MAX_LINES:
         raise _one(MAX_LINES + 1, "the table is too long", f"split it at {MAX_LINES} lines")
     heading = _heading(rows)
@@ -122,6 +122,23 @@ def tokens_from_csv(text: str) -> tuple[TokenRecord, ...]:
     if problems:
         raise TableError(problems)
     return tuple(records.values())
+
+
+def _rows(lines: str) -> list[list[str]]:
+    """Split a table into cells.
+
+    Raises:
+        TableError: It is no table: a cell without an end, or a character that none may hold.
+    """
+    reader = csv.reader(io.StringIO(lines, newline=""), delimiter=_separator(lines), strict=False)
+    rows: list[list[str]] = []
+    try:
+        rows.extend(reader)
+    except csv.Error as error:
+        raise _one(
+            reader.line_num, f"this is no table ({error})", "save it as `CSV UTF-8` again"
+        ) from error
+    return rows
 
 
 def _one(line: int, text: str, mend: str) -> TableError:

@@ -104,3 +104,20 @@ def test_all_problems_are_told_at_once() -> None:
         tokens_from_csv("id,max_a\n01,1\n02,16\n03,x\n")
 
     assert [p.line for p in refused.value.problems] == [2, 4]
+
+
+def test_what_is_no_table_is_refused_with_its_line() -> None:
+    with pytest.raises(TableError) as refused:
+        tokens_from_csv("id\n" + "A" * 200_000)
+
+    assert refused.value.problems[0].line == 2
+
+
+@pytest.mark.parametrize("text", ["id\r0", 'id,label\n04AA,"open', "\r\r,\r0"])
+def test_odd_line_ends_meet_no_defect(text: str) -> None:
+    try:
+        found = len(tokens_from_csv(text))
+    except TableError as error:
+        found = -len(error.problems)
+
+    assert found != 0

@@ -49,7 +49,12 @@ async def a_transparent_line(rig: Rig, book: Book) -> None:
         assert (await limit(book, station, 10.0)).status == "Accepted"
     most = lambda: max(rig.drawn_a().values())  # noqa: E731
     await rig.until(lambda: most() <= 10.1, within_s=30, what="10 A of the back office")
-    why = await rig.get("/api/v1/evses/CP001/1")
+    for _ in range(60):
+        # While a meter value is late the building counts more, and the circuit holds for a moment.
+        why = await rig.get("/api/v1/evses/CP001/1")
+        if "back office" in why["reason"]["text"]:
+            break
+        await asyncio.sleep(0.5)
     assert "back office" in why["reason"]["text"]
     await rig.do(do="building_step", phase="l1", current_a=31)
     await rig.until(lambda: most() < 9, within_s=30, what="our limit below theirs")

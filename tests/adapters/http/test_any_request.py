@@ -90,10 +90,11 @@ DEFECTS = {500, 502, 504}
 QUICK = settings(
     max_examples=6,
     deadline=None,
+    derandomize=True,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-THOROUGH = settings(QUICK, max_examples=300)
+THOROUGH = settings(QUICK, max_examples=300, derandomize=False)
 
 
 def ask(case: Any, desk: Desk, token: str) -> int:
