@@ -241,7 +241,8 @@ class SiteConfiguration:
             return ChangeRefused(
                 kind=RefusalKind.IN_USE,
                 text=f"EVSEs to be removed may still draw current: {'; '.join(in_use)}.",
-                mend="Pause or stop them, wait until their lease has ended, then remove them.",
+                mend="Stop their sessions (pausing keeps a session running), wait until their "
+                "leases have ended, then remove them.",
             )
         return None
 

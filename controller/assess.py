@@ -425,6 +425,7 @@ def _meter_condition(
             subject=str(circuit.meter),
             text=text,
             severity=Severity.ALARM,
+            values={"age_s": f"{age_s:.0f}"},
         )
     fault = meter.fault if meter is not None and meter.fault else "no sample yet"
     return Condition(
@@ -433,4 +434,5 @@ def _meter_condition(
         text=f"Meter {circuit.meter} has not been read for {age_s:.0f} s: {fault}. "
         "The building counts with its worst case until it is back.",
         severity=Severity.ALARM,
+        values={"age_s": f"{age_s:.0f}", "fault": fault},
     )
