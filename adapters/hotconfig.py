@@ -387,6 +387,12 @@ def _rolled_back(failed: ConfigVersion, to: ConfigVersion, fault: str) -> Condit
         text=f"Version {failed.number} of the configuration, by {failed.actor}, was taken back: "
         f"{fault}. Version {to.number} is in force again. Look at the log before trying again.",
         severity=Severity.ALARM,
+        values={
+            "version": f"{failed.number}",
+            "actor": failed.actor,
+            "fault": fault,
+            "to": f"{to.number}",
+        },
     )
 
 

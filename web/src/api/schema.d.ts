@@ -1660,6 +1660,14 @@ export interface components {
             begin: string;
             /** End */
             end: string | null;
+            /**
+             * Values
+             * @description What the text names, for catalogues; names with a unit hold a number, as `limit_a`.
+             * @default {}
+             */
+            values: {
+                [key: string]: string;
+            };
         };
         /**
          * Alarms
@@ -3060,6 +3068,20 @@ export interface components {
              * @description Circuit and phase that bind, as `garage-a L1`.
              */
             bound_by: string | null;
+            /**
+             * Wording
+             * @description Which sentence of the code; empty: the usual one.
+             * @default
+             */
+            wording: string;
+            /**
+             * Values
+             * @description What the text names, for catalogues; names with a unit hold a number, as `limit_a`.
+             * @default {}
+             */
+            values: {
+                [key: string]: string;
+            };
         };
         /**
          * ReasonSpan
@@ -3079,6 +3101,19 @@ export interface components {
             text: string;
             /** Bound By */
             bound_by: string | null;
+            /**
+             * Wording
+             * @default
+             */
+            wording: string;
+            /**
+             * Values
+             * @description What the text names, for catalogues; names with a unit hold a number, as `limit_a`.
+             * @default {}
+             */
+            values: {
+                [key: string]: string;
+            };
             /**
              * Setpoint A
              * @description At its begin. [A]
