@@ -18,7 +18,7 @@ from controller.commands import SetLimit
 from controller.decision import SiteMode, Wave
 from controller.draw import Draw
 from controller.ledger import Account, Grant, GrantState
-from controller.memory import Memory
+from controller.memory import EvseMemory, Memory
 from controller.phases import ZERO, PhaseCurrents
 from controller.policy import Policy
 from controller.site import CircuitId, EvseId
@@ -26,7 +26,7 @@ from controller.snapshot import Snapshot
 from controller.station import LeaseMode
 
 RETRY_S = 5.0
-"""An unanswered or refused command is repeated after this time, longer with every refusal. [s]"""
+"""An unanswered or refused command is repeated after this time, twice; then longer every time. [s]"""
 RETRY_MOST_S = 120.0
 RENEWAL_SLOT_S = 10.0
 OVERTAKE_S = 1.0
@@ -52,6 +52,8 @@ class _Case:
     draw: Draw
     target: Target
     account: Account
+    void_s: float | None = None
+    """What was sent before this is sent once more: it is not obeyed, or named a wrong time. [s]"""
 
     @property
     def held_a(self) -> float:
@@ -76,7 +78,12 @@ def dispatch(
         The commands, and the ledger pages with these commands booked.
     """
     cases = [
-        _Case(draw=draws[evse], target=target, account=memory.evse(evse).account)
+        _Case(
+            draw=draws[evse],
+            target=target,
+            account=memory.evse(evse).account,
+            void_s=_void_s(memory, evse, policy),
+        )
         for evse, target in targets.items()
     ]
     now_s = snapshot.now_s
@@ -147,10 +154,19 @@ def _may_command(case: _Case, now_s: float) -> bool:
     return now_s - account.commanded_s >= retry_wait_s(account)
 
 
+def _void_s(memory: Memory, evse: EvseId, policy: Policy) -> float | None:
+    """Return the time before which what was sent no longer counts as understood. [s]"""
+    remembered = memory.evse(evse)
+    times_s = [t for t in (memory.clock.stepped_s,) if t is not None]
+    if remembered.disobeys and remembered.over_since_s is not None:
+        times_s.append(remembered.over_since_s + policy.disobey_after_s)
+    return max(times_s, default=None)
+
+
 def retry_wait_s(account: Account) -> float:
     """Return how long an EVSE is left alone after refusals and silences. [s]"""
     troubles = account.refusals + account.timeouts
-    return min(RETRY_S * 2.0 ** (troubles - 1), RETRY_MOST_S) if troubles else 0.0
+    return min(RETRY_S * 2.0 ** max(0, troubles - 2), RETRY_MOST_S) if troubles else 0.0
 
 
 def _must_decrease(
@@ -230,6 +246,8 @@ def _is_renewal_due(case: _Case, connected_since_s: float, now_s: float, policy:
     if latest is None:
         return False
     if latest.state is GrantState.UNCERTAIN or latest.sent_s < connected_since_s:
+        return True
+    if case.void_s is not None and latest.sent_s < case.void_s:
         return True
     return latest.until_s is not None and now_s >= renewal_s(latest, case.target.evse, policy)
 
@@ -385,7 +403,16 @@ def overdue(
         heard_s = sample.taken_s if sample is not None else 0.0
         asked_s = memory.evse(evse).asked_s
         since_s = heard_s if asked_s is None else max(heard_s, asked_s)
-        if snapshot.now_s - since_s >= policy.ask_after_s:
+        is_silent = snapshot.now_s - since_s >= policy.ask_after_s
+        proof_s = proof_due_s(memory.evse(evse), policy)
+        if is_silent or (proof_s is not None and since_s < proof_s <= snapshot.now_s):
             waiting.append((heard_s, evse))
     most = max(1, floor(policy.calls_per_s * policy.interval_s / 2))
     return tuple(evse for _, evse in sorted(waiting)[:most])
+
+
+def proof_due_s(memory: EvseMemory, policy: Policy) -> float | None:
+    """Return when one more sample proves that an EVSE disobeys; it is asked for, not awaited. [s]"""
+    if memory.over_since_s is None or memory.disobeys:
+        return None
+    return memory.over_since_s + policy.disobey_after_s

@@ -268,6 +268,7 @@ class Saboteur:
 
     def _jump(self, seconds_s: float) -> None:
         self._host.clock.wall_ahead_s += seconds_s
+        self._host.touch()
 
     def _store(self, *, is_writable: bool) -> None:
         self._host.disk.is_writable = is_writable

@@ -16,7 +16,7 @@ from controller.alarms import AlarmBook
 from controller.commands import CommandResult, SetLimit
 from controller.core import Core
 from controller.decide import Allocate, Decision
-from controller.decision import Alarm
+from controller.decision import Alarm, Condition
 from controller.image import ProcessImage
 from controller.memory import Memory
 from controller.operator import Overrides
@@ -135,6 +135,7 @@ class Host:
         self.image: ProcessImage
         self.core: Core
         self._alarms = AlarmBook()
+        self._decided: tuple[Condition, ...] = ()
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -283,6 +284,7 @@ class Host:
             self.core.fail()
             self.touch()
             self._watch.failed(error)
+            self._publish(self._decided)
             return
         self.cycles += 1
         self._watch.decided(snapshot, decision)
@@ -291,12 +293,16 @@ class Host:
         if not self.is_alive:
             return
         self.core.succeed()
-        changes = self._alarms.update(decision.conditions, self.clock.now())
-        if changes:
-            self._watch.alarmed(changes)
+        self._decided = decision.conditions
+        self._publish(self._decided)
         until_s = quiet_until_s(snapshot, before, decision, self.policy, self)
         self._ready_s = min(self._ready_s, until_s + self.clock.boot_s)
         self._rewatch()
+
+    def _publish(self, conditions: tuple[Condition, ...]) -> None:
+        changes = self._alarms.update(conditions, self.clock.now())
+        if changes:
+            self._watch.alarmed(changes)
 
     def _rewatch(self) -> None:
         """Read a meter again at once while it is above its limit, as the poller does every second."""
