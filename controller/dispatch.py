@@ -240,11 +240,12 @@ def _is_renewal_due(case: _Case, connected_since_s: float, now_s: float, policy:
     """Tell whether the lease should be renewed, or a silence be asked again.
 
     Renewals are spread over 40-50 % of the lease so that not all come together. A station that
-    connected anew gets its limit again: some forget it with the connection.
+    connected anew gets its limit again: some forget it with the connection. One that refused until
+    its lease ended is offered its fallback now and then: who is never asked never accepts.
     """
     latest = case.account.latest
     if latest is None:
-        return False
+        return case.draw.is_charging and retry_wait_s(case.account) > 0.0
     if latest.state is GrantState.UNCERTAIN or latest.sent_s < connected_since_s:
         return True
     if case.void_s is not None and latest.sent_s < case.void_s:
