@@ -57,6 +57,8 @@ class Decision:
     committed_a: Mapping[EvseId, float]
     """What each EVSE may draw per phase, before this decision's commands. [A]"""
     conditions: tuple[Condition, ...]
+    solver_fault: str
+    """Why the solver's answer was not used; empty when it was."""
     show: Callable[[], Plan]
     """Builds the plan from the same values."""
 
@@ -99,7 +101,8 @@ def decide(
     allocation = workspace.answer(question.problem)
     if allocation is None:
         allocation = allocate(question.problem, deadline_s=policy.solver_deadline_s)
-        workspace.keep(question.problem, allocation)
+        if not allocation.note:  # a solver that failed is asked again
+            workspace.keep(question.problem, allocation)
     targets = _targets(snapshot, question, allocation, draws, assessment, memory)
     wave, accounts = dispatch(
         snapshot,
@@ -127,6 +130,7 @@ def decide(
         limits={c: state.limit for c, state in assessment.circuits.items()},
         committed_a={evse: draw.committed_a for evse, draw in draws.items()},
         conditions=conditions,
+        solver_fault=allocation.note,
         show=lambda: _plan(snapshot, assessment, draws, targets, allocation, after, conditions),
     )
 

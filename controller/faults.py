@@ -29,7 +29,10 @@ def conditions_of(
     snapshot: Snapshot, draws: Mapping[EvseId, Draw], memory: Memory
 ) -> tuple[Condition, ...]:
     """Return what is wrong with stations and EVSEs now, ordered by subject."""
-    found = [c for s in snapshot.stations.values() for c in _of_station(s, snapshot.now_s)]
+    started_s = memory.started_s if memory.started_s is not None else snapshot.now_s
+    found = [
+        c for s in snapshot.stations.values() for c in _of_station(s, snapshot.now_s, started_s)
+    ]
     if memory.outage is not None:
         found.append(_outage(snapshot))
     for evse, draw in draws.items():
@@ -79,9 +82,10 @@ def _outage(snapshot: Snapshot) -> Condition:
     )
 
 
-def _of_station(station: StationView, now_s: float) -> Iterator[Condition]:
-    lost_s = station.lost_since_s
-    if not station.connected and lost_s is not None and now_s - lost_s > OFFLINE_AFTER_S:
+def _of_station(station: StationView, now_s: float, started_s: float) -> Iterator[Condition]:
+    """Yield what is wrong with a station; one that has never come was lost when we started."""
+    lost_s = station.lost_since_s if station.lost_since_s is not None else started_s
+    if not station.connected and now_s - lost_s > OFFLINE_AFTER_S:
         yield Condition(
             code="STATION_OFFLINE",
             subject=station.id,

@@ -135,8 +135,9 @@ def _instants_s(
         yield memory.clock.off_since_s + TOLD_AFTER_S + AFTER_S
         yield memory.clock.off_since_s + BELIEVED_AFTER_S
     for station in snapshot.stations.values():
-        if not station.connected and station.lost_since_s is not None:
-            yield station.lost_since_s + OFFLINE_AFTER_S + AFTER_S
+        if not station.connected:
+            lost_s = station.lost_since_s if station.lost_since_s is not None else memory.started_s
+            yield (lost_s if lost_s is not None else -inf) + OFFLINE_AFTER_S + AFTER_S
         for evse, view in station.evses.items():
             remembered = memory.evse(evse)
             yield from _of_evse(evse, view, remembered, policy, steady)

@@ -278,6 +278,7 @@ class Saboteur:
         self._host.disk.is_mangled = True
         self._host.disk.lost_s = self._agenda.now_s
         self._host.disk.transactions.clear()
+        self._host.disk.alarms.clear()
 
     def _break_solver(self, *, is_broken: bool) -> None:
         self._solver.is_broken = is_broken
