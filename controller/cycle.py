@@ -33,7 +33,7 @@ from controller.ports import Clock, Fleet, Recorder, Store
 from controller.records import Sample
 from controller.site import EvseId, Site, StationId
 from controller.snapshot import Snapshot
-from controller.wiring import WiringWatch
+from controller.wiring import WiringView, WiringWatch, views
 
 log = structlog.get_logger(__name__)
 
@@ -137,6 +137,11 @@ class Cycle:
     def policy(self) -> Policy:
         """The policy in force."""
         return self._policy
+
+    @property
+    def wiring(self) -> tuple[WiringView, ...]:
+        """How far the wiring is known. Safe from any thread."""
+        return views(self._image.site, self._wiring.seen)
 
     async def reconfigure(self, site: Site, policy: Policy) -> None:
         """Go on with another site and policy from the next cycle on; never amid one.

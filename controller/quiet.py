@@ -15,7 +15,7 @@ from typing import Protocol
 from controller.assess import METER_LOST_LONG_S, RAMP_INTERVALS
 from controller.baseload import BaseLoad
 from controller.decide import Decision
-from controller.dispatch import OVERTAKE_S, QUIET_S, proof_due_s, renewal_s, retry_wait_s
+from controller.dispatch import OVERTAKE_S, proof_due_s, renewal_s, retry_wait_s
 from controller.draw import ARRIVED_A, believe_after_s
 from controller.due import (
     AFTER_S,
@@ -34,6 +34,7 @@ from controller.station import EvseView
 from controller.thermal import TIME_CONSTANT_S, final_heat, heat_at
 from controller.turns import BOOK_S
 from controller.walltime import BELIEVED_AFTER_S, TOLD_AFTER_S
+from controller.worth import top_up_s
 
 
 class Steady(Protocol):
@@ -143,6 +144,7 @@ def _instants_s(
             yield from _of_evse(evse, view, remembered, policy, steady)
             if station.connected:
                 yield from _of_account(evse, remembered.account, policy)
+                yield from _of_gap(remembered)
             else:
                 yield from ledger_instants_s(remembered.account, policy)
     for circuit in snapshot.site.circuits.values():
@@ -218,12 +220,19 @@ def _of_account(evse: EvseId, account: Account, policy: Policy) -> Iterator[floa
         yield account.raised_s + policy.increase_interval_s
     if account.commanded_s is not None:
         yield account.commanded_s + policy.command_interval_s
-        yield account.commanded_s + QUIET_S + AFTER_S
         yield account.commanded_s + retry_wait_s(account)
         if account.in_flight:
             yield account.commanded_s + OVERTAKE_S + AFTER_S
     if account.latest is not None and account.latest.until_s is not None:
         yield renewal_s(account.latest, evse, policy)
+
+
+def _of_gap(memory: EvseMemory) -> Iterator[float]:
+    """Yield when a rise that is too small to be told at once is worth a command. [s]"""
+    latest = memory.account.latest
+    gap_a = memory.setpoint_a - latest.limit_a if latest is not None else 0.0
+    if gap_a > 0:
+        yield top_up_s(gap_a, memory.account.commanded_s)
 
 
 def _of_circuit(
