@@ -419,6 +419,7 @@ def _lost_long(circuit: Circuit) -> Condition:
         text=f"Meter {circuit.meter} has been lost for more than {minutes} minutes. Charging goes on "
         f"with what {circuit.id} has left beside the building's worst case. Have it repaired today.",
         severity=Severity.CRITICAL,
+        values={"minutes": f"{minutes}"},
     )
 
 

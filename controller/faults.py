@@ -79,6 +79,7 @@ def _outage(snapshot: Snapshot) -> Condition:
         "Look at the switch, the router or the access point between them and this machine. They fall "
         "back by themselves when their leases end.",
         severity=Severity.CRITICAL,
+        values={"away": f"{away}", "stations": f"{len(snapshot.stations)}"},
     )
 
 
