@@ -973,7 +973,8 @@ export interface paths {
          * Read History
          * @description Return the mean or maximum of a field per step of `step` seconds; without times, the last hour.
          *
-         *     One field gives its points; several give a table of means on one time axis.
+         *     One field gives its points; several give a table of means on one time axis. Over more than two hours
+         *     steps begin at whole minutes, quarters or hours, the longest that divides the step.
          */
         get: operations["read_history"];
         put?: never;
