@@ -135,9 +135,10 @@ def _reason_demand(draw: Draw, memory: EvseMemory) -> Reason:
         return Reason(
             code=ReasonCode.VEHICLE_FINISHED, text="The vehicle takes nothing; it may be full."
         )
+    taker = "load" if draw.evse.is_load else "vehicle"
     return Reason(
         code=ReasonCode.VEHICLE_TAKES_LESS,
-        text=f"The vehicle takes less; {memory.demand_a or 0.0:.1f} A are kept for it.",
+        text=f"The {taker} takes less; {memory.demand_a or 0.0:.1f} A are kept for it.",
     )
 
 

@@ -24,7 +24,13 @@ def conditions_of(
     snapshot: Snapshot, draws: Mapping[EvseId, Draw], memory: Memory
 ) -> tuple[Condition, ...]:
     """Return what is wrong with stations and EVSEs now, ordered by subject."""
-    found = [c for s in snapshot.stations.values() for c in _of_station(s, snapshot.now_s)]
+    built = snapshot.site.stations
+    found = [
+        condition
+        for station in snapshot.stations.values()
+        if station.id not in built or not built[station.id].is_load  # its adapter tells more of it
+        for condition in _of_station(station, snapshot.now_s)
+    ]
     for evse, draw in draws.items():
         found.extend(_of_evse(draw, refusals=memory.evse(evse).account.refusals))
         station = snapshot.stations.get(draw.evse.station)
@@ -113,7 +119,8 @@ def _of_current(draw: Draw, station: StationView, *, now_s: float) -> Iterator[C
             severity=Severity.CRITICAL,
         )
     last_s = view.sample.taken_s if view.sample is not None else since_s
-    if view.transaction is not None and now_s - max(last_s, since_s) > SILENT_AFTER_S:
+    is_awaited = view.transaction is not None and not draw.evse.is_load
+    if is_awaited and now_s - max(last_s, since_s) > SILENT_AFTER_S:
         yield Condition(
             code="EVSE_METER_SILENT",
             subject=evse,
