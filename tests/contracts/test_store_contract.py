@@ -343,7 +343,11 @@ def test_memory_and_overrides_replace_the_last_ones(run: Run) -> None:
 
 def an_alarm(begin: datetime, **changes: Any) -> Alarm:
     condition = Condition(
-        code="METER_LOST", subject="main", text="no reply", severity=Severity.ALARM
+        code="METER_LOST",
+        subject="main",
+        text="no reply",
+        severity=Severity.ALARM,
+        values={"age_s": "12", "fault": "no reply"},
     )
     return replace(Alarm(condition=condition, begin=begin), **changes)
 
@@ -359,6 +363,17 @@ def test_alarm_ends_once_and_lists_newest_first(run: Run) -> None:
         assert (second, ended) == await store.alarms(since=None, limit=10)
         assert (second,) == await store.alarms(since=None, limit=1)
         assert (second,) == await store.alarms(since=second.begin, limit=10)
+
+    run(scenario)
+
+
+def test_open_alarms_are_those_without_an_end(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        begins = [NOON + timedelta(hours=h) for h in range(3)]
+        for begin in reversed(begins):
+            await store.save_alarm(an_alarm(begin))
+        await store.save_alarm(an_alarm(begins[1], end=begins[2]))
+        assert [begins[0], begins[2]] == [a.begin for a in await store.open_alarms()]
 
     run(scenario)
 
