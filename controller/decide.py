@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Protocol
 
 from controller import assess as assessing
-from controller import ledger, turns
+from controller import ledger, turns, walltime
 from controller.assess import Assessment
 from controller.commands import CommandOutcome
 from controller.decision import CircuitStatus, Condition, EvseStatus, Plan, SiteMode, Wave
@@ -19,7 +19,7 @@ from controller.dispatch import Target, at_least, dispatch, overdue, targets_out
 from controller.draw import Draw, drawn, observed, settle_s
 from controller.due import first_due_s, step_instants_s
 from controller.explain import Outcome, bindings, reason_for, where_text
-from controller.faults import conditions_of
+from controller.faults import conditions_of, outage_of
 from controller.ledger import Account
 from controller.memory import EvseMemory, Memory
 from controller.newcomers import newcomers_reserve
@@ -57,6 +57,8 @@ class Decision:
     committed_a: Mapping[EvseId, float]
     """What each EVSE may draw per phase, before this decision's commands. [A]"""
     conditions: tuple[Condition, ...]
+    solver_fault: str
+    """Why the solver's answer was not used; empty when it was."""
     show: Callable[[], Plan]
     """Builds the plan from the same values."""
 
@@ -99,7 +101,8 @@ def decide(
     allocation = workspace.answer(question.problem)
     if allocation is None:
         allocation = allocate(question.problem, deadline_s=policy.solver_deadline_s)
-        workspace.keep(question.problem, allocation)
+        if not allocation.note:  # a solver that failed is asked again
+            workspace.keep(question.problem, allocation)
     targets = _targets(snapshot, question, allocation, draws, assessment, memory)
     wave, accounts = dispatch(
         snapshot,
@@ -115,7 +118,11 @@ def decide(
         wave = replace(wave, questions=questions)
     after = _advanced(memory, snapshot, targets, assessment, accounts, questions)
     after = _in_line(memory, after, snapshot.now_s, policy)
-    conditions = (*assessment.conditions, *conditions_of(snapshot, draws, after))
+    conditions = (
+        *assessment.conditions,
+        *conditions_of(snapshot, draws, after),
+        *walltime.conditions_of(after.clock, snapshot.now_s),
+    )
     return Decision(
         wave=wave,
         memory=after,
@@ -123,6 +130,7 @@ def decide(
         limits={c: state.limit for c, state in assessment.circuits.items()},
         committed_a={evse: draw.committed_a for evse, draw in draws.items()},
         conditions=conditions,
+        solver_fault=allocation.note,
         show=lambda: _plan(snapshot, assessment, draws, targets, allocation, after, conditions),
     )
 
@@ -194,7 +202,13 @@ def _remembered(
             workspace.steps[evse.id] = step
         evses[evse.id], draws[evse.id] = step.after, step.draw
     started_s = memory.started_s if memory.started_s is not None else now_s
-    return replace(memory, started_s=started_s, evses=evses), draws
+    return replace(
+        memory,
+        started_s=started_s,
+        evses=evses,
+        clock=walltime.advanced(memory.clock, now_s=now_s, at=snapshot.at),
+        outage=outage_of(snapshot, memory.outage),
+    ), draws
 
 
 def _stepped(
