@@ -400,6 +400,25 @@ def test_history_asks_the_store(site: Site) -> None:
     assert body["points"] == [{"at": "2026-03-02T08:00:00.000Z", "value": 12.5}]
 
 
+def test_a_table_begins_where_the_first_step_of_the_store_begins(site: Site) -> None:
+    site.store.points = (
+        SeriesPoint(at=datetime(2026, 3, 2, tzinfo=UTC), value=10.0),
+        SeriesPoint(at=datetime(2026, 3, 2, 2, tzinfo=UTC), value=20.0),
+    )
+    params = {
+        "measurement": "grid",
+        "field": ["i_l1", "i_l2"],
+        "from": "2026-03-02T00:00:17.000100Z",
+        "to": "2026-03-02T03:00:05Z",
+        "step": 3600,
+    }
+
+    body = site.client(Role.VIEWER).get("/api/v1/history", params=params).json()
+
+    assert [at[11:19] for at in body["at"]] == ["00:00:00", "01:00:00", "02:00:00", "03:00:00"]
+    assert body["series"]["i_l2"] == [10.0, None, 20.0, None]
+
+
 def test_history_is_bounded(site: Site) -> None:
     query = "measurement=a&field=b&from=2020-01-01T00:00:00Z&to=2026-01-01T00:00:00Z&step=1"
 
