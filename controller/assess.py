@@ -419,6 +419,7 @@ def _lost_long(circuit: Circuit) -> Condition:
         text=f"Meter {circuit.meter} has been lost for more than {minutes} minutes. Charging goes on "
         f"with what {circuit.id} has left beside the building's worst case. Have it repaired today.",
         severity=Severity.CRITICAL,
+        values={"minutes": f"{minutes}"},
     )
 
 
@@ -440,6 +441,7 @@ def _meter_condition(
             subject=str(circuit.meter),
             text=text,
             severity=Severity.ALARM,
+            values={"age_s": f"{age_s:.0f}"},
         )
     fault = meter.fault if meter is not None and meter.fault else "no sample yet"
     return Condition(
@@ -448,4 +450,5 @@ def _meter_condition(
         text=f"Meter {circuit.meter} has not been read for {age_s:.0f} s: {fault}. "
         "The building counts with its worst case until it is back.",
         severity=Severity.ALARM,
+        values={"age_s": f"{age_s:.0f}", "fault": fault},
     )

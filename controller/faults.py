@@ -81,6 +81,7 @@ def _outage(snapshot: Snapshot) -> Condition:
         "Look at the switch, the router or the access point between them and this machine. They fall "
         "back by themselves when their leases end.",
         severity=Severity.CRITICAL,
+        values={"away": f"{away}", "stations": f"{len(snapshot.stations)}"},
     )
 
 
@@ -138,6 +139,7 @@ def _of_evse(draw: Draw, *, refusals: int) -> Iterator[Condition]:
             text=f"{evse} refused its limit {refusals} times in a row. What it may draw stays "
             "reserved. Look at its log for the reason.",
             severity=Severity.ALARM,
+            values={"refusals": f"{refusals}"},
         )
     if draw.view.state is EvseState.FAULTED:
         code = draw.view.error_code or "no code"
@@ -147,6 +149,7 @@ def _of_evse(draw: Draw, *, refusals: int) -> Iterator[Condition]:
             subject=evse,
             text=f"{evse} reports a fault: {code}. Do not use it until it has been inspected.",
             severity=severity,
+            values={"fault": code},
         )
         if (draw.measured_max_a or 0.0) > WELDED_A:
             yield Condition(
@@ -173,6 +176,7 @@ def _of_current(draw: Draw, station: StationView, *, now_s: float) -> Iterator[C
             text=f"{evse} carries {draw.measured_max_a:.1f} A though nobody charges there: its contactor "
             "may be welded. Switch it off at its breaker and have it inspected.",
             severity=Severity.CRITICAL,
+            values={"drawn_a": f"{draw.measured_max_a:.1f}"},
         )
     last_s = view.sample.taken_s if view.sample is not None else since_s
     if view.transaction is not None and now_s - max(last_s, since_s) > SILENT_AFTER_S:

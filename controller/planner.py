@@ -322,7 +322,16 @@ def _cost(
 
 def _conditions(prospects: Mapping[EvseId, Prospect], prices: SlotPrices | None) -> list[Condition]:
     conditions = [
-        Condition(code="NEED_NOT_MET", subject=evse, text=prospect.text, severity=Severity.WARNING)
+        Condition(
+            code="NEED_NOT_MET",
+            subject=evse,
+            text=prospect.text,
+            severity=Severity.WARNING,
+            values={
+                "expected_wh": f"{prospect.expected_wh:.0f}",
+                "need_wh": f"{prospect.need_wh:.0f}",
+            },
+        )
         for evse, prospect in prospects.items()
         if prospect.is_stated and not prospect.is_met
     ]

@@ -168,6 +168,7 @@ alarms = Table(
     Column("end_at", UtcTime),
     Column("text", Text, nullable=False),
     Column("severity", Text, nullable=False),
+    Column("values_json", Text, nullable=False, server_default="{}"),
     UniqueConstraint("code", "subject", "begin_at", name="uq_alarms_code_subject_begin"),
     Index("ix_alarms_begin_at", "begin_at"),
 )
@@ -289,6 +290,8 @@ reasons = Table(
     Column("text", Text, nullable=False),
     Column("bound_by", Text, nullable=False),
     Column("setpoint_a", Float, nullable=False),
+    Column("wording", Text, nullable=False, server_default=""),
+    Column("values_json", Text, nullable=False, server_default="{}"),
     UniqueConstraint("evse", "at", name="uq_reasons_evse_at"),
 )
 

@@ -368,7 +368,11 @@ def test_memory_and_overrides_replace_the_last_ones(run: Run) -> None:
 
 def an_alarm(begin: datetime, **changes: Any) -> Alarm:
     condition = Condition(
-        code="METER_LOST", subject="main", text="no reply", severity=Severity.ALARM
+        code="METER_LOST",
+        subject="main",
+        text="no reply",
+        severity=Severity.ALARM,
+        values={"age_s": "12", "fault": "no reply"},
     )
     return replace(Alarm(condition=condition, begin=begin), **changes)
 
