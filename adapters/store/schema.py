@@ -313,5 +313,5 @@ PRECIOUS = (
 LARGE = (samples, cycles, rollups)
 """Tables too large to be read whole at every start."""
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest migration."""
