@@ -127,6 +127,7 @@ def wirings_of(site: Site) -> dict[EvseId, EvseWiring]:
         e.id: EvseWiring(
             phases=e.phases,
             max_a=e.max_a,
+            min_a=e.min_a,
             voltage_v=site.voltage_v,
             dc_w_per_a=e.dc_w_per_a,
         )

@@ -40,6 +40,8 @@ def conditions_of(
     if memory.outage is not None:
         found.append(_outage(snapshot))
     for evse, draw in draws.items():
+        if draw.connected and draw.floor_a > draw.evse.fallback_a:
+            found.append(_cannot_pause(draw))
         found.extend(_of_evse(draw, refusals=memory.evse(evse).account.refusals))
         station = snapshot.stations.get(draw.evse.station)
         if station is not None:
@@ -117,6 +119,18 @@ def _no_lease(station: StationId) -> Condition:
         text=f"Station {station} keeps its last limit when it loses us. While it is unreachable "
         "its full rating is reserved. Install newer firmware or set its own fallback.",
         severity=Severity.WARNING,
+    )
+
+
+def _cannot_pause(draw: Draw) -> Condition:
+    evse = draw.evse
+    return Condition(
+        code="CANNOT_PAUSE",
+        subject=evse.id,
+        text=f"{evse.id} does not keep to a limit of 0 A, so it cannot hold its fallback of "
+        f"{evse.fallback_a:g} A; {draw.floor_a:g} A are reserved. Set its fallback_a to "
+        f"{draw.floor_a:g} in the site file, so that the certificate counts it.",
+        severity=Severity.ALARM,
     )
 
 
