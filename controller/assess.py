@@ -15,6 +15,8 @@ from controller.policy import Policy
 from controller.site import Circuit, CircuitId, EvseId, Site
 from controller.snapshot import MeterView, Snapshot
 
+METER_LOST_LONG_S = 900.0
+"""A meter that is lost for so long has been forgotten: it is told again, as critical. [s]"""
 RAMP_INTERVALS = 4
 """Rises stay small for so many increase intervals after a recovery."""
 _ORDER = (SiteMode.NORMAL, SiteMode.HOLD, SiteMode.BLIND, SiteMode.FALLBACK)
@@ -393,6 +395,8 @@ def _conditions(
                 circuit, meter, age_s=age_s, measured_age_s=state.measured_age_s, policy=policy
             )
         )
+        if age_s > METER_LOST_LONG_S:
+            found.append(_lost_long(circuit))
     if state.measured is not None and not state.measured.fits(state.limit, tolerance_a=0.5):
         found.append(
             Condition(
@@ -415,6 +419,18 @@ def _conditions(
     return found
 
 
+def _lost_long(circuit: Circuit) -> Condition:
+    minutes = round(METER_LOST_LONG_S / 60.0)
+    return Condition(
+        code="METER_LOST_LONG",
+        subject=str(circuit.meter),
+        text=f"Meter {circuit.meter} has been lost for more than {minutes} minutes. Charging goes on "
+        f"with what {circuit.id} has left beside the building's worst case. Have it repaired today.",
+        severity=Severity.CRITICAL,
+        values={"minutes": f"{minutes}"},
+    )
+
+
 def _meter_condition(
     circuit: Circuit,
     meter: MeterView | None,
@@ -433,6 +449,7 @@ def _meter_condition(
             subject=str(circuit.meter),
             text=text,
             severity=Severity.ALARM,
+            values={"age_s": f"{age_s:.0f}"},
         )
     fault = meter.fault if meter is not None and meter.fault else "no sample yet"
     return Condition(
@@ -441,4 +458,5 @@ def _meter_condition(
         text=f"Meter {circuit.meter} has not been read for {age_s:.0f} s: {fault}. "
         "The building counts with its worst case until it is back.",
         severity=Severity.ALARM,
+        values={"age_s": f"{age_s:.0f}", "fault": fault},
     )

@@ -19,6 +19,7 @@ from controller.signals import GridSignal, limits_in_force
 from controller.site import CircuitId, EvseId, MeterId, Site, StationId
 from controller.snapshot import MeterView, Snapshot
 from controller.station import (
+    BehaviourFound,
     ChargingNeedsReported,
     EvseSampled,
     EvseState,
@@ -262,6 +263,8 @@ def _changes_the_plan(before: StationView, after: StationView) -> bool:
     """Tell whether the next decision would be another one: not for mere signs of life."""
     if (before.connected, before.lease_mode) != (after.connected, after.lease_mode):
         return True
+    if before.behaviour != after.behaviour:
+        return True
     return _standing(before.evses) != _standing(after.evses)
 
 
@@ -304,6 +307,8 @@ def applied(view: StationView, event: StationEvent, *, now_s: float) -> StationV
             return replace(view, info=info)
         case LeaseModeFound(mode=mode):
             return replace(view, lease_mode=mode)
+        case BehaviourFound(behaviour=behaviour):
+            return replace(view, behaviour=behaviour)
         case JobReported(kind=kind, job=job):
             return replace(view, jobs={**view.jobs, kind: job})
         case _:

@@ -96,7 +96,9 @@ def test_what_is_no_number_is_no_sample() -> None:
 
 
 def a_leased_account(limit_a: float) -> ledger.Account:
-    command = SetLimit(evse=EVSE, limit_a=limit_a, lease_s=300.0, transaction=TransactionId("T1"), cause="test")
+    command = SetLimit(
+        evse=EVSE, limit_a=limit_a, lease_s=300.0, transaction=TransactionId("T1"), cause="test"
+    )
     outcome = CommandOutcome(
         command=command, result=Applied(self_expiring=True), sent_s=0.0, done_s=1.0
     )

@@ -10,11 +10,12 @@ import pytest
 
 from controller.commands import ActionRequest, StationAction
 from controller.operator import EvseOverride
-from controller.phases import PhaseCurrents
+from controller.phases import Phase, PhaseCurrents
 from controller.records import Role, SeriesPoint, StationRecord, TokenStatus
-from controller.site import CircuitId, EvseId, StationId
+from controller.site import CircuitId, EvseId, MeterId, StationId
 from controller.station import EvseState, FrameLogged
 from controller.why import Change, ChangeKind, Explanation, HeldBy
+from controller.wiring import WiringView
 from tests.adapters.http.conftest import NOW, Rig, Site
 from tests.fakes.control import (
     FakeControl,
@@ -150,6 +151,8 @@ def test_an_evse_in_full(site: Site) -> None:
         "code": "circuit_full",
         "text": "16.0 A: garage-a is full on L1; 3 vehicles share 48 A.",
         "bound_by": "garage-a L1",
+        "wording": "",
+        "values": {},
     }
     assert body["session_id"] == "CP001/17"
     assert body["id_token"] == "04A1B2C3D4"
@@ -399,6 +402,25 @@ def test_history_asks_the_store(site: Site) -> None:
     assert body["points"] == [{"at": "2026-03-02T08:00:00.000Z", "value": 12.5}]
 
 
+def test_a_table_begins_where_the_first_step_of_the_store_begins(site: Site) -> None:
+    site.store.points = (
+        SeriesPoint(at=datetime(2026, 3, 2, tzinfo=UTC), value=10.0),
+        SeriesPoint(at=datetime(2026, 3, 2, 2, tzinfo=UTC), value=20.0),
+    )
+    params = {
+        "measurement": "grid",
+        "field": ["i_l1", "i_l2"],
+        "from": "2026-03-02T00:00:17.000100Z",
+        "to": "2026-03-02T03:00:05Z",
+        "step": 3600,
+    }
+
+    body = site.client(Role.VIEWER).get("/api/v1/history", params=params).json()
+
+    assert [at[11:19] for at in body["at"]] == ["00:00:00", "01:00:00", "02:00:00", "03:00:00"]
+    assert body["series"]["i_l2"] == [10.0, None, 20.0, None]
+
+
 def test_history_is_bounded(site: Site) -> None:
     query = "measurement=a&field=b&from=2020-01-01T00:00:00Z&to=2026-01-01T00:00:00Z&step=1"
 
@@ -443,3 +465,33 @@ def test_five_hundred_chargers_in_one_answer(rig: Rig) -> None:
 
     assert len(answer.json()["items"]) == 500
     assert answer.elapsed < timedelta(seconds=2)
+
+
+def test_wiring_shows_what_the_meters_saw_of_each_phase(rig: Rig) -> None:
+    control = FakeControl()
+    control.wired = (
+        WiringView(
+            circuit=CircuitId("main"),
+            meter=MeterId("grid"),
+            evse=EVSE,
+            verdict="reversed",
+            steps=4,
+            gain_ratio={Phase.L2: -0.98},
+            tells_phases=True,
+        ),
+    )
+
+    body = rig.start(control=control).client(Role.VIEWER).get("/api/v1/wiring").json()
+
+    assert body["items"] == [
+        {
+            "evse": "CP001/1",
+            "circuit": "main",
+            "meter": "grid",
+            "verdict": "reversed",
+            "steps": 4,
+            "gain": {"l1": None, "l2": -0.98, "l3": None},
+            "tells_phases": True,
+        }
+    ]
+    assert body["next_offset"] is None
