@@ -419,7 +419,7 @@ def _evse_status(
         setpoint_a=setpoint_a,
         committed_a=draw.committed_a,
         lease_until_s=latest.until_s if latest is not None else None,
-        transaction=transaction.id if transaction is not None else None,
+        transaction=transaction.id if transaction is not None and not draw.evse.is_load else None,
         id_token=transaction.id_token if transaction is not None else None,
         reason=reason,
     )

@@ -101,9 +101,11 @@ class Desk:
         return configured.fallback_a if configured is not None else None
 
     def evses(self, station: StationId) -> tuple[EvseId, ...] | None:
-        """Return the station's configured EVSEs."""
+        """Return the station's configured EVSEs; nobody connects in the name of a load."""
         configured = self._site.stations.get(station)
-        return tuple(e.id for e in configured.evses) if configured is not None else None
+        if configured is None or configured.is_load:
+            return None
+        return tuple(e.id for e in configured.evses)
 
     async def save_station(self, record: StationRecord) -> None:
         """Keep what a station said at boot."""

@@ -428,7 +428,7 @@ def overdue(
     """
     waiting: list[tuple[float, EvseId]] = []
     for evse, draw in draws.items():
-        if not draw.connected or not draw.is_charging:
+        if not draw.connected or not draw.is_charging or draw.evse.is_load:
             continue
         sample = draw.view.sample
         heard_s = sample.taken_s if sample is not None else 0.0

@@ -30,8 +30,12 @@ def conditions_of(
 ) -> tuple[Condition, ...]:
     """Return what is wrong with stations and EVSEs now, ordered by subject."""
     started_s = memory.started_s if memory.started_s is not None else snapshot.now_s
+    built = snapshot.site.stations
     found = [
-        c for s in snapshot.stations.values() for c in _of_station(s, snapshot.now_s, started_s)
+        condition
+        for station in snapshot.stations.values()
+        if station.id not in built or not built[station.id].is_load  # its adapter tells more of it
+        for condition in _of_station(station, snapshot.now_s, started_s)
     ]
     if memory.outage is not None:
         found.append(_outage(snapshot))
@@ -179,7 +183,8 @@ def _of_current(draw: Draw, station: StationView, *, now_s: float) -> Iterator[C
             values={"drawn_a": f"{draw.measured_max_a:.1f}"},
         )
     last_s = view.sample.taken_s if view.sample is not None else since_s
-    if view.transaction is not None and now_s - max(last_s, since_s) > SILENT_AFTER_S:
+    is_awaited = view.transaction is not None and not draw.evse.is_load
+    if is_awaited and now_s - max(last_s, since_s) > SILENT_AFTER_S:
         yield Condition(
             code="EVSE_METER_SILENT",
             subject=evse,

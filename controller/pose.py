@@ -137,6 +137,7 @@ def _load(
         min_a=evse.min_a,
         max_a=most_a,
         step_a=evse.step_a,
+        weight=evse.weight,
         rank=rank,
         current_a=held_a,
     )
