@@ -93,6 +93,7 @@ class Outlet:
     """Its permanent default; None: it was never given one. [A]"""
     grant: Grant | None = None
     grant_count: int = 0
+    granted_s: float = float("-inf")
     transaction: Transaction | None = None
     told: EvseState | None = None
     sampled_s: float = float("-inf")
@@ -143,6 +144,8 @@ class SimStation:
         """It hears and does not answer: a half-open connection."""
         self.ear: Ear | None = None
         self.session = 0
+        self.linked_s = float("-inf")
+        """When it connected last. [s]"""
         self.offset_s = round(lot.uniform(0.0, 9.9), 2) + 0.003
         self._agenda = agenda
         self._lot = lot
@@ -165,6 +168,7 @@ class SimStation:
             return
         self.ear, self.connected = ear, True
         self.session += 1
+        self.linked_s = self._agenda.now_s
         self._tell(StationConnected(station=self.id, protocol="ocpp1.6"))
         self._later(0.6, self._tell_states)
         self._later(self.quirks.set_up_s, self._set_up)
@@ -363,6 +367,7 @@ class SimStation:
         count = outlet.grant_count
         limit_a = max(command.limit_a, self.quirks.lifts_to_a)
         outlet.grant = Grant(limit_a=limit_a, transaction=transaction)
+        outlet.granted_s = self._agenda.now_s
         self._relimit(outlet)
         end_s = command.lease_s - self.quirks.answer_s + self.quirks.lease_late_s
 
