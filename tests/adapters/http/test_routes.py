@@ -151,6 +151,8 @@ def test_an_evse_in_full(site: Site) -> None:
         "code": "circuit_full",
         "text": "16.0 A: garage-a is full on L1; 3 vehicles share 48 A.",
         "bound_by": "garage-a L1",
+        "wording": "",
+        "values": {},
     }
     assert body["session_id"] == "CP001/17"
     assert body["id_token"] == "04A1B2C3D4"
