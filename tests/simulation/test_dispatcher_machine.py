@@ -145,5 +145,6 @@ class TestDispatcher(Dispatcher.TestCase):  # type: ignore[misc, valid-type, nam
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 class TestDispatcherLong(Dispatcher.TestCase):  # type: ignore[misc, valid-type, name-defined]
-    settings = settings(max_examples=600, stateful_step_count=40, deadline=None)
+    settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
