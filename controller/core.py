@@ -160,4 +160,5 @@ def _solver_failing(fault: str) -> Condition:
         "Charging goes on by progressive filling, within all limits and a little less evenly. Please "
         "report this with the log.",
         severity=Severity.ALARM,
+        values={"fault": fault},
     )

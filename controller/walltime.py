@@ -66,5 +66,6 @@ def conditions_of(clock: WallTime, now_s: float) -> tuple[Condition, ...]:
             "and all limits were sent again. If it is right now, there is nothing to do; if not, look "
             "at its time synchronisation: the times of sessions follow this clock.",
             severity=Severity.ALARM,
+            values={"off_s": f"{off_s:+.0f}"},
         ),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import datetime
 from typing import Any
 
@@ -50,6 +51,7 @@ def save_alarm(connection: Connection, alarm: Alarm) -> None:
     values = {
         "text": alarm.condition.text,
         "severity": alarm.condition.severity.value,
+        "values_json": json.dumps(dict(alarm.condition.values)),
         "end_at": alarm.end,
     }
     statement = upsert(alarms).values(
@@ -84,7 +86,11 @@ def list_open_alarms(connection: Connection) -> tuple[Alarm, ...]:
 def _alarm(row: Row[Any]) -> Alarm:
     return Alarm(
         condition=Condition(
-            code=row.code, subject=row.subject, text=row.text, severity=Severity(row.severity)
+            code=row.code,
+            subject=row.subject,
+            text=row.text,
+            severity=Severity(row.severity),
+            values=json.loads(row.values_json),
         ),
         begin=row.begin_at,
         end=row.end_at,
