@@ -11,7 +11,7 @@ from adapters.simulator.lockstep.agenda import Agenda
 from adapters.simulator.lockstep.host import Host
 from adapters.simulator.lockstep.lines import Line
 from adapters.simulator.lockstep.meter import SimMeter
-from adapters.simulator.lockstep.station import Outlet, SimStation
+from adapters.simulator.lockstep.station import HIDES_S, Outlet, SimStation
 from controller.commands import SetLimit
 from controller.decide import Decision
 from controller.decision import Alarm
@@ -24,8 +24,6 @@ TOLERANCE_A = 0.6
 """The controller counts a measured excess from this on. [A]"""
 LEARN_S = 20.0
 """So long after its start, or after a vehicle's, the controller need not know everything. [s]"""
-HIDES_S = 24.0
-"""So long after a new limit its vehicle may hide a change of the building: settling and a sample. [s]"""
 FLAP_S = 60.0
 RAMPING_S = 120.0
 KEPT = 200
@@ -230,7 +228,8 @@ class Inspector:
                 age_s = self.agenda.now_s - outlet.granted_s
                 is_below = circuit in self.site.path_to_root(self._evse(evse).circuit)
                 if is_below and index in outlet.bay.phases and age_s < HIDES_S:
-                    total_a += max(0.0, outlet.bay.limit_a - outlet.bay.current_a)
+                    may_a = max(outlet.bay.limit_a, outlet.before_a)
+                    total_a += max(0.0, may_a - outlet.bay.current_a)
         return total_a
 
     def _settled_building_a(self, line: Line, index: int) -> float:

@@ -35,6 +35,9 @@ TIMEOUT_S = 10.0
 REGULAR_S = 10.0
 """An interval that the controller asked for. [s]"""
 
+HIDES_S = 24.0
+"""So long after a new limit its vehicle may hide a change of the building: settling and a sample. [s]"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quirks:
@@ -94,6 +97,8 @@ class Outlet:
     grant: Grant | None = None
     grant_count: int = 0
     granted_s: float = float("-inf")
+    before_a: float = 0.0
+    """Most that it was allowed shortly before its last limit. [A]"""
     transaction: Transaction | None = None
     told: EvseState | None = None
     sampled_s: float = float("-inf")
@@ -366,6 +371,8 @@ class SimStation:
         outlet.grant_count += 1
         count = outlet.grant_count
         limit_a = max(command.limit_a, self.quirks.lifts_to_a)
+        is_hurried = self._agenda.now_s - outlet.granted_s < HIDES_S
+        outlet.before_a = max(outlet.before_a if is_hurried else 0.0, outlet.bay.limit_a)
         outlet.grant = Grant(limit_a=limit_a, transaction=transaction)
         outlet.granted_s = self._agenda.now_s
         self._relimit(outlet)
