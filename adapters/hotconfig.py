@@ -241,7 +241,8 @@ class SiteConfiguration:
             return ChangeRefused(
                 kind=RefusalKind.IN_USE,
                 text=f"EVSEs to be removed may still draw current: {'; '.join(in_use)}.",
-                mend="Pause or stop them, wait until their lease has ended, then remove them.",
+                mend="Stop their sessions (pausing keeps a session running), wait until their "
+                "leases have ended, then remove them.",
             )
         return None
 
@@ -386,6 +387,12 @@ def _rolled_back(failed: ConfigVersion, to: ConfigVersion, fault: str) -> Condit
         text=f"Version {failed.number} of the configuration, by {failed.actor}, was taken back: "
         f"{fault}. Version {to.number} is in force again. Look at the log before trying again.",
         severity=Severity.ALARM,
+        values={
+            "version": f"{failed.number}",
+            "actor": failed.actor,
+            "fault": fault,
+            "to": f"{to.number}",
+        },
     )
 
 

@@ -9,6 +9,7 @@ from adapters.config.settings import UnknownTokens
 from adapters.ocpp.server import OcppServer
 from adapters.ocpp.translation import EvseWiring
 from controller.cycle import Cycle, CycleStats
+from controller.decision import ReasonCode
 from controller.desk import Desk, DeskRules
 from controller.planner import PlanningSettings
 from controller.ports import Clock
@@ -92,15 +93,20 @@ class HotSwap:
                 continue
             status = plan.evses.get(evse.id) if plan is not None else None
             if status is not None and status.transaction is not None:
-                found.append(f"{evse.id} has a running session")
+                is_paused = status.reason.code is ReasonCode.PAUSED
+                told = "is paused and keeps its session" if is_paused else "has a running session"
+                found.append(f"{evse.id} {told}")
             elif self._is_granted(evse):
                 found.append(f"{evse.id} holds a lease above its fallback")
         return tuple(found)
 
     def _is_granted(self, evse: Evse) -> bool:
         account = self._cycle.memory.evse(evse.id).account
-        now_s = self._clock.monotonic_s()
-        return any(g.limit_a > evse.fallback_a and not g.is_over(now_s) for g in account.grants)
+        now_s, settle_s = self._clock.monotonic_s(), self._cycle.policy.settle_s
+        return any(
+            g.limit_a > evse.fallback_a and not g.is_over(now_s, settle_s=settle_s)
+            for g in account.grants
+        )
 
     def warnings(self, site: Site) -> tuple[str, ...]:
         """Say what a site takes for granted that stations out of reach do not know yet."""
@@ -124,6 +130,7 @@ def wirings_of(site: Site) -> dict[EvseId, EvseWiring]:
         e.id: EvseWiring(
             phases=e.phases,
             max_a=e.max_a,
+            min_a=e.min_a,
             voltage_v=site.voltage_v,
             dc_w_per_a=e.dc_w_per_a,
         )

@@ -15,6 +15,8 @@ from controller.policy import Policy
 from controller.site import Circuit, CircuitId, EvseId, Site
 from controller.snapshot import MeterView, Snapshot
 
+METER_LOST_LONG_S = 900.0
+"""A meter that is lost for so long has been forgotten: it is told again, as critical. [s]"""
 RAMP_INTERVALS = 4
 """Rises stay small for so many increase intervals after a recovery."""
 _ORDER = (SiteMode.NORMAL, SiteMode.HOLD, SiteMode.BLIND, SiteMode.FALLBACK)
@@ -42,6 +44,8 @@ class CircuitState:
     memory: CircuitMemory
     is_ramping: bool
     """Whether it recovered only lately, so that rises are small."""
+    is_still: bool
+    """Whether its meter may be frozen: nothing rises above its minimum before the registers move."""
     headroom: PhaseCurrents
     """What is left below the limit, margin not counted. [A]"""
     usable: PhaseCurrents
@@ -164,6 +168,7 @@ def _assess_circuit(
         memory=after,
         is_ramping=after.recovered_s is not None
         and now_s - after.recovered_s < RAMP_INTERVALS * policy.increase_interval_s,
+        is_still=_is_still(meter, now_s=now_s, policy=policy),
         headroom=limit - building - committed,
         usable=limit - PhaseCurrents.balanced(circuit.margin_a) - building,
     )
@@ -206,14 +211,19 @@ def _frozen_s(
 
     A meter that was lost is not found again by vehicles that stopped: its registers must move.
     """
-    if meter.changed_s is None:
+    if meter.changed_s is None or not _is_still(meter, now_s=now_s, policy=policy):
         return 0.0
     still_s = now_s - meter.changed_s
-    if still_s < policy.meter_frozen_s:
-        return 0.0
     if was_lost:
         return still_s
     return still_s if any((d.measured_max_a or 0.0) > 1.0 for d in draws) else 0.0
+
+
+def _is_still(meter: MeterView | None, *, now_s: float, policy: Policy) -> bool:
+    """Tell whether the registers have stood still for so long that the meter may be frozen."""
+    if meter is None or meter.changed_s is None:
+        return False
+    return now_s - meter.changed_s >= policy.meter_frozen_s
 
 
 def _rung(age_s: float, policy: Policy) -> SiteMode:
@@ -385,6 +395,8 @@ def _conditions(
                 circuit, meter, age_s=age_s, measured_age_s=state.measured_age_s, policy=policy
             )
         )
+        if age_s > METER_LOST_LONG_S:
+            found.append(_lost_long(circuit))
     if state.measured is not None and not state.measured.fits(state.limit, tolerance_a=0.5):
         found.append(
             Condition(
@@ -407,6 +419,18 @@ def _conditions(
     return found
 
 
+def _lost_long(circuit: Circuit) -> Condition:
+    minutes = round(METER_LOST_LONG_S / 60.0)
+    return Condition(
+        code="METER_LOST_LONG",
+        subject=str(circuit.meter),
+        text=f"Meter {circuit.meter} has been lost for more than {minutes} minutes. Charging goes on "
+        f"with what {circuit.id} has left beside the building's worst case. Have it repaired today.",
+        severity=Severity.CRITICAL,
+        values={"minutes": f"{minutes}"},
+    )
+
+
 def _meter_condition(
     circuit: Circuit,
     meter: MeterView | None,
@@ -425,6 +449,7 @@ def _meter_condition(
             subject=str(circuit.meter),
             text=text,
             severity=Severity.ALARM,
+            values={"age_s": f"{age_s:.0f}"},
         )
     fault = meter.fault if meter is not None and meter.fault else "no sample yet"
     return Condition(
@@ -433,4 +458,5 @@ def _meter_condition(
         text=f"Meter {circuit.meter} has not been read for {age_s:.0f} s: {fault}. "
         "The building counts with its worst case until it is back.",
         severity=Severity.ALARM,
+        values={"age_s": f"{age_s:.0f}", "fault": fault},
     )

@@ -11,15 +11,15 @@ from functools import cached_property
 from typing import Protocol
 
 from controller import assess as assessing
-from controller import ledger, turns
+from controller import ledger, turns, walltime
 from controller.assess import Assessment
 from controller.commands import CommandOutcome
 from controller.decision import CircuitStatus, Condition, EvseStatus, Plan, SiteMode, Wave
-from controller.dispatch import Target, dispatch, overdue, targets_outside
-from controller.draw import Draw, drawn, observed
+from controller.dispatch import Target, at_least, dispatch, overdue, targets_outside
+from controller.draw import Draw, drawn, observed, settle_s
 from controller.due import first_due_s, step_instants_s
 from controller.explain import Outcome, bindings, reason_for, where_text
-from controller.faults import conditions_of
+from controller.faults import conditions_of, outage_of
 from controller.ledger import Account
 from controller.memory import EvseMemory, Memory
 from controller.newcomers import newcomers_reserve
@@ -57,6 +57,8 @@ class Decision:
     committed_a: Mapping[EvseId, float]
     """What each EVSE may draw per phase, before this decision's commands. [A]"""
     conditions: tuple[Condition, ...]
+    solver_fault: str
+    """Why the solver's answer was not used; empty when it was."""
     show: Callable[[], Plan]
     """Builds the plan from the same values."""
 
@@ -99,7 +101,8 @@ def decide(
     allocation = workspace.answer(question.problem)
     if allocation is None:
         allocation = allocate(question.problem, deadline_s=policy.solver_deadline_s)
-        workspace.keep(question.problem, allocation)
+        if not allocation.note:  # a solver that failed is asked again
+            workspace.keep(question.problem, allocation)
     targets = _targets(snapshot, question, allocation, draws, assessment, memory)
     wave, accounts = dispatch(
         snapshot,
@@ -115,7 +118,11 @@ def decide(
         wave = replace(wave, questions=questions)
     after = _advanced(memory, snapshot, targets, assessment, accounts, questions)
     after = _in_line(memory, after, snapshot.now_s, policy)
-    conditions = (*assessment.conditions, *conditions_of(snapshot, draws, after))
+    conditions = (
+        *assessment.conditions,
+        *conditions_of(snapshot, draws, after),
+        *walltime.conditions_of(after.clock, snapshot.now_s),
+    )
     return Decision(
         wave=wave,
         memory=after,
@@ -123,6 +130,7 @@ def decide(
         limits={c: state.limit for c, state in assessment.circuits.items()},
         committed_a={evse: draw.committed_a for evse, draw in draws.items()},
         conditions=conditions,
+        solver_fault=allocation.note,
         show=lambda: _plan(snapshot, assessment, draws, targets, allocation, after, conditions),
     )
 
@@ -169,6 +177,7 @@ def _remembered(
                 before=before,
                 connected=station.connected,
                 lease_mode=station.lease_mode,
+                behaviour=station.behaviour,
                 wanted_a=most_a,
                 now_s=now_s,
             )
@@ -177,12 +186,13 @@ def _remembered(
             after, draw = _stepped(
                 evse, station, view, before, outcomes.get(evse.id, []), policy, now_s, most_a
             )
-            instants_s = step_instants_s(after, view, policy)
+            instants_s = step_instants_s(after, view, policy, settle_s=settle_s(station, policy))
             step = Step(
                 view=view,
                 before=before,
                 connected=station.connected,
                 lease_mode=station.lease_mode,
+                behaviour=station.behaviour,
                 wanted_a=most_a,
                 from_s=now_s,
                 due_s=first_due_s(instants_s, now_s),
@@ -192,7 +202,13 @@ def _remembered(
             workspace.steps[evse.id] = step
         evses[evse.id], draws[evse.id] = step.after, step.draw
     started_s = memory.started_s if memory.started_s is not None else now_s
-    return replace(memory, started_s=started_s, evses=evses), draws
+    return replace(
+        memory,
+        started_s=started_s,
+        evses=evses,
+        clock=walltime.advanced(memory.clock, now_s=now_s, at=snapshot.at),
+        outage=outage_of(snapshot, memory.outage),
+    ), draws
 
 
 def _stepped(
@@ -214,11 +230,14 @@ def _stepped(
         arrived_s = now_s if transaction is not None else None
         before = EvseMemory(transaction=transaction, arrived_s=arrived_s)
         account = ledger.closed(account, transaction)
-    account = ledger.tidied(account, now_s=now_s, settle_s=policy.settle_s)
+    settling_s = settle_s(station, policy)
+    account = ledger.tidied(account, now_s=now_s, settle_s=settling_s)
     if account is not before.account:
         before = replace(before, account=account)
     draw = drawn(evse, station=station, view=view, memory=before, policy=policy, now_s=now_s)
-    after = observed(before, draw=draw, wanted_a=most_a, policy=policy, now_s=now_s)
+    after = observed(
+        before, draw=draw, wanted_a=most_a, policy=policy, settle_s=settling_s, now_s=now_s
+    )
     if after.vehicle_phases != before.vehicle_phases:
         draw = drawn(evse, station=station, view=view, memory=after, policy=policy, now_s=now_s)
     return after, draw
@@ -324,7 +343,7 @@ def _targets(
             pauses=pauses,
         )
     )
-    return targets
+    return {evse: at_least(target, draws[evse]) for evse, target in targets.items()}
 
 
 def _plan(
@@ -400,7 +419,7 @@ def _evse_status(
         setpoint_a=setpoint_a,
         committed_a=draw.committed_a,
         lease_until_s=latest.until_s if latest is not None else None,
-        transaction=transaction.id if transaction is not None else None,
+        transaction=transaction.id if transaction is not None and not draw.evse.is_load else None,
         id_token=transaction.id_token if transaction is not None else None,
         reason=reason,
     )

@@ -54,6 +54,10 @@ class Reason:
     text: str
     bound_by: str = ""
     """The circuit and phase that binds, as `garage-a L1`; empty when no circuit does."""
+    wording: str = ""
+    """Which sentence of its code this is, for catalogues of texts; empty: the usual one."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """What the sentence names. Names that end in a unit hold a decimal number, as `limit_a`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +125,8 @@ class Condition:
     text: str
     """What is wrong and what to do."""
     severity: Severity
+    values: Mapping[str, str] = field(default_factory=dict)
+    """What the text names besides the subject, for catalogues of texts; as in `Reason`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ of it: confirmed by the station, with time to act (invariant I2).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor
 from zlib import crc32
 
@@ -18,7 +18,7 @@ from controller.commands import SetLimit
 from controller.decision import SiteMode, Wave
 from controller.draw import Draw
 from controller.ledger import Account, Grant, GrantState
-from controller.memory import Memory
+from controller.memory import EvseMemory, Memory
 from controller.phases import ZERO, PhaseCurrents
 from controller.policy import Policy
 from controller.site import CircuitId, EvseId
@@ -27,7 +27,7 @@ from controller.station import LeaseMode
 from controller.worth import is_worth_a_command, is_worth_topping_up, least_gain_a, top_ups_at_once
 
 RETRY_S = 5.0
-"""An unanswered or refused command is repeated after this time, longer with every refusal. [s]"""
+"""An unanswered or refused command is repeated after this time, twice; then longer every time. [s]"""
 RETRY_MOST_S = 120.0
 RENEWAL_SLOT_S = 10.0
 OVERTAKE_S = 1.0
@@ -50,6 +50,8 @@ class _Case:
     draw: Draw
     target: Target
     account: Account
+    void_s: float | None = None
+    """What was sent before this is sent once more: it is not obeyed, or named a wrong time. [s]"""
 
     @property
     def held_a(self) -> float:
@@ -84,7 +86,12 @@ def dispatch(
         The commands, and the ledger pages with these commands booked.
     """
     cases = [
-        _Case(draw=draws[evse], target=target, account=memory.evse(evse).account)
+        _Case(
+            draw=draws[evse],
+            target=target,
+            account=memory.evse(evse).account,
+            void_s=_void_s(memory, evse, policy),
+        )
         for evse, target in targets.items()
     ]
     now_s = snapshot.now_s
@@ -119,6 +126,11 @@ def dispatch(
     return wave, _booked(wave, snapshot, draws, memory)
 
 
+def at_least(target: Target, draw: Draw) -> Target:
+    """Return a target that the station keeps to: not 0 where 0 is refused or read as no limit."""
+    return target if target.limit_a >= draw.floor_a else replace(target, limit_a=draw.floor_a)
+
+
 def _booked(
     wave: Wave, snapshot: Snapshot, draws: Mapping[EvseId, Draw], memory: Memory
 ) -> dict[EvseId, Account]:
@@ -138,7 +150,7 @@ def _command(case: _Case, limit_a: float, policy: Policy) -> SetLimit:
     transaction = case.draw.view.transaction
     return SetLimit(
         evse=case.target.evse,
-        limit_a=limit_a,
+        limit_a=max(limit_a, case.draw.floor_a),
         lease_s=policy.lease_s,
         transaction=transaction.id if transaction is not None else None,
         cause=case.target.cause,
@@ -160,10 +172,19 @@ def _may_command(case: _Case, now_s: float) -> bool:
     return now_s - account.commanded_s >= retry_wait_s(account)
 
 
+def _void_s(memory: Memory, evse: EvseId, policy: Policy) -> float | None:
+    """Return the time before which what was sent no longer counts as understood. [s]"""
+    remembered = memory.evse(evse)
+    times_s = [t for t in (memory.clock.stepped_s,) if t is not None]
+    if remembered.disobeys and remembered.over_since_s is not None:
+        times_s.append(remembered.over_since_s + policy.disobey_after_s)
+    return max(times_s, default=None)
+
+
 def retry_wait_s(account: Account) -> float:
     """Return how long an EVSE is left alone after refusals and silences. [s]"""
     troubles = account.refusals + account.timeouts
-    return min(RETRY_S * 2.0 ** (troubles - 1), RETRY_MOST_S) if troubles else 0.0
+    return min(RETRY_S * 2.0 ** max(0, troubles - 2), RETRY_MOST_S) if troubles else 0.0
 
 
 def _must_decrease(
@@ -249,12 +270,15 @@ def _is_renewal_due(case: _Case, connected_since_s: float, now_s: float, policy:
     """Tell whether the lease should be renewed, or a silence be asked again.
 
     Renewals are spread over 40-50 % of the lease so that not all come together. A station that
-    connected anew gets its limit again: some forget it with the connection.
+    connected anew gets its limit again: some forget it with the connection. One that refused until
+    its lease ended is offered its fallback now and then: who is never asked never accepts.
     """
     latest = case.account.latest
     if latest is None:
-        return False
+        return case.draw.is_charging and retry_wait_s(case.account) > 0.0
     if latest.state is GrantState.UNCERTAIN or latest.sent_s < connected_since_s:
+        return True
+    if case.void_s is not None and latest.sent_s < case.void_s:
         return True
     return latest.until_s is not None and now_s >= renewal_s(latest, case.target.evse, policy)
 
@@ -327,6 +351,8 @@ def _affordable_a(
             limit_a = min(limit_a, room_a)
         if assessment.circuits[circuit].is_ramping:
             limit_a = min(limit_a, max(case.held_a + policy.recovery_ramp_a, evse.min_a))
+        if assessment.circuits[circuit].is_still:
+            limit_a = min(limit_a, max(case.held_a, evse.min_a))
     limit_a = on_step(limit_a, evse.step_a)
     if limit_a < evse.min_a:
         return None
@@ -404,13 +430,22 @@ def overdue(
     """
     waiting: list[tuple[float, EvseId]] = []
     for evse, draw in draws.items():
-        if not draw.connected or not draw.is_charging:
+        if not draw.connected or not draw.is_charging or draw.evse.is_load:
             continue
         sample = draw.view.sample
         heard_s = sample.taken_s if sample is not None else 0.0
         asked_s = memory.evse(evse).asked_s
         since_s = heard_s if asked_s is None else max(heard_s, asked_s)
-        if snapshot.now_s - since_s >= policy.ask_after_s:
+        is_silent = snapshot.now_s - since_s >= policy.ask_after_s
+        proof_s = proof_due_s(memory.evse(evse), policy)
+        if is_silent or (proof_s is not None and since_s < proof_s <= snapshot.now_s):
             waiting.append((heard_s, evse))
     most = max(1, floor(policy.calls_per_s * policy.interval_s / 2))
     return tuple(evse for _, evse in sorted(waiting)[:most])
+
+
+def proof_due_s(memory: EvseMemory, policy: Policy) -> float | None:
+    """Return when one more sample proves that an EVSE disobeys; it is asked for, not awaited. [s]"""
+    if memory.over_since_s is None or memory.disobeys:
+        return None
+    return memory.over_since_s + policy.disobey_after_s

@@ -46,6 +46,7 @@ def reason_for(
         return Reason(
             code=ReasonCode.WAITING_RISE,
             text=f"Rises to {outcome.target_a:.1f} A as soon as others have given way.",
+            values={"target_a": f"{outcome.target_a:.1f}"},
         )
     binding = allocation.binding.get(draw.evse.id) if allocation is not None else None
     if memory.demand_a is not None and (
@@ -53,7 +54,9 @@ def reason_for(
     ):
         return _reason_demand(draw, memory)
     if binding is None:
-        return Reason(code=ReasonCode.CIRCUIT_FULL, text="Held at its fallback.")
+        return Reason(
+            code=ReasonCode.CIRCUIT_FULL, text="Held at its fallback.", wording="fallback"
+        )
     return _reason_binding(draw, binding, snapshot, assessment)
 
 
@@ -65,7 +68,12 @@ def _reason_plan(draw: Draw, snapshot: Snapshot, outcome: Outcome) -> Reason | N
     if outcome.target_a > 0 or not is_asked or not guidance.holds(snapshot.now_s):
         return None
     text = f"By the plan ({guidance.policy.replace('_', ' ')}) it {asked.note}."
-    return Reason(code=ReasonCode.WAITING_TURN, text=text)
+    return Reason(
+        code=ReasonCode.WAITING_TURN,
+        text=text,
+        wording="plan",
+        values={"policy": guidance.policy, "note": asked.note},
+    )
 
 
 def _reason_outside(
@@ -85,12 +93,14 @@ def _reason_connection(draw: Draw, snapshot: Snapshot, memory: EvseMemory) -> Re
         return Reason(
             code=ReasonCode.NOT_CONNECTED,
             text=f"The station is not connected; {draw.committed_a:.1f} A stay reserved for it.",
+            values={"committed_a": f"{draw.committed_a:.1f}"},
         )
     mode = snapshot.stations[draw.evse.station].lease_mode
     if mode is LeaseMode.UNCONTROLLABLE or memory.disobeys:
         return Reason(
             code=ReasonCode.NOT_CONTROLLABLE,
             text=f"The station does not follow limits; {draw.committed_a:.1f} A are reserved.",
+            values={"committed_a": f"{draw.committed_a:.1f}"},
         )
     return None
 
@@ -98,7 +108,8 @@ def _reason_connection(draw: Draw, snapshot: Snapshot, memory: EvseMemory) -> Re
 def _reason_state(draw: Draw) -> Reason | None:
     if draw.view.state is EvseState.FAULTED:
         code = draw.view.error_code or "no code"
-        return Reason(code=ReasonCode.FAULTED, text=f"The station reports a fault: {code}.")
+        text = f"The station reports a fault: {code}."
+        return Reason(code=ReasonCode.FAULTED, text=text, values={"fault": code})
     if draw.view.state is EvseState.UNAVAILABLE:
         return Reason(code=ReasonCode.UNAVAILABLE, text="Taken out of service.")
     if not draw.is_charging:
@@ -108,11 +119,24 @@ def _reason_state(draw: Draw) -> Reason | None:
 
 def _reason_operator(draw: Draw, snapshot: Snapshot) -> Reason | None:
     if override_of(snapshot, draw.evse.id).paused:
-        return Reason(code=ReasonCode.PAUSED, text="Paused by an operator.")
+        text = f"Paused by an operator.{_floor_text(draw)}"
+        return Reason(code=ReasonCode.PAUSED, text=text)
     if is_shut(snapshot, draw.evse):
         text = f"An operator's maximum is below the {draw.evse.min_a:g} A that charging needs."
-        return Reason(code=ReasonCode.OPERATOR_MAXIMUM, text=text)
+        return Reason(
+            code=ReasonCode.OPERATOR_MAXIMUM,
+            text=text,
+            wording="too_low",
+            values={"min_a": f"{draw.evse.min_a:g}"},
+        )
     return None
+
+
+def _floor_text(draw: Draw) -> str:
+    """Say why an EVSE that should have nothing has something."""
+    if draw.floor_a == 0:
+        return ""
+    return f" It cannot be paused and gets {draw.floor_a:g} A; stop its session to end that."
 
 
 def _reason_mode(draw: Draw, assessment: Assessment) -> Reason | None:
@@ -121,6 +145,7 @@ def _reason_mode(draw: Draw, assessment: Assessment) -> Reason | None:
         return Reason(
             code=ReasonCode.METER_LOST,
             text="The grid meter has been lost for long; held at its fallback.",
+            wording="fallback",
         )
     if mode is SiteMode.BLIND:
         return Reason(
@@ -138,6 +163,7 @@ def _reason_demand(draw: Draw, memory: EvseMemory) -> Reason:
     return Reason(
         code=ReasonCode.VEHICLE_TAKES_LESS,
         text=f"The vehicle takes less; {memory.demand_a or 0.0:.1f} A are kept for it.",
+        values={"demand_a": f"{memory.demand_a or 0.0:.1f}"},
     )
 
 
@@ -151,29 +177,50 @@ def _reason_binding(
         return _reason_budget(draw, binding)
     if binding.cause is BindingCause.UNBALANCE:
         text = f"{where} may not exceed another phase by more than the unbalance limit."
-        return Reason(code=ReasonCode.CIRCUIT_FULL, text=text, bound_by=where)
+        return Reason(code=ReasonCode.CIRCUIT_FULL, text=text, bound_by=where, wording="unbalance")
     if binding.cause is BindingCause.NOT_ADMITTED:
         return Reason(
             code=ReasonCode.WAITING_TURN,
-            text=f"Waits for its turn: {where} has no room for another {draw.evse.min_a:.0f} A.",
+            text=f"Waits for its turn: {where} has no room for another "
+            f"{draw.evse.min_a:.0f} A.{_floor_text(draw)}",
             bound_by=where,
+            values={"min_a": f"{draw.evse.min_a:.0f}"},
         )
+    return _reason_full(where, binding, assessment)
+
+
+def _reason_full(where: str, binding: Binding, assessment: Assessment) -> Reason:
+    values = _limit_values(binding, assessment)
+    told = ": {limit_a} A limit, {building_a} A taken by the building" if values else ""
     return Reason(
         code=ReasonCode.CIRCUIT_FULL,
-        text=f"{where} is full{_limit_text(binding, assessment)}.",
+        text=f"{where} is full{told.format_map(values)}.",
         bound_by=where,
+        values=values,
     )
 
 
 def _reason_budget(draw: Draw, binding: Binding) -> Reason:
     """Explain a limit on all phases together: the site's surplus, or a total of the plan."""
     name, _, circuit = (binding.node or "").partition(":")
+    wording = "surplus" if name == "surplus" else "budget"
     what = "the site's surplus" if name == "surplus" else f"what the plan gives {circuit or name}"
     if binding.cause is BindingCause.NOT_ADMITTED:
         text = f"Waits: {what} has no room for another {draw.evse.min_a:.0f} A."
-        return Reason(code=ReasonCode.WAITING_TURN, text=text, bound_by=binding.node or "")
-    text = f"{what[0].upper()}{what[1:]} is used up."
-    return Reason(code=ReasonCode.CIRCUIT_FULL, text=text, bound_by=binding.node or "")
+        return Reason(
+            code=ReasonCode.WAITING_TURN,
+            text=text,
+            bound_by=binding.node or "",
+            wording=wording,
+            values={"budget": circuit or name, "min_a": f"{draw.evse.min_a:.0f}"},
+        )
+    return Reason(
+        code=ReasonCode.CIRCUIT_FULL,
+        text=f"{what[0].upper()}{what[1:]} is used up.",
+        bound_by=binding.node or "",
+        wording=wording,
+        values={"budget": circuit or name},
+    )
 
 
 def _reason_maximum(draw: Draw, snapshot: Snapshot) -> Reason:
@@ -181,24 +228,29 @@ def _reason_maximum(draw: Draw, snapshot: Snapshot) -> Reason:
     override = override_of(snapshot, draw.evse.id)
     if wanted == override.upstream_max_a:
         return Reason(
-            code=ReasonCode.OPERATOR_MAXIMUM, text="At the limit that the back office set."
+            code=ReasonCode.OPERATOR_MAXIMUM,
+            text="At the limit that the back office set.",
+            wording="back_office",
         )
     if wanted == override.partner_max_a:
         return Reason(
-            code=ReasonCode.OPERATOR_MAXIMUM, text="At the limit that a roaming partner set."
+            code=ReasonCode.OPERATOR_MAXIMUM,
+            text="At the limit that a roaming partner set.",
+            wording="partner",
         )
     if wanted < draw.evse.max_a:
         return Reason(code=ReasonCode.OPERATOR_MAXIMUM, text="At the maximum that an operator set.")
     return Reason(code=ReasonCode.OWN_MAXIMUM, text="At the rating of the EVSE.")
 
 
-def _limit_text(binding: Binding, assessment: Assessment) -> str:
+def _limit_values(binding: Binding, assessment: Assessment) -> dict[str, str]:
     if binding.node is None or binding.phase is None:
-        return ""
+        return {}
     state = assessment.circuits[CircuitId(binding.node)]
-    limit_a = state.limit.of(binding.phase)
-    building_a = state.building.of(binding.phase)
-    return f": {limit_a:.0f} A limit, {building_a:.0f} A taken by the building"
+    return {
+        "limit_a": f"{state.limit.of(binding.phase):.0f}",
+        "building_a": f"{state.building.of(binding.phase):.0f}",
+    }
 
 
 def where_text(node: str | None, phase: Phase | None) -> str:

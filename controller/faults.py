@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from controller.decision import Condition, Severity
 from controller.draw import Draw
-from controller.memory import Memory
+from controller.memory import Memory, Outage
 from controller.site import EvseId, StationId
 from controller.snapshot import Snapshot
 from controller.station import EvseState, LeaseMode, StationView
@@ -16,6 +16,11 @@ WELDED_A = 1.0
 WELDED_AFTER_S = 30.0
 SILENT_AFTER_S = 60.0
 REFUSALS_TOLD = 3
+OUTAGE_WITHIN_S = 10.0
+OUTAGE_LEAST = 3
+"""Fewer stations are told one by one."""
+OUTAGE_BACK_S = 60.0
+"""Most stations are back for so long before an outage is over. [s]"""
 _NOTHING_FLOWS = frozenset({EvseState.AVAILABLE, EvseState.RESERVED, EvseState.UNAVAILABLE})
 _DANGEROUS = frozenset({"GroundFailure", "OverCurrentFailure", "PowerSwitchFailure"})
 
@@ -24,8 +29,19 @@ def conditions_of(
     snapshot: Snapshot, draws: Mapping[EvseId, Draw], memory: Memory
 ) -> tuple[Condition, ...]:
     """Return what is wrong with stations and EVSEs now, ordered by subject."""
-    found = [c for s in snapshot.stations.values() for c in _of_station(s, snapshot.now_s)]
+    started_s = memory.started_s if memory.started_s is not None else snapshot.now_s
+    built = snapshot.site.stations
+    found = [
+        condition
+        for station in snapshot.stations.values()
+        if station.id not in built or not built[station.id].is_load  # its adapter tells more of it
+        for condition in _of_station(station, snapshot.now_s, started_s)
+    ]
+    if memory.outage is not None:
+        found.append(_outage(snapshot))
     for evse, draw in draws.items():
+        if draw.connected and draw.floor_a > draw.evse.fallback_a:
+            found.append(_cannot_pause(draw))
         found.extend(_of_evse(draw, refusals=memory.evse(evse).account.refusals))
         station = snapshot.stations.get(draw.evse.station)
         if station is not None:
@@ -35,9 +51,48 @@ def conditions_of(
     return tuple(sorted(found, key=lambda c: (c.subject, c.code)))
 
 
-def _of_station(station: StationView, now_s: float) -> Iterator[Condition]:
-    lost_s = station.lost_since_s
-    if not station.connected and lost_s is not None and now_s - lost_s > OFFLINE_AFTER_S:
+def outage_of(snapshot: Snapshot, before: Outage | None) -> Outage | None:
+    """Return whether more than half of the stations were lost within ten seconds, and are not back.
+
+    Source: `docs/fault-times.md`, row "network partition".
+    """
+    if _is_most_lost(snapshot):
+        return Outage()
+    if before is None:
+        return None
+    since_s = before.back_since_s if before.back_since_s is not None else snapshot.now_s
+    is_over = snapshot.now_s - since_s >= OUTAGE_BACK_S
+    return None if is_over else Outage(back_since_s=since_s)
+
+
+def _is_most_lost(snapshot: Snapshot) -> bool:
+    lost_s = sorted(
+        s.lost_since_s
+        for s in snapshot.stations.values()
+        if not s.connected and s.lost_since_s is not None
+    )
+    needed = max(OUTAGE_LEAST, len(snapshot.stations) // 2 + 1)
+    spans = zip(lost_s, lost_s[needed - 1 :], strict=False)
+    return any(last_s - first_s <= OUTAGE_WITHIN_S for first_s, last_s in spans)
+
+
+def _outage(snapshot: Snapshot) -> Condition:
+    away = sum(not s.connected for s in snapshot.stations.values())
+    return Condition(
+        code="NETWORK_LOST",
+        subject="site",
+        text=f"Most stations were lost at the same moment; {away} of {len(snapshot.stations)} are away. "
+        "Look at the switch, the router or the access point between them and this machine. They fall "
+        "back by themselves when their leases end.",
+        severity=Severity.CRITICAL,
+        values={"away": f"{away}", "stations": f"{len(snapshot.stations)}"},
+    )
+
+
+def _of_station(station: StationView, now_s: float, started_s: float) -> Iterator[Condition]:
+    """Yield what is wrong with a station; one that has never come was lost when we started."""
+    lost_s = station.lost_since_s if station.lost_since_s is not None else started_s
+    if not station.connected and now_s - lost_s > OFFLINE_AFTER_S:
         yield Condition(
             code="STATION_OFFLINE",
             subject=station.id,
@@ -67,6 +122,18 @@ def _no_lease(station: StationId) -> Condition:
     )
 
 
+def _cannot_pause(draw: Draw) -> Condition:
+    evse = draw.evse
+    return Condition(
+        code="CANNOT_PAUSE",
+        subject=evse.id,
+        text=f"{evse.id} does not keep to a limit of 0 A, so it cannot hold its fallback of "
+        f"{evse.fallback_a:g} A; {draw.floor_a:g} A are reserved. Set its fallback_a to "
+        f"{draw.floor_a:g} in the site file, so that the certificate counts it.",
+        severity=Severity.ALARM,
+    )
+
+
 def _of_evse(draw: Draw, *, refusals: int) -> Iterator[Condition]:
     evse = draw.evse.id
     if refusals >= REFUSALS_TOLD:
@@ -76,8 +143,9 @@ def _of_evse(draw: Draw, *, refusals: int) -> Iterator[Condition]:
             text=f"{evse} refused its limit {refusals} times in a row. What it may draw stays "
             "reserved. Look at its log for the reason.",
             severity=Severity.ALARM,
+            values={"refusals": f"{refusals}"},
         )
-    if draw.view.state is EvseState.FAULTED:
+    if draw.view.faulted_since_s is not None:
         code = draw.view.error_code or "no code"
         severity = Severity.CRITICAL if code in _DANGEROUS else Severity.ALARM
         yield Condition(
@@ -85,8 +153,9 @@ def _of_evse(draw: Draw, *, refusals: int) -> Iterator[Condition]:
             subject=evse,
             text=f"{evse} reports a fault: {code}. Do not use it until it has been inspected.",
             severity=severity,
+            values={"fault": code},
         )
-        if (draw.measured_max_a or 0.0) > WELDED_A:
+        if _last_sampled_a(draw, draw.view.faulted_since_s) > WELDED_A:
             yield Condition(
                 code="CONTACTOR_WELDED",
                 subject=evse,
@@ -94,6 +163,17 @@ def _of_evse(draw: Draw, *, refusals: int) -> Iterator[Condition]:
                 "Switch it off at its breaker.",
                 severity=Severity.CRITICAL,
             )
+
+
+def _last_sampled_a(draw: Draw, since_s: float) -> float:
+    """Return the highest phase of the last sample, however old; 0 if it is from before an instant. [A].
+
+    A contactor that was seen to be welded is not sound because its station samples rarely.
+    """
+    sample = draw.view.sample
+    if sample is None or sample.taken_s < since_s or sample.value.terminal_a is None:
+        return 0.0
+    return max(sample.value.terminal_a)
 
 
 def _of_current(draw: Draw, station: StationView, *, now_s: float) -> Iterator[Condition]:
@@ -111,9 +191,11 @@ def _of_current(draw: Draw, station: StationView, *, now_s: float) -> Iterator[C
             text=f"{evse} carries {draw.measured_max_a:.1f} A though nobody charges there: its contactor "
             "may be welded. Switch it off at its breaker and have it inspected.",
             severity=Severity.CRITICAL,
+            values={"drawn_a": f"{draw.measured_max_a:.1f}"},
         )
     last_s = view.sample.taken_s if view.sample is not None else since_s
-    if view.transaction is not None and now_s - max(last_s, since_s) > SILENT_AFTER_S:
+    is_awaited = view.transaction is not None and not draw.evse.is_load
+    if is_awaited and now_s - max(last_s, since_s) > SILENT_AFTER_S:
         yield Condition(
             code="EVSE_METER_SILENT",
             subject=evse,

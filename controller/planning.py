@@ -290,7 +290,13 @@ class Planning:
             "prices. It tries again within five minutes; report this with the log if it stays."
         )
         self._alarms.begin(
-            Condition(code=FAILED, subject="site", text=text, severity=Severity.WARNING)
+            Condition(
+                code=FAILED,
+                subject="site",
+                text=text,
+                severity=Severity.WARNING,
+                values={"fault": why},
+            )
         )
 
     def _tell(self, conditions: tuple[Condition, ...]) -> None:

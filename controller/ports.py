@@ -134,6 +134,9 @@ class Store(StationAccess, Protocol):
     async def alarms(self, *, since: datetime | None, limit: int) -> tuple[Alarm, ...]:
         """List by begin, newest first."""
 
+    async def open_alarms(self) -> tuple[Alarm, ...]:
+        """List those without an end, oldest first."""
+
     async def audit(self, entry: AuditEntry) -> None:
         """Append to the audit log."""
 

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping
 from math import inf, log
 from typing import Protocol
 
-from controller.assess import RAMP_INTERVALS
+from controller.assess import METER_LOST_LONG_S, RAMP_INTERVALS
 from controller.baseload import BaseLoad
 from controller.decide import Decision
-from controller.dispatch import OVERTAKE_S, renewal_s, retry_wait_s
-from controller.draw import ARRIVED_A, believe_after_s
+from controller.dispatch import OVERTAKE_S, proof_due_s, renewal_s, retry_wait_s
+from controller.draw import ARRIVED_A, believe_after_s, settle_s
 from controller.due import (
     AFTER_S,
     first_due_s,
@@ -24,7 +24,7 @@ from controller.due import (
     ledger_instants_s,
     state_instants_s,
 )
-from controller.faults import OFFLINE_AFTER_S
+from controller.faults import OFFLINE_AFTER_S, OUTAGE_BACK_S
 from controller.ledger import Account
 from controller.memory import CircuitMemory, EvseMemory, Memory, Turn
 from controller.policy import Policy
@@ -33,6 +33,7 @@ from controller.snapshot import MeterView, Snapshot
 from controller.station import EvseView
 from controller.thermal import TIME_CONSTANT_S, final_heat, heat_at
 from controller.turns import BOOK_S
+from controller.walltime import BELIEVED_AFTER_S, TOLD_AFTER_S
 from controller.worth import top_up_s
 
 
@@ -129,17 +130,23 @@ def _instants_s(
     snapshot: Snapshot, memory: Memory, policy: Policy, steady: Steady
 ) -> Iterator[float]:
     yield from _of_turns(snapshot, memory, policy)
+    if memory.outage is not None and memory.outage.back_since_s is not None:
+        yield memory.outage.back_since_s + OUTAGE_BACK_S
+    if memory.clock.off_since_s is not None:
+        yield memory.clock.off_since_s + TOLD_AFTER_S + AFTER_S
+        yield memory.clock.off_since_s + BELIEVED_AFTER_S
     for station in snapshot.stations.values():
-        if not station.connected and station.lost_since_s is not None:
-            yield station.lost_since_s + OFFLINE_AFTER_S + AFTER_S
+        if not station.connected:
+            lost_s = station.lost_since_s if station.lost_since_s is not None else memory.started_s
+            yield (lost_s if lost_s is not None else -inf) + OFFLINE_AFTER_S + AFTER_S
+        settling_s = settle_s(station, policy)
         for evse, view in station.evses.items():
             remembered = memory.evse(evse)
-            yield from _of_evse(evse, view, remembered, policy, steady)
+            yield from _of_evse(evse, view, remembered, policy, steady, settling_s)
+            yield from ledger_instants_s(remembered.account, settling_s)
             if station.connected:
                 yield from _of_account(evse, remembered.account, policy)
                 yield from _of_gap(remembered)
-            else:
-                yield from ledger_instants_s(remembered.account, policy)
     for circuit in snapshot.site.circuits.values():
         meter = snapshot.meters.get(circuit.meter) if circuit.meter is not None else None
         yield from _of_circuit(circuit, memory.circuit(circuit.id), policy, snapshot.now_s)
@@ -160,7 +167,12 @@ def _of_turns(snapshot: Snapshot, memory: Memory, policy: Policy) -> Iterator[fl
 
 
 def _of_evse(
-    evse: EvseId, view: EvseView, memory: EvseMemory, policy: Policy, steady: Steady
+    evse: EvseId,
+    view: EvseView,
+    memory: EvseMemory,
+    policy: Policy,
+    steady: Steady,
+    settling_s: float,
 ) -> Iterator[float]:
     if memory.arrived_s is not None:
         yield memory.arrived_s + policy.rush_s
@@ -170,9 +182,12 @@ def _of_evse(
         yield memory.waiting_since_s + policy.min_off_s
     yield from learning_instants_s(memory, policy)
     yield from state_instants_s(view)
+    proof_s = proof_due_s(memory, policy)
+    if proof_s is not None:
+        yield proof_s
     if view.sample is None and view.transaction is None:
         return
-    awaited_s = list(_awaited_s(view, memory, policy))
+    awaited_s = list(_awaited_s(view, memory, policy, settling_s))
     if view.sample is not None and steady.sample_s(evse, view.sample.taken_s) is not None:
         arrivals_s = (steady.sample_s(evse, t) for t in awaited_s if t > view.sample.taken_s)
         yield from (t for t in arrivals_s if t is not None)
@@ -184,14 +199,16 @@ def _of_evse(
     yield max(taken_s, memory.asked_s or 0.0) + policy.ask_after_s
 
 
-def _awaited_s(view: EvseView, memory: EvseMemory, policy: Policy) -> Iterator[float]:
+def _awaited_s(
+    view: EvseView, memory: EvseMemory, policy: Policy, settling_s: float
+) -> Iterator[float]:
     """Yield the instants that the age of a sample is compared with."""
     grants = memory.account.grants
     if grants and not _has_arrived(view, memory):
         moved_s = max(g.confirmed_s if g.confirmed_s is not None else g.sent_s for g in grants)
-        yield moved_s + policy.settle_s
+        yield moved_s + settling_s
         truly_s = max(g.confirmed_s or g.sent_s for g in grants)
-        yield truly_s + policy.settle_s
+        yield truly_s + settling_s
     if memory.over_since_s is not None:
         yield memory.over_since_s + policy.disobey_after_s
 
@@ -205,7 +222,6 @@ def _has_arrived(view: EvseView, memory: EvseMemory) -> bool:
 
 
 def _of_account(evse: EvseId, account: Account, policy: Policy) -> Iterator[float]:
-    yield from ledger_instants_s(account, policy)
     if account.raised_s is not None:
         yield account.raised_s + policy.increase_interval_s
     if account.commanded_s is not None:
@@ -266,10 +282,17 @@ def _of_heat(
 
 
 def _of_meter(meter: MeterView | None, memory: Memory, policy: Policy) -> Iterator[float]:
-    rungs_s = (policy.meter_hold_s, policy.meter_blind_s, policy.meter_fallback_s)
+    rungs_s: tuple[float, ...] = (
+        policy.meter_hold_s,
+        policy.meter_blind_s,
+        policy.meter_fallback_s,
+    )
+    if meter is not None and meter.reading is not None:
+        rungs_s = (*rungs_s, METER_LOST_LONG_S)
     if meter is None or meter.reading is None:
         started_s = memory.started_s if memory.started_s is not None else -inf
         yield from (started_s + rung_s + AFTER_S for rung_s in rungs_s)
+        yield started_s + METER_LOST_LONG_S - policy.meter_fallback_s + AFTER_S
         return
     yield from (meter.reading.taken_s + rung_s + AFTER_S for rung_s in rungs_s)
     if meter.changed_s is not None:

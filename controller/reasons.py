@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -24,6 +24,9 @@ class ReasonChange:
     text: str
     bound_by: str
     setpoint_a: float
+    wording: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """Both as in `Reason`."""
 
 
 class ReasonStore(Protocol):
@@ -65,6 +68,8 @@ class ReasonLog:
                     text=reason.text,
                     bound_by=reason.bound_by,
                     setpoint_a=status.setpoint_a,
+                    wording=reason.wording,
+                    values=reason.values,
                 )
             )
         # A store that is away costs the oldest, never the memory of the machine.

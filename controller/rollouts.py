@@ -198,5 +198,15 @@ class RolloutDesk:
             "at that charger, then let the roll-out go on or cancel it."
         )
         self._conditions.begin(
-            Condition(code=PAUSED, subject=rollout.id, text=text, severity=Severity.ALARM)
+            Condition(
+                code=PAUSED,
+                subject=rollout.id,
+                text=text,
+                severity=Severity.ALARM,
+                values={
+                    "version": rollout.version,
+                    "station": failed.station,
+                    "fault": failed.text,
+                },
+            )
         )

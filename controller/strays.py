@@ -46,6 +46,7 @@ class Strays:
                 "change nothing at other stations. Look at its log of frames; a station that does "
                 "this on purpose needs a new password.",
                 severity=Severity.ALARM,
+                values={"messages": f"{count.messages}"},
             )
         )
 

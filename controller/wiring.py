@@ -243,6 +243,7 @@ def _turned(meter: MeterId, phases: Sequence[Phase]) -> Condition:
         "current falls there. Turn the current transformer around, or exchange its two wires (S1, S2). "
         "Until then the building's load is estimated wrongly.",
         severity=Severity.ALARM,
+        values={"phases": ", ".join(phase.name for phase in phases)},
     )
 
 
@@ -254,6 +255,7 @@ def _swapped(evse: EvseId, meter: MeterId, drawn: Phase, seen: Phase) -> Conditi
         "EVSE is named, correct its `rotation` in the site file; if others are named too, the phases "
         "of the meter are exchanged: correct the order of its voltage and current connections.",
         severity=Severity.ALARM,
+        values={"meter": meter, "drawn": drawn.name, "seen": seen.name},
     )
 
 
@@ -265,6 +267,7 @@ def _unseen(evse: EvseId, circuit: CircuitId, meter: MeterId) -> Condition:
         "circuit feeds it and correct `circuit` in the site file; or the meter's transformers do not "
         "embrace that cable.",
         severity=Severity.ALARM,
+        values={"meter": meter, "circuit": circuit},
     )
 
 

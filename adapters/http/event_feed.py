@@ -312,5 +312,7 @@ def _compact(live: Live, status: EvseStatus) -> dict[str, Any]:
             "code": status.reason.code.value,
             "text": status.reason.text,
             "bound_by": status.reason.bound_by or None,
+            "wording": status.reason.wording,
+            "values": status.reason.values,
         },
     }

@@ -36,6 +36,8 @@ Instant = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
 InstantIn = Annotated[AwareDatetime, AfterValidator(_plausible)]
 """An instant in a request: RFC 3339 with its offset."""
 Text = Annotated[str, AfterValidator(_plain)]
+Values = dict[str, str]
+VALUES = "What the text names, for catalogues; names with a unit hold a number, as `limit_a`."
 TokenId = Annotated[str, Field(min_length=1, max_length=36), AfterValidator(_plain)]
 
 
@@ -93,6 +95,8 @@ class ReasonOut(Answer):
     code: str
     text: str
     bound_by: str | None = Field(description="Circuit and phase that bind, as `garage-a L1`.")
+    wording: str = Field("", description="Which sentence of the code; empty: the usual one.")
+    values: Values = Field({}, description=VALUES)
 
 
 class AlarmOut(Answer):
@@ -104,6 +108,7 @@ class AlarmOut(Answer):
     severity: str
     begin: Instant
     end: Instant | None
+    values: Values = Field({}, description=VALUES)
 
 
 class CircuitOut(Answer):

@@ -28,6 +28,8 @@ def spans_of(
             code=change.code,
             text=change.text,
             bound_by=change.bound_by or None,
+            wording=change.wording,
+            values=dict(change.values),
             setpoint_a=round(change.setpoint_a, 3),
         )
         for change, end in zip(changes, ends, strict=False)  # no changes, no spans
@@ -57,6 +59,8 @@ def why_at(past: PastPlan, evse: EvseId) -> m.WhyOut | None:
             code=status["reason"]["code"],
             text=status["reason"]["text"],
             bound_by=status["reason"]["bound_by"] or None,
+            wording=status["reason"].get("wording", ""),
+            values=status["reason"].get("values", {}),
         ),
         chain=[_step(plan["circuits"][c], bound) for c in path if c in plan["circuits"]],
         explanation=None,  # what would change it now would not change it then
@@ -102,7 +106,7 @@ def _maybe_phases(current: dict[str, float | None] | None) -> m.Phases | None:
     return None if current is None else _phases(current)
 
 
-def _condition(condition: dict[str, str], at: datetime) -> m.AlarmOut:
+def _condition(condition: dict[str, Any], at: datetime) -> m.AlarmOut:
     return m.AlarmOut(
         code=condition["code"],
         subject=condition["subject"],
@@ -110,4 +114,5 @@ def _condition(condition: dict[str, str], at: datetime) -> m.AlarmOut:
         severity=condition["severity"],
         begin=at,
         end=None,
+        values=condition.get("values", {}),
     )

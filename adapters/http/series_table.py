@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import ceil
 
 from adapters.http.bridge import Bridge
 from adapters.http.views import figure
 from controller.ports import Store
+from controller.records import SeriesPoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,15 @@ class Span:
         return [self.since + timedelta(seconds=i * self.step_s) for i in range(self.steps)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesTable:
+    """Means of several fields on one time axis; None where nothing is known. Shape (n_steps,) each."""
+
+    at: list[datetime]
+    """Begin of each step."""
+    series: dict[str, list[float | None]]
+
+
 async def read_series(
     store: Store,
     bridge: Bridge,
@@ -39,11 +49,14 @@ async def read_series(
     fields: Sequence[str],
     tags: Mapping[str, str],
     span: Span,
-) -> dict[str, list[float | None]]:
-    """Return each field's mean per step; None where nothing is known. Shape (n_steps,) each."""
+) -> SeriesTable:
+    """Return each field's mean per step.
 
-    async def column(name: str) -> list[float | None]:
-        points = await bridge.run(
+    The store may let steps begin at a round time before `since`: the axis follows its points.
+    """
+
+    async def column(name: str) -> Sequence[SeriesPoint]:
+        return await bridge.run(
             store.history(
                 measurement=measurement,
                 field=name,
@@ -53,12 +66,28 @@ async def read_series(
                 step_s=span.step_s,
             )
         )
-        values: list[float | None] = [None] * span.steps
-        for point in points:
-            index = int((point.at - span.since).total_seconds() // span.step_s)
-            if 0 <= index < len(values):
-                values[index] = figure(point.value)
-        return values
 
     columns = await asyncio.gather(*(column(name) for name in fields))
-    return dict(zip(fields, columns, strict=True))
+    axis = _axis(span, [point for points in columns for point in points])
+    return SeriesTable(
+        at=axis.times(),
+        series={name: _values(axis, points) for name, points in zip(fields, columns, strict=True)},
+    )
+
+
+def _axis(span: Span, points: Sequence[SeriesPoint]) -> Span:
+    """Return the span from where its first step begins, less than a step before `since`."""
+    if not points:
+        return span
+    step = timedelta(seconds=span.step_s)
+    first = min(point.at for point in points)
+    return replace(span, since=first - -((span.since - first) // step) * step)
+
+
+def _values(axis: Span, points: Sequence[SeriesPoint]) -> list[float | None]:
+    values: list[float | None] = [None] * axis.steps
+    for point in points:
+        index = (point.at - axis.since) // timedelta(seconds=axis.step_s)
+        if 0 <= index < len(values):
+            values[index] = figure(point.value)
+    return values

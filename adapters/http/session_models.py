@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from adapters.http.models import Answer, Instant, SessionOut
+from adapters.http.models import VALUES, Answer, Instant, SessionOut, Values
 
 
 class SessionCurve(Answer):
@@ -28,6 +28,8 @@ class ReasonSpan(Answer):
     code: str
     text: str
     bound_by: str | None
+    wording: str = ""
+    values: Values = Field({}, description=VALUES)
     setpoint_a: float = Field(description="At its begin. [A]")
 
 

@@ -51,7 +51,13 @@ def session_id(station: StationId, transaction: str) -> str:
 
 def reason(why: Reason) -> m.ReasonOut:
     """Show a reason."""
-    return m.ReasonOut(code=why.code.value, text=why.text, bound_by=why.bound_by or None)
+    return m.ReasonOut(
+        code=why.code.value,
+        text=why.text,
+        bound_by=why.bound_by or None,
+        wording=why.wording,
+        values=dict(why.values),
+    )
 
 
 def alarm(entry: Alarm) -> m.AlarmOut:
@@ -63,6 +69,7 @@ def alarm(entry: Alarm) -> m.AlarmOut:
         severity=entry.condition.severity.value,
         begin=entry.begin,
         end=entry.end,
+        values=dict(entry.condition.values),
     )
 
 

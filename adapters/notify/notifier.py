@@ -191,6 +191,7 @@ class Notifier:
                 text=f"{line.target.name} cannot be told of alarms: {fault}. It is tried again; "
                 "check `notifications:` in the site file, and use the test button.",
                 severity=Severity.WARNING,
+                values={"fault": fault},
             )
         )
 

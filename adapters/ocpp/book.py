@@ -103,10 +103,17 @@ class StationBook:
     # --- conditions
 
     def begin(
-        self, code: str, subject: str, text: str, *, severity: Severity, lasts_s: float = DAY_S
+        self,
+        code: str,
+        subject: str,
+        text: str,
+        *,
+        severity: Severity,
+        lasts_s: float = DAY_S,
+        values: Mapping[str, str] | None = None,
     ) -> None:
         """Begin or prolong a condition; it ends on request, with age or by number."""
-        self._notices.begin(code, subject, text, severity=severity, lasts_s=lasts_s)
+        self._notices.begin(code, subject, text, severity=severity, lasts_s=lasts_s, values=values)
 
     def end(self, code: str, subject: str) -> None:
         """End a condition."""

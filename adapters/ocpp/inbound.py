@@ -176,7 +176,10 @@ class Inbound:
         code = f"{kind.upper()}_FAILED"
         mend = fault_table().job_failures.get(status)
         if mend is not None:
-            self._book.begin(code, station, f"{station}: {mend}", severity=Severity.ALARM)
+            text = f"{station}: {mend}"
+            self._book.begin(
+                code, station, text, severity=Severity.ALARM, values={"status": status}
+            )
         elif status in ("Installed", "Uploaded", "Published"):
             self._book.end(code, station)
         return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 
 from controller.decision import Condition, Severity
 from controller.ports import Clock, ConditionSink
@@ -19,7 +20,14 @@ class Notices:
         self._ends_at_s: dict[str, OrderedDict[str, float]] = {}
 
     def begin(
-        self, code: str, subject: str, text: str, *, severity: Severity, lasts_s: float
+        self,
+        code: str,
+        subject: str,
+        text: str,
+        *,
+        severity: Severity,
+        lasts_s: float,
+        values: Mapping[str, str] | None = None,
     ) -> None:
         """Begin or prolong a condition.
 
@@ -29,10 +37,19 @@ class Notices:
             text: What is wrong and what to do.
             severity: How soon somebody should look.
             lasts_s: How long it stays when it is not begun again. [s]
+            values: What the text names besides the subject, for catalogues of texts.
         """
         subjects = self._ends_at_s.setdefault(code, OrderedDict())
         if subject not in subjects:
-            self._sink.begin(Condition(code=code, subject=subject, text=text, severity=severity))
+            self._sink.begin(
+                Condition(
+                    code=code,
+                    subject=subject,
+                    text=text,
+                    severity=severity,
+                    values=values or {},
+                )
+            )
         subjects[subject] = self._clock.monotonic_s() + lasts_s
         subjects.move_to_end(subject)
         if len(subjects) > _MAX_PER_CODE:

@@ -124,7 +124,8 @@ class ReportsV201(Inbound):
             return
         value = str(event["actualValue"])[:60]
         text = f"{station} reports {component}.{variable} = {value}. Look at the charger."
-        self._book.begin(code, station, text, severity=level)
+        values = {"what": f"{component}.{variable}", "value": value}
+        self._book.begin(code, station, text, severity=level, values=values)
 
     def _learn_levels(self, items: tuple[Any, ...]) -> None:
         """Remember how urgent each monitor is (N02)."""

@@ -1,16 +1,22 @@
-"""Answers `Store.history`: from samples, or from the coarsest roll-up that resolves the step."""
+"""Answers `Store.history`: from samples, or from the coarsest roll-up that resolves the step.
+
+Steps begin at `since`. Over more than two hours they begin at whole minutes, quarters or hours, the
+longest of them that divides the step, so that no row of a roll-up lies in two steps: each point says
+where its step begins.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
 import numpy as np
 import orjson
 
+from adapters.store import totals
 from adapters.store.rollup_rows import TIERS_S, Wanted, columns
 from adapters.store.rollups import ROLLED, first_s
 from adapters.store.samples import millis_of, time_of
@@ -20,6 +26,10 @@ Statistic = Literal["mean", "max"]
 _RAW: Final = 0
 _SHORT_S: Final = 7200.0
 """A span that samples answer quickly. [s]"""
+_MANY: Final = 15
+"""So many rows of a roll-up make a step with which they do not begin, at least."""
+_Fields = Mapping[int, Sequence[str]]
+"""The fields of series, by number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,18 +49,47 @@ class HistoryQuery:
         """The step in milliseconds, at least 1."""
         return max(1, round(self.step_s * 1000.0))
 
+    @property
+    def is_short(self) -> bool:
+        """Samples answer it quickly."""
+        return (self.until - self.since).total_seconds() <= _SHORT_S
 
-@dataclass(slots=True)
+    @property
+    def begin_ms(self) -> int:
+        """Begin of the first step, at or before `since`."""
+        since_ms = millis_of(self.since)
+        if self.is_short:
+            return since_ms
+        fitting = (tier_s * 1000 for tier_s in TIERS_S if self.step_ms % (tier_s * 1000) == 0)
+        return since_ms - since_ms % max(fitting, default=1)
+
+
 class _Steps:
     """What has been found, by number of the step."""
 
-    totals: dict[int, tuple[float, float]] = field(default_factory=dict)
-    highest: dict[int, float] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._chunks: list[np.ndarray] = []
 
-    def add(self, step: int, total: float, count: float, highest: float) -> None:
-        before = self.totals.get(step, (0.0, 0.0))
-        self.totals[step] = (before[0] + total, before[1] + count)
-        self.highest[step] = max(self.highest.get(step, highest), highest)
+    def add(
+        self, steps: np.ndarray, totals: np.ndarray, counts: np.ndarray, highest: np.ndarray
+    ) -> None:
+        """Take sums, counts and maxima; a step may come any number of times. Shapes (n,)."""
+        self._chunks.append(np.stack([steps, totals, counts, highest]))
+
+    def points(self, query: HistoryQuery) -> Iterator[SeriesPoint]:
+        """Yield a point for each step that has a value."""
+        if not self._chunks:
+            return
+        found, totals, counts, highest = np.concatenate(self._chunks, axis=1)
+        steps, places = np.unique(found.astype(np.int64), return_inverse=True)
+        if query.statistic == "mean":
+            count = np.bincount(places, weights=counts)
+            values = np.bincount(places, weights=totals) / count
+        else:
+            values = np.full(len(steps), -np.inf)
+            np.maximum.at(values, places, highest)
+        for step, value in zip(steps.tolist(), values.tolist(), strict=True):
+            yield SeriesPoint(at=time_of(query.begin_ms + step * query.step_ms), value=value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +104,15 @@ class _Piece:
 
 def history(connection: sqlite3.Connection, query: HistoryQuery) -> tuple[SeriesPoint, ...]:
     """Return the mean or maximum of a field per step; steps without samples are absent."""
-    series = _series(connection, query)
+    series = _series(connection, query, query.measurement)
     steps = _Steps()
     for piece in _pieces(connection, query, series):
         if piece.source_s == _RAW:
             _from_samples(connection, query, series, piece, steps)
-        else:
-            _from_rollups(connection, query, series, piece, steps)
-    since_ms = millis_of(query.since)
-    is_mean = query.statistic == "mean"
-    return tuple(
-        SeriesPoint(
-            at=time_of(since_ms + step * query.step_ms),
-            value=total / count if is_mean else steps.highest[step],
-        )
-        for step, (total, count) in sorted(steps.totals.items())
-    )
+            continue
+        for part, of in _parts(connection, query, series, piece):
+            _from_rollups(connection, query, of, part, steps)
+    return tuple(steps.points(query))
 
 
 # --- where to read --------------------------------------------------------------------------------
@@ -128,7 +160,7 @@ def _pieces(
     connection: sqlite3.Connection, query: HistoryQuery, series: Mapping[int, Sequence[str]]
 ) -> Iterator[_Piece]:
     """Divide the query: minutes that are still open are in the samples only."""
-    since_ms, end_ms = millis_of(query.since), millis_of(query.until)
+    since_ms, end_ms = query.begin_ms, millis_of(query.until)
     state = dict(connection.execute("SELECT key, value FROM rollup_state"))
     if not series or query.measurement not in ROLLED or "rolled_to_s" not in state:
         yield _Piece(_RAW, since_ms, end_ms)
@@ -148,19 +180,35 @@ def _pieces(
 def _level(query: HistoryQuery) -> int:
     """Return which source resolves the steps: 0 for samples, else the number of the roll-up.
 
-    A roll-up is exact where its rows begin with the steps. Where they do not, a row counts for the
-    step in which it begins, so that it may be a quarter as long as a step at most.
+    A roll-up is exact where its rows begin with the steps. Where no row does, because the step is no
+    whole number of minutes, rows are short beside the step and those between two count for both.
     """
-    since_s = millis_of(query.since) / 1000.0
     fitting = [
         level
         for level, tier_s in enumerate(TIERS_S, start=1)
-        if (query.step_s % tier_s == 0 and since_s % tier_s == 0) or 4 * tier_s <= query.step_s
+        if query.step_ms % (tier_s * 1000) == 0 and query.begin_ms % (tier_s * 1000) == 0
     ]
     if fitting:
         return fitting[-1]
-    span_s = (query.until - query.since).total_seconds()
-    return 1 if query.step_s >= TIERS_S[0] and span_s > _SHORT_S else 0
+    if query.is_short or query.step_s < TIERS_S[0]:
+        return 0
+    return sum(_MANY * tier_s <= query.step_s for tier_s in TIERS_S) or 1
+
+
+def _parts(
+    connection: sqlite3.Connection, query: HistoryQuery, series: _Fields, piece: _Piece
+) -> Iterator[tuple[_Piece, _Fields]]:
+    """Read all series together from their totals, as far back as those go."""
+    if query.tags or query.measurement not in totals.TOTALLED:
+        yield piece, series
+        return
+    together = _series(connection, query, totals.name_of(query.measurement))
+    state = dict(connection.execute("SELECT key, value FROM rollup_state"))
+    from_ms = max(piece.since_ms, min(piece.until_ms, totals.begin_s(state) * 1000))
+    if piece.since_ms < from_ms:
+        yield replace(piece, until_ms=from_ms), series
+    if from_ms < piece.until_ms:
+        yield replace(piece, since_ms=from_ms), together
 
 
 def _rolled_begin_ms(
@@ -175,13 +223,15 @@ def _raw_begin_ms(connection: sqlite3.Connection, otherwise_ms: int) -> int:
     return otherwise_ms if row[0] is None else int(row[0])
 
 
-def _series(connection: sqlite3.Connection, query: HistoryQuery) -> dict[int, tuple[str, ...]]:
+def _series(
+    connection: sqlite3.Connection, query: HistoryQuery, measurement: str
+) -> dict[int, tuple[str, ...]]:
     """Return the fields of the matching series by their number."""
     found: dict[int, tuple[str, ...]] = {}
     wanted = query.tags.items()
     for number, tags, fields in connection.execute(
         "SELECT id, tags, fields FROM series WHERE measurement = ? ORDER BY id",
-        (query.measurement,),
+        (measurement,),
     ):
         names = tuple(orjson.loads(fields))
         if query.field in names and wanted <= orjson.loads(tags).items():
@@ -195,42 +245,49 @@ def _series(connection: sqlite3.Connection, query: HistoryQuery) -> dict[int, tu
 def _from_rollups(
     connection: sqlite3.Connection,
     query: HistoryQuery,
-    series: Mapping[int, Sequence[str]],
+    series: _Fields,
     piece: _Piece,
     steps: _Steps,
 ) -> None:
-    since_ms = millis_of(query.since)
     wanted = Wanted(
         tier_s=piece.source_s,
-        # The row that holds the beginning counts as a whole.
+        # The row that holds the beginning counts with its part.
         since_s=piece.since_ms // 1000 // piece.source_s * piece.source_s,
         until_s=-(-piece.until_ms // 1000),
         highest=query.statistic == "max",
     )
     for times, values, counts in columns(connection, series, query.field, wanted):
-        places = np.maximum(0, (times * 1000 - since_ms) // query.step_ms)
-        order, starts = np.unique(places, return_index=True)
-        for step, total, count, highest in zip(
-            order.tolist(),
-            np.add.reduceat(values * counts, starts).tolist(),
-            np.add.reduceat(counts, starts).tolist(),
-            np.maximum.reduceat(values, starts).tolist(),
-            strict=True,
-        ):
-            steps.add(step, total, count, highest)
+        for places, parts in _places(query, times * 1000, piece.source_s * 1000):
+            used = parts > 0.0
+            weights = (counts * parts)[used]
+            steps.add(places[used], values[used] * weights, weights, values[used])
+
+
+def _places(
+    query: HistoryQuery, begins_ms: np.ndarray, length_ms: int
+) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+    """Return the steps of rows, and with what part they lie in them. Shapes (n_rows,)."""
+    since_ms = begins_ms - query.begin_ms
+    first = since_ms // query.step_ms
+    if length_ms > query.step_ms:
+        # Nothing finer is known: the row counts where it begins.
+        return [(np.maximum(first, 0), np.ones(len(first)))]
+    beyond_ms = np.maximum(0, since_ms + length_ms - (first + 1) * query.step_ms)
+    beyond = beyond_ms / length_ms
+    # Step -1 is what lies before the beginning.
+    return [(first, np.where(first >= 0, 1.0 - beyond, 0.0)), (first + 1, beyond)]
 
 
 def _from_samples(
     connection: sqlite3.Connection,
     query: HistoryQuery,
-    series: Mapping[int, Sequence[str]],
+    series: _Fields,
     piece: _Piece,
     steps: _Steps,
 ) -> None:
     places: dict[int, list[int]] = {}
     for number, names in series.items():
         places.setdefault(names.index(query.field), []).append(number)
-    since_ms = millis_of(query.since)
     for first, last in ranges(connection, piece.since_ms, piece.until_ms) if places else ():
         for place, numbers in places.items():
             rows = connection.execute(
@@ -240,7 +297,7 @@ def _from_samples(
                 " AND series_id IN (SELECT value FROM json_each(?)))"
                 " WHERE typeof(v) IN ('real', 'integer') GROUP BY 1",
                 (
-                    since_ms,
+                    query.begin_ms,
                     query.step_ms,
                     f"$[{place}]",
                     first,
@@ -249,9 +306,9 @@ def _from_samples(
                     piece.until_ms,
                     orjson.dumps(numbers).decode(),
                 ),
-            )
-            for step, total, count, highest in rows:
-                steps.add(step, total, count, highest)
+            ).fetchall()
+            if rows:
+                steps.add(*np.array(rows, dtype=np.float64).T)
 
 
 def ranges(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -24,6 +25,8 @@ def put(connection: Connection, changes: Sequence[ReasonChange]) -> None:
             "text": c.text,
             "bound_by": c.bound_by,
             "setpoint_a": c.setpoint_a,
+            "wording": c.wording,
+            "values_json": json.dumps(dict(c.values)),
         }
         for c in changes
     ]
@@ -75,4 +78,6 @@ def _change(row: Row[Any]) -> ReasonChange:
         text=row.text,
         bound_by=row.bound_by,
         setpoint_a=row.setpoint_a,
+        wording=row.wording,
+        values=json.loads(row.values_json),
     )

@@ -51,6 +51,11 @@ def one(values: Sequence[float | None]) -> Span:
     return Span(count=1, means=numbers, highest=list(numbers))
 
 
+def copied(span: Span) -> Span:
+    """Return a span that can be added to without changing the given one."""
+    return Span(count=span.count, means=list(span.means), highest=list(span.highest))
+
+
 def layout(fields: Sequence[str]) -> str:
     """Return how a row of these fields is packed: the count, the means, the maxima."""
     codes = "".join("d" if name.startswith(_EXACT) else "f" for name in fields)
@@ -79,7 +84,7 @@ def merge_into(
         known = connection.execute(
             "SELECT vals FROM rollups WHERE tier_s = ? AND series_id = ? AND at_s = ?", key
         ).fetchone()
-        merged = Span(count=span.count, means=list(span.means), highest=list(span.highest))
+        merged = copied(span)
         if known is None:
             created[tier_s] = 1
         else:

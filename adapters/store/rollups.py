@@ -7,13 +7,14 @@ Minutes that are still open are in memory, and can be read again from the sample
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import orjson
 
-from adapters.store.rollup_rows import TIERS_S, Span, layout, merge_into, one
+from adapters.store import totals
+from adapters.store.rollup_rows import TIERS_S, Span, copied, layout, merge_into, one
 
 ROLLED: Final = frozenset({"grid", "charger", "circuit", "allocation"})
 """Measurements of steady numbers; events and sessions are kept as they are."""
@@ -39,6 +40,8 @@ class Kind:
 
     fields: tuple[str, ...]
     form: str
+    total: int | None
+    """The series of what all chargers together did; None: there is none."""
 
 
 class Rollups:
@@ -49,6 +52,8 @@ class Rollups:
         self._first_id: dict[int, int] = {}
         """The first sample of each open minute."""
         self._rolled_to_s: int | None = None
+        self._totals_from_s = 0
+        """From when on the totals have everything; nothing is added to them before."""
         self._newest_s = 0
         self._kinds: dict[int, Kind | None] = {}
         self._on_commit: list[Callable[[], None]] = []
@@ -65,7 +70,7 @@ class Rollups:
             if kind is None:
                 continue
             if row.at_ms // 1000 < rolled_to_s:
-                self._merge(connection, row.series, row.at_ms // 1000, one(numbers(row.values)))
+                self._merge(connection, {(row.series, row.at_ms // 1000): one(numbers(row.values))})
             else:
                 fresh.append((row, kind))
         newest_s = max((row.at_ms // 1000 for row, _ in fresh), default=self._newest_s)
@@ -87,6 +92,7 @@ class Rollups:
         self._open.clear()
         self._first_id.clear()
         self._rolled_to_s = int(state.get("rolled_to_s", 0))
+        self._totals_from_s = totals.begin_s(state)
         if "after_id" not in state:
             return
         after = int(state["after_id"])
@@ -130,13 +136,14 @@ class Rollups:
             if row.at_ms // 1000 < until_s:
                 self._merge_early(over, row)
         late = [row for row in taken if row.at_ms // 1000 >= until_s]
-        for (series, minute), span in sorted(over.items(), key=lambda item: item[0]):
-            self._merge(connection, series, minute, span)
+        self._merge(connection, over)
         open_ids = [n for minute, n in self._first_id.items() if minute >= until_s]
         ids = [*open_ids, *(row.id for row in late)]
         last = taken[-1].id if taken else max(self._first_id.values(), default=0)
         _set(connection, "after_id", (min(ids) if ids else last + 1) - 1)
         _set(connection, "rolled_to_s", until_s)
+        _set(connection, "totals_to_s", until_s)
+        _set(connection, "totals_from_s", self._totals_from_s)
         begin_s = min((minute for _, minute in over), default=until_s)
         connection.execute("INSERT OR IGNORE INTO rollup_state VALUES ('begin_s', ?)", (begin_s,))
         self._on_commit.append(lambda: self._closed(until_s, late))
@@ -150,7 +157,7 @@ class Rollups:
             over[key] = one(numbers(row.values))
             return
         # A copy: a transaction that fails must find the open minutes as they were.
-        merged = Span(count=span.count, means=list(span.means), highest=list(span.highest))
+        merged = copied(span)
         merged.add(numbers(row.values))
         over[key] = merged
 
@@ -164,16 +171,23 @@ class Rollups:
         for row in rows:
             self._take(row)
 
-    def _merge(self, connection: sqlite3.Connection, series: int, at_s: int, span: Span) -> None:
-        kind = self._kind(connection, series)
-        if kind is None:
-            return
-        for tier_s, count in merge_into(connection, series, at_s, span, kind.form).items():
-            connection.execute(
-                "INSERT INTO rollup_state VALUES (?, ?)"
-                " ON CONFLICT (key) DO UPDATE SET value = value + excluded.value",
-                (f"rows_{tier_s}", count),
-            )
+    def _merge(self, connection: sqlite3.Connection, spans: Mapping[tuple[int, int], Span]) -> None:
+        """Add spans to the rows of their series, and their sums to those of the totals."""
+        together: dict[tuple[int, int], tuple[Span, str]] = {}
+        for (series, at_s), span in sorted(spans.items(), key=lambda item: item[0]):
+            kind = self._kind(connection, series)
+            if kind is None:
+                continue
+            _put(connection, series, at_s, span, kind.form)
+            if kind.total is None or at_s < self._totals_from_s:
+                continue
+            known = together.get((kind.total, at_s))
+            if known is None:
+                together[kind.total, at_s] = (copied(span), kind.form)
+            else:
+                known[0].merge(span)
+        for (total, at_s), (span, form) in together.items():
+            _put(connection, total, at_s, span, form)
 
     def _kind(self, connection: sqlite3.Connection, series: int) -> Kind | None:
         if series in self._kinds:
@@ -182,7 +196,10 @@ class Rollups:
             "SELECT measurement, fields FROM series WHERE id = ?", (series,)
         ).fetchone()
         fields = tuple(orjson.loads(names))
-        kind = Kind(fields, layout(fields)) if measurement in ROLLED else None
+        kind = None
+        if measurement in ROLLED:
+            total = totals.learn(connection, measurement, names)
+            kind = Kind(fields, layout(fields), total)
         self._kinds[series] = kind
         return kind
 
@@ -192,6 +209,15 @@ def numbers(values: Sequence[object]) -> list[float | None]:
     return [
         float(v) if isinstance(v, int | float) and not isinstance(v, bool) else None for v in values
     ]
+
+
+def _put(connection: sqlite3.Connection, series: int, at_s: int, span: Span, form: str) -> None:
+    for tier_s, count in merge_into(connection, series, at_s, span, form).items():
+        connection.execute(
+            "INSERT INTO rollup_state VALUES (?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET value = value + excluded.value",
+            (f"rows_{tier_s}", count),
+        )
 
 
 def _set(connection: sqlite3.Connection, key: str, value: int) -> None:
@@ -229,10 +255,9 @@ def _delete(
 
 def first_s(connection: sqlite3.Connection, tier_s: int, series: Iterable[int]) -> int | None:
     """Return the time of the oldest row of some series. [s]"""
-    firsts = (
-        connection.execute(
-            "SELECT min(at_s) FROM rollups WHERE tier_s = ? AND series_id = ?", (tier_s, number)
-        ).fetchone()[0]
-        for number in series
-    )
-    return min((first for first in firsts if first is not None), default=None)
+    (first,) = connection.execute(
+        "SELECT min((SELECT min(at_s) FROM rollups WHERE tier_s = ? AND series_id = wanted.value))"
+        " FROM json_each(?) AS wanted",
+        (tier_s, orjson.dumps(list(series)).decode()),
+    ).fetchone()
+    return None if first is None else int(first)

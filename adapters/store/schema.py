@@ -69,6 +69,7 @@ transactions = Table(
     Column("offline", Integer, nullable=False, server_default="0"),
     Column("max_a", Float),
     Column("priority", Integer, nullable=False, server_default="0"),
+    Column("assumed_scale_ratio", Float),
     UniqueConstraint("station", "id", name="uq_transactions_station_id"),
     Index("ix_transactions_natural_key", "natural_key"),
     Index("ix_transactions_started_at", "started_at"),
@@ -167,6 +168,7 @@ alarms = Table(
     Column("end_at", UtcTime),
     Column("text", Text, nullable=False),
     Column("severity", Text, nullable=False),
+    Column("values_json", Text, nullable=False, server_default="{}"),
     UniqueConstraint("code", "subject", "begin_at", name="uq_alarms_code_subject_begin"),
     Index("ix_alarms_begin_at", "begin_at"),
 )
@@ -288,6 +290,8 @@ reasons = Table(
     Column("text", Text, nullable=False),
     Column("bound_by", Text, nullable=False),
     Column("setpoint_a", Float, nullable=False),
+    Column("wording", Text, nullable=False, server_default=""),
+    Column("values_json", Text, nullable=False, server_default="{}"),
     UniqueConstraint("evse", "at", name="uq_reasons_evse_at"),
 )
 
@@ -309,5 +313,5 @@ PRECIOUS = (
 LARGE = (samples, cycles, rollups)
 """Tables too large to be read whole at every start."""
 
-HEAD = "0007"
+HEAD = "0009"
 """The newest migration."""

@@ -194,6 +194,31 @@ def test_stored_end_is_never_undone(run: Run) -> None:
     run(scenario)
 
 
+def test_a_real_end_replaces_an_assumed_one_and_nothing_else_does(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        guess = a_transaction(
+            last_wh=5000.0, ended_at=NOON, end_reason="Other", assumed_scale_ratio=1.0
+        )
+        real = replace(
+            guess,
+            last_wh=9000.0,
+            ended_at=NOON + timedelta(hours=1),
+            end_reason="Local",
+            assumed_scale_ratio=None,
+        )
+        await store.open_transaction(a_transaction(), offline=False)
+        await store.save_transaction(guess)
+        await store.save_transaction(a_transaction(last_wh=6000.0))
+        await store.save_transaction(replace(guess, last_wh=7000.0))
+        assert guess == await store.find_transaction("CP001", "1")
+        await store.save_transaction(real)
+        await store.save_transaction(guess)
+        assert real == await store.find_transaction("CP001", "1")
+        assert len(await store.transactions(since=None, until=None, limit=9, offset=0)) == 1
+
+    run(scenario)
+
+
 def test_end_without_a_start_is_stored_and_completed_later(run: Run) -> None:
     async def scenario(store: Any) -> None:
         end = NOON + timedelta(hours=1)
@@ -343,7 +368,11 @@ def test_memory_and_overrides_replace_the_last_ones(run: Run) -> None:
 
 def an_alarm(begin: datetime, **changes: Any) -> Alarm:
     condition = Condition(
-        code="METER_LOST", subject="main", text="no reply", severity=Severity.ALARM
+        code="METER_LOST",
+        subject="main",
+        text="no reply",
+        severity=Severity.ALARM,
+        values={"age_s": "12", "fault": "no reply"},
     )
     return replace(Alarm(condition=condition, begin=begin), **changes)
 
@@ -359,6 +388,17 @@ def test_alarm_ends_once_and_lists_newest_first(run: Run) -> None:
         assert (second, ended) == await store.alarms(since=None, limit=10)
         assert (second,) == await store.alarms(since=None, limit=1)
         assert (second,) == await store.alarms(since=second.begin, limit=10)
+
+    run(scenario)
+
+
+def test_open_alarms_are_those_without_an_end(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        begins = [NOON + timedelta(hours=h) for h in range(3)]
+        for begin in reversed(begins):
+            await store.save_alarm(an_alarm(begin))
+        await store.save_alarm(an_alarm(begins[1], end=begins[2]))
+        assert [begins[0], begins[2]] == [a.begin for a in await store.open_alarms()]
 
     run(scenario)
 

@@ -96,6 +96,7 @@ def test_surplus_goes_to_others_first_and_is_named_when_it_is_short() -> None:
     assert setpoints_a(decision) == pytest.approx({"CP001/1": 12.0, "CP002/1": 8.0}, abs=0.3)
     reason = decision.plan.evses[EvseId("CP001/1")].reason
     assert (reason.text, reason.bound_by) == ("The site's surplus is used up.", "surplus:main")
+    assert (reason.wording, reason.values) == ("surplus", {"budget": "main"})
 
 
 def test_an_unbalance_limit_is_told_as_one() -> None:
@@ -106,4 +107,4 @@ def test_an_unbalance_limit_is_told_as_one() -> None:
     ).plug_in()
     reason = bench.run(150, step_s=2.0).plan.evses[EvseId("CP001/1")].reason
     expected = "main L1 may not exceed another phase by more than the unbalance limit."
-    assert expected == reason.text
+    assert (expected, "unbalance") == (reason.text, reason.wording)

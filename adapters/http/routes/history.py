@@ -43,7 +43,8 @@ async def read_history(
 ) -> m.History | m.HistoryTable:
     """Return the mean or maximum of a field per step of `step` seconds; without times, the last hour.
 
-    One field gives its points; several give a table of means on one time axis.
+    One field gives its points; several give a table of means on one time axis. Over more than two hours
+    steps begin at whole minutes, quarters or hours, the longest that divides the step.
     """
     end = until if until is not None else services.clock.now()
     begin = since if since is not None else end - timedelta(hours=1)
@@ -86,7 +87,7 @@ async def read_history(
 async def _table(
     services: Services, measurement: str, fields: list[str], tags: dict[str, str], span: Span
 ) -> m.HistoryTable:
-    series = await read_series(
+    table = await read_series(
         services.store,
         services.bridge,
         measurement=measurement,
@@ -96,11 +97,11 @@ async def _table(
     )
     return m.HistoryTable(
         measurement=measurement,
-        fields=list(series),
+        fields=list(table.series),
         tags=tags,
         step_s=span.step_s,
-        at=span.times(),
-        series=series,
+        at=table.at,
+        series=table.series,
     )
 
 

@@ -141,7 +141,7 @@ async def _curve(services: Services, session: Transaction) -> SessionCurve:
         until=session.started_at + timedelta(seconds=length_s),
         step_s=step_s,
     )
-    read = await read_series(
+    table = await read_series(
         services.store,
         services.bridge,
         measurement="charger",
@@ -149,8 +149,8 @@ async def _curve(services: Services, session: Transaction) -> SessionCurve:
         tags={"cp": station, "evse": number},
         span=span,
     )
-    columns = {name: read[field] for name, field in _FIELDS.items()}
-    return SessionCurve(step_s=step_s, at=span.times(), **columns)
+    columns = {name: table.series[field] for name, field in _FIELDS.items()}
+    return SessionCurve(step_s=step_s, at=table.at, **columns)
 
 
 async def _limited_by(services: Services, session: Transaction) -> list[ReasonSpan]:

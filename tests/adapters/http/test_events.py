@@ -224,8 +224,11 @@ def test_a_slow_client_is_dropped_and_the_others_are_not(rig: Rig) -> None:
             seen += 1
         control.publish()
         assert events.next().kind == "cycle"
-        # Cut off at once, although the deaf client took nothing of what was buffered for it.
-        assert len(site.server._server.server_state.connections) == 1  # type: ignore[union-attr]
+        # Cut off, although the deaf client took nothing of what was buffered for it.
+        open_ones = site.server._server.server_state.connections  # type: ignore[union-attr]
+        while len(open_ones) > 1 and time.monotonic() < end_s:
+            time.sleep(0.01)
+        assert len(open_ones) == 1
 
 
 def a_changed_plan(site: Site, setpoint_a: float) -> None:

@@ -151,6 +151,8 @@ def test_an_evse_in_full(site: Site) -> None:
         "code": "circuit_full",
         "text": "16.0 A: garage-a is full on L1; 3 vehicles share 48 A.",
         "bound_by": "garage-a L1",
+        "wording": "",
+        "values": {},
     }
     assert body["session_id"] == "CP001/17"
     assert body["id_token"] == "04A1B2C3D4"
@@ -398,6 +400,25 @@ def test_history_asks_the_store(site: Site) -> None:
         "step_s": 300.0,
     } == site.store.asked
     assert body["points"] == [{"at": "2026-03-02T08:00:00.000Z", "value": 12.5}]
+
+
+def test_a_table_begins_where_the_first_step_of_the_store_begins(site: Site) -> None:
+    site.store.points = (
+        SeriesPoint(at=datetime(2026, 3, 2, tzinfo=UTC), value=10.0),
+        SeriesPoint(at=datetime(2026, 3, 2, 2, tzinfo=UTC), value=20.0),
+    )
+    params = {
+        "measurement": "grid",
+        "field": ["i_l1", "i_l2"],
+        "from": "2026-03-02T00:00:17.000100Z",
+        "to": "2026-03-02T03:00:05Z",
+        "step": 3600,
+    }
+
+    body = site.client(Role.VIEWER).get("/api/v1/history", params=params).json()
+
+    assert [at[11:19] for at in body["at"]] == ["00:00:00", "01:00:00", "02:00:00", "03:00:00"]
+    assert body["series"]["i_l2"] == [10.0, None, 20.0, None]
 
 
 def test_history_is_bounded(site: Site) -> None:

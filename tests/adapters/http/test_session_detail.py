@@ -38,6 +38,8 @@ async def booked(store: SqliteStore, session: Transaction) -> None:
                 text=f"{code} text",
                 bound_by=bound_by,
                 setpoint_a=10.0,
+                wording="plan",
+                values={"policy": "cheapest"},
             )
             for minute, code, bound_by in (
                 (-30, "idle", ""),
@@ -61,6 +63,9 @@ def test_a_session_shows_its_curve_and_what_limited_it_when(desk: Desk) -> None:
     assert (known[0], known[-1]) == (10.0, 20.0)
     assert len(body["curve"]["at"]) == len(body["curve"]["limit_a"])
     assert all(v is None for v in body["curve"]["drawn_l2"])
+    assert {(r["wording"], r["values"]["policy"]) for r in body["limited_by"]} == {
+        ("plan", "cheapest")
+    }
     assert [(r["code"], r["bound_by"], r["until"]) for r in body["limited_by"]] == [
         ("circuit_full", "main L1", "2026-03-01T13:01:00.000Z"),
         ("own_maximum", None, "2026-03-01T14:01:00.000Z"),

@@ -112,8 +112,14 @@ def test_stations_come_and_go_and_edits_on_disk_are_noticed(tmp_path: Path) -> N
 
             in_use = await put(site, without)
             assert (in_use.status_code, in_use.json()["detail"].count("CP003/1")) == (409, 1)
-            site.simulator.unplug(EvseId("CP003/1"))
+            assert "has a running session" in in_use.json()["detail"]
+            assert (await site.ask("POST", "/api/v1/evses/CP003/1/pause")).is_success
             operations = site.controller.operations
+            await site.until(lambda: _reason(operations.plan(), "CP003/1") == "paused")
+            paused = (await put(site, without)).json()
+            assert "CP003/1 is paused and keeps its session" in paused["detail"]
+            assert "Stop their sessions" in paused["mend"]
+            site.simulator.unplug(EvseId("CP003/1"))
             await site.until(lambda: not _is_charging(operations.plan(), "CP003/1"))
             swapped = await put(site, without.replace("policy:", new + "policy:"))
             assert [(s["id"], s["change"]) for s in swapped.json()["effect"]["stations"]] == [
@@ -151,6 +157,11 @@ def test_stations_come_and_go_and_edits_on_disk_are_noticed(tmp_path: Path) -> N
             assert (await site.ask("GET", "/readyz")).status_code == 200
 
     run(scenario)
+
+
+def _reason(plan: Any, evse: str) -> str:
+    code: str = plan.evses[evse].reason.code.value
+    return code
 
 
 def _is_charging(plan: Any, evse: str) -> bool:

@@ -68,6 +68,26 @@ export interface paths {
         patch: operations["limit_circuit"];
         trace?: never;
     };
+    "/api/v1/wiring": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Wiring
+         * @description Return, for every EVSE and every metered circuit above it, what its starts and stops showed.
+         */
+        get: operations["list_wiring"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/evses": {
         parameters: {
             query?: never;
@@ -1660,6 +1680,14 @@ export interface components {
             begin: string;
             /** End */
             end: string | null;
+            /**
+             * Values
+             * @description What the text names, for catalogues; names with a unit hold a number, as `limit_a`.
+             * @default {}
+             */
+            values: {
+                [key: string]: string;
+            };
         };
         /**
          * Alarms
@@ -3060,6 +3088,20 @@ export interface components {
              * @description Circuit and phase that bind, as `garage-a L1`.
              */
             bound_by: string | null;
+            /**
+             * Wording
+             * @description Which sentence of the code; empty: the usual one.
+             * @default
+             */
+            wording: string;
+            /**
+             * Values
+             * @description What the text names, for catalogues; names with a unit hold a number, as `limit_a`.
+             * @default {}
+             */
+            values: {
+                [key: string]: string;
+            };
         };
         /**
          * ReasonSpan
@@ -3079,6 +3121,19 @@ export interface components {
             text: string;
             /** Bound By */
             bound_by: string | null;
+            /**
+             * Wording
+             * @default
+             */
+            wording: string;
+            /**
+             * Values
+             * @description What the text names, for catalogues; names with a unit hold a number, as `limit_a`.
+             * @default {}
+             */
+            values: {
+                [key: string]: string;
+            };
             /**
              * Setpoint A
              * @description At its begin. [A]
@@ -4067,6 +4122,46 @@ export interface components {
             headroom_a: components["schemas"]["Phases"];
         };
         /**
+         * WiringList
+         * @description Pairs by EVSE, the nearest circuit first.
+         */
+        WiringList: {
+            /** Items */
+            items: components["schemas"]["WiringOut"][];
+            /** Next Offset */
+            next_offset: number | null;
+        };
+        /**
+         * WiringOut
+         * @description An EVSE and the meter of a circuit above it.
+         */
+        WiringOut: {
+            /** Evse */
+            evse: string;
+            /** Circuit */
+            circuit: string;
+            /** Meter */
+            meter: string;
+            /**
+             * Verdict
+             * @description `unknown`: too few starts and stops, or too much else moved meanwhile.
+             * @enum {string}
+             */
+            verdict: "right" | "reversed" | "phases" | "unseen" | "unknown";
+            /**
+             * Steps
+             * @description Starts and stops that counted.
+             */
+            steps: number;
+            /** @description What the meter saw of each ampere drawn: 1 where all is well, -1 reversed, 0 not seen; null: never loaded. */
+            gain: components["schemas"]["Phases"];
+            /**
+             * Tells Phases
+             * @description One phase was loaded alone: three at once cannot tell exchanged phases.
+             */
+            tells_phases: boolean;
+        };
+        /**
          * Problem
          * @description Problem details (RFC 9457).
          * @example {
@@ -4225,6 +4320,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CircuitOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_wiring: {
+        parameters: {
+            query?: {
+                limit?: number;
+                offset?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WiringList"];
                 };
             };
             /** @description Problem details */

@@ -1,13 +1,16 @@
-/** Reasons in the reader's language. The server's own sentence is English; its code and figures are for all. */
+/** Reasons in the reader's language: the catalogue's sentence for a code and its wording, else the controller's own. */
 
-import type { Circuit, Reason } from "../api/client";
-import { hasText, t, texts } from "../i18n/language.svelte";
-import { amps, limit, NONE } from "./format";
+import type { Reason } from "../api/client";
+import { hasText, t, texts, type Key } from "../i18n/language.svelte";
 import type { Phase } from "../live/figures";
+import { told, type Values } from "./told";
 
-interface About {
-  setpoint_a: number;
-  committed_a: number;
+export interface Worded {
+  code: string;
+  text: string;
+  bound_by?: string | null;
+  wording?: string;
+  values?: Values;
 }
 
 /** Split `garage-a L1` into circuit and phase. */
@@ -16,23 +19,22 @@ export function boundBy(reason: Reason): { circuit: string; phase: Phase } | nul
   return found ? { circuit: found[1] ?? "", phase: (found[2] ?? "L1").toLowerCase() as Phase } : null;
 }
 
-export function reasonText(reason: Reason, about: About, circuits: Circuit[]): string {
+export function reasonText(reason: Worded): string {
+  // The controller's own sentences are English and the most exact.
   if (texts.language === "en") return reason.text;
-  const bound = boundBy(reason);
-  const key = `reason.${reason.code}${bound || !["circuit_full", "waiting_turn"].includes(reason.code) ? "" : ".unbound"}`;
-  if (!hasText(key)) return reason.text;
-  const circuit = circuits.find((c) => c.id === bound?.circuit);
-  return t(key, {
-    where: reason.bound_by ?? "",
-    limit: circuit && bound ? limit(circuit.limit_a[bound.phase]) : NONE,
-    building: circuit && bound ? limit(circuit.building_a[bound.phase]) : NONE,
-    setpoint: amps(about.setpoint_a),
-    committed: amps(about.committed_a),
-  });
+  const key = reason.wording ? `reason.${reason.code}.${reason.wording}` : `reason.${reason.code}`;
+  return filled(key, reason) ?? reason.text;
 }
 
 /** What would change it, in a sentence; null: nothing to say. */
-export function remedy(reason: Reason): string | null {
-  const key = `remedy.${reason.code}`;
-  return hasText(key) ? t(key, { where: reason.bound_by ?? "" }) : null;
+export function remedy(reason: Worded): string | null {
+  const exact = reason.wording ? filled(`remedy.${reason.code}.${reason.wording}`, reason) : null;
+  return exact ?? filled(`remedy.${reason.code}`, reason);
+}
+
+/** The text of a key; null: there is none, or the controller did not say all that it names. */
+function filled(key: string, reason: Worded): string | null {
+  if (!hasText(key)) return null;
+  const text = t(key as Key, { where: reason.bound_by ?? "", ...told(reason.values ?? {}) });
+  return /\{\w+\}/.test(text) ? null : text;
 }
