@@ -15,8 +15,8 @@ from controller import ledger, turns, walltime
 from controller.assess import Assessment
 from controller.commands import CommandOutcome
 from controller.decision import CircuitStatus, Condition, EvseStatus, Plan, SiteMode, Wave
-from controller.dispatch import Target, dispatch, overdue, targets_outside
-from controller.draw import Draw, drawn, observed
+from controller.dispatch import Target, at_least, dispatch, overdue, targets_outside
+from controller.draw import Draw, drawn, observed, settle_s
 from controller.due import first_due_s, step_instants_s
 from controller.explain import Outcome, bindings, reason_for, where_text
 from controller.faults import conditions_of, outage_of
@@ -177,6 +177,7 @@ def _remembered(
                 before=before,
                 connected=station.connected,
                 lease_mode=station.lease_mode,
+                behaviour=station.behaviour,
                 wanted_a=most_a,
                 now_s=now_s,
             )
@@ -185,12 +186,13 @@ def _remembered(
             after, draw = _stepped(
                 evse, station, view, before, outcomes.get(evse.id, []), policy, now_s, most_a
             )
-            instants_s = step_instants_s(after, view, policy)
+            instants_s = step_instants_s(after, view, policy, settle_s=settle_s(station, policy))
             step = Step(
                 view=view,
                 before=before,
                 connected=station.connected,
                 lease_mode=station.lease_mode,
+                behaviour=station.behaviour,
                 wanted_a=most_a,
                 from_s=now_s,
                 due_s=first_due_s(instants_s, now_s),
@@ -228,11 +230,14 @@ def _stepped(
         arrived_s = now_s if transaction is not None else None
         before = EvseMemory(transaction=transaction, arrived_s=arrived_s)
         account = ledger.closed(account, transaction)
-    account = ledger.tidied(account, now_s=now_s, settle_s=policy.settle_s)
+    settling_s = settle_s(station, policy)
+    account = ledger.tidied(account, now_s=now_s, settle_s=settling_s)
     if account is not before.account:
         before = replace(before, account=account)
     draw = drawn(evse, station=station, view=view, memory=before, policy=policy, now_s=now_s)
-    after = observed(before, draw=draw, wanted_a=most_a, policy=policy, now_s=now_s)
+    after = observed(
+        before, draw=draw, wanted_a=most_a, policy=policy, settle_s=settling_s, now_s=now_s
+    )
     if after.vehicle_phases != before.vehicle_phases:
         draw = drawn(evse, station=station, view=view, memory=after, policy=policy, now_s=now_s)
     return after, draw
@@ -338,7 +343,7 @@ def _targets(
             pauses=pauses,
         )
     )
-    return targets
+    return {evse: at_least(target, draws[evse]) for evse, target in targets.items()}
 
 
 def _plan(
@@ -414,7 +419,7 @@ def _evse_status(
         setpoint_a=setpoint_a,
         committed_a=draw.committed_a,
         lease_until_s=latest.until_s if latest is not None else None,
-        transaction=transaction.id if transaction is not None else None,
+        transaction=transaction.id if transaction is not None and not draw.evse.is_load else None,
         id_token=transaction.id_token if transaction is not None else None,
         reason=reason,
     )

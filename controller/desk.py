@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import log as logarithm
 
 import structlog
 
@@ -100,9 +101,11 @@ class Desk:
         return configured.fallback_a if configured is not None else None
 
     def evses(self, station: StationId) -> tuple[EvseId, ...] | None:
-        """Return the station's configured EVSEs."""
+        """Return the station's configured EVSEs; nobody connects in the name of a load."""
         configured = self._site.stations.get(station)
-        return tuple(e.id for e in configured.evses) if configured is not None else None
+        if configured is None or configured.is_load:
+            return None
+        return tuple(e.id for e in configured.evses)
 
     async def save_station(self, record: StationRecord) -> None:
         """Keep what a station said at boot."""
@@ -200,7 +203,12 @@ class Desk:
         for old in await self._store.open_transactions():
             is_other = old.evse == started.evse and old.id != started.id
             if is_other and old.started_at < started.started_at:
-                after = replace(old, ended_at=started.started_at, end_reason=LOST_END)
+                after = replace(
+                    old,
+                    ended_at=started.started_at,
+                    end_reason=LOST_END,
+                    assumed_scale_ratio=1.0,
+                )
                 await self._store.save_transaction(after)
                 self._store.put_samples([series.of_session(after)])
                 self._image.post(TransactionChanged(transaction=after))
@@ -233,26 +241,21 @@ class Desk:
         )
 
     async def close_transaction(self, closed: TransactionClosed) -> TransactionReceipt | None:
-        """Book an end; a transaction we never saw is stored with what is known."""
+        """Book an end; a transaction we never saw is stored with what is known.
+
+        An end that was only assumed gives way to the one that the station reports.
+        """
         authorization = await self._authorized(closed.station, closed.id_token)
         stored = await self._store.find_transaction(closed.station, closed.id)
         if stored is None:
             return await self._close_unknown(closed, authorization)
-        if stored.ended_at is not None:
+        if stored.has_final_end or (stored.ended_at is not None and closed.is_assumed):
             return TransactionReceipt(
                 transaction=stored, authorization=authorization, repeated=True
             )
-        ratio = closed.scale_ratio
-        after = replace(
-            stored,
-            start_wh=_scaled(stored.start_wh, ratio),
-            last_wh=_scaled(_advanced(stored.last_wh, closed.meter_wh), ratio),
-            ended_at=max(closed.at, stored.started_at),
-            end_reason=closed.reason,
-            seq_no=_highest(stored.seq_no, closed.seq_no),
-        )
+        after = ended(stored, closed)
         await self._store.save_transaction(after)
-        self._store.put_samples([series.of_session(after)])
+        self._store.put_samples([series.of_session(after, at=stored.ended_at)])
         return TransactionReceipt(transaction=after, authorization=authorization)
 
     async def _close_unknown(
@@ -302,6 +305,38 @@ def _counts_sessions(*records: TokenRecord | None) -> bool:
 def new_transaction_id() -> TransactionId:
     """Return an unpredictable id that fits OCPP 1.6's signed 32-bit integer."""
     return TransactionId(str(secrets.randbelow(2**31 - 1) + 1))
+
+
+def ended(stored: Transaction, closed: TransactionClosed) -> Transaction:
+    """Return a transaction with its end, in place of an assumed one. Pure."""
+    ratio = _ratio_of(stored, closed)
+    change = ratio / (stored.assumed_scale_ratio or 1.0)
+    return replace(
+        stored,
+        start_wh=_scaled(stored.start_wh, change),
+        last_wh=_advanced(_scaled(stored.last_wh, change), _scaled(closed.meter_wh, ratio)),
+        ended_at=max(closed.at, stored.started_at),
+        end_reason=closed.reason,
+        seq_no=_highest(stored.seq_no, closed.seq_no),
+        assumed_scale_ratio=ratio if closed.is_assumed else None,
+    )
+
+
+def _ratio_of(stored: Transaction, closed: TransactionClosed) -> float:
+    """Return the factor that makes the registers Wh.
+
+    A late end comes on a connection that has seen no samples of it: what was found when the end was
+    assumed holds, unless the register that is reported now fits better without it.
+    """
+    before, meter_wh = stored.assumed_scale_ratio, closed.meter_wh
+    if before is None or closed.scale_ratio != 1.0:
+        return closed.scale_ratio
+    if meter_wh is None or stored.last_wh is None:
+        return before
+    last_wh = stored.last_wh
+    return min(
+        (before, 1.0), key=lambda ratio: abs(logarithm((meter_wh * ratio + 1) / (last_wh + 1)))
+    )
 
 
 def _advanced(register_wh: float | None, reported_wh: float | None) -> float | None:

@@ -8,7 +8,7 @@ of it: confirmed by the station, with time to act (invariant I2).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor
 from zlib import crc32
 
@@ -126,6 +126,11 @@ def dispatch(
     return wave, _booked(wave, snapshot, draws, memory)
 
 
+def at_least(target: Target, draw: Draw) -> Target:
+    """Return a target that the station keeps to: not 0 where 0 is refused or read as no limit."""
+    return target if target.limit_a >= draw.floor_a else replace(target, limit_a=draw.floor_a)
+
+
 def _booked(
     wave: Wave, snapshot: Snapshot, draws: Mapping[EvseId, Draw], memory: Memory
 ) -> dict[EvseId, Account]:
@@ -145,7 +150,7 @@ def _command(case: _Case, limit_a: float, policy: Policy) -> SetLimit:
     transaction = case.draw.view.transaction
     return SetLimit(
         evse=case.target.evse,
-        limit_a=limit_a,
+        limit_a=max(limit_a, case.draw.floor_a),
         lease_s=policy.lease_s,
         transaction=transaction.id if transaction is not None else None,
         cause=case.target.cause,
@@ -346,6 +351,8 @@ def _affordable_a(
             limit_a = min(limit_a, room_a)
         if assessment.circuits[circuit].is_ramping:
             limit_a = min(limit_a, max(case.held_a + policy.recovery_ramp_a, evse.min_a))
+        if assessment.circuits[circuit].is_still:
+            limit_a = min(limit_a, max(case.held_a, evse.min_a))
     limit_a = on_step(limit_a, evse.step_a)
     if limit_a < evse.min_a:
         return None
@@ -423,7 +430,7 @@ def overdue(
     """
     waiting: list[tuple[float, EvseId]] = []
     for evse, draw in draws.items():
-        if not draw.connected or not draw.is_charging:
+        if not draw.connected or not draw.is_charging or draw.evse.is_load:
             continue
         sample = draw.view.sample
         heard_s = sample.taken_s if sample is not None else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 
 from controller import ledger
 from controller.baseload import DrawBounds
@@ -10,7 +11,7 @@ from controller.memory import EvseMemory
 from controller.phases import ZERO, PhaseCurrents, PhaseSet
 from controller.policy import Policy
 from controller.site import Evse
-from controller.station import EvseState, EvseView, LeaseMode, StationView
+from controller.station import EvseState, EvseView, LeaseMode, StationView, ZeroLimit
 
 VEHICLE_STATES = frozenset({EvseState.CONNECTED, EvseState.UNKNOWN})
 """States in which a vehicle may begin to draw the fallback without a transaction known to us."""
@@ -33,6 +34,8 @@ PHASES_TOLD_APART_A = 3.0
 """Only with so much current on one phase do idle phases tell a single-phase vehicle. [A]"""
 ARRIVED_A = 1.0
 """Measured so near to its limit, a vehicle has followed it. [A]"""
+SETTLE_MOST_S = 60.0
+"""A station that takes longer than this to follow does not follow: no experience counts for more. [s]"""
 OVER_A = 0.5
 """Measured above the grants by more than this counts instead of them. [A]"""
 
@@ -55,11 +58,34 @@ class Draw:
     bounds: DrawBounds
     measured_max_a: float | None
     """Highest phase of the fresh sample. [A]"""
+    floor_a: float = 0.0
+    """The smallest limit that it keeps to; 0: it can be paused. [A]"""
+
+    @property
+    def fallback_a(self) -> float:
+        """What it falls back to; a configured fallback that it cannot hold is its minimum. [A]"""
+        return max(self.evse.fallback_a, self.floor_a)
 
     @property
     def is_charging(self) -> bool:
         """Whether a transaction is running."""
         return self.view.transaction is not None
+
+
+def settle_s(station: StationView, policy: Policy) -> float:
+    """Return the time that a station has to follow a confirmed limit. [s]
+
+    Experience can only lengthen it: samples are too far apart to prove a shorter one.
+    """
+    learned_s = station.behaviour.settle_s
+    if learned_s is None or learned_s <= policy.settle_s:
+        return policy.settle_s
+    return min(learned_s, max(SETTLE_MOST_S, policy.settle_s))
+
+
+def floor_a(evse: Evse, station: StationView) -> float:
+    """Return the smallest limit that an EVSE keeps to; 0 where 0 A pauses it. [A]"""
+    return 0.0 if station.behaviour.zero_limit.can_pause else evse.min_a
 
 
 def drawn(
@@ -78,9 +104,10 @@ def drawn(
         memory.account,
         without_grant_a=_without_grant_a(evse, station, view, now_s),
         now_s=now_s,
-        settle_s=policy.settle_s,
+        settle_s=settle_s(station, policy),
+        linked_s=_linked_s(station),
     )
-    if _may_draw_anything(evse, station):
+    if _may_draw_anything(evse, station) or _reads_as_unlimited(evse, station, memory):
         committed_a = max(committed_a, evse.max_a)
     most = PhaseCurrents.on(phases, committed_a)
     if measured is not None and not measured.fits(most, tolerance_a=OVER_A):
@@ -96,8 +123,16 @@ def drawn(
         measured_max_a=max(measured) if measured is not None else None,
         committed_a=max(most),
         committed=most,
+        floor_a=floor_a(evse, station),
         bounds=_bounds(
-            measured, most, evse=evse, view=view, memory=memory, policy=policy, now_s=now_s
+            measured,
+            most,
+            evse=evse,
+            view=view,
+            memory=memory,
+            policy=policy,
+            settle_s=settle_s(station, policy),
+            now_s=now_s,
         ),
     )
 
@@ -130,6 +165,23 @@ def _may_draw_anything(evse: Evse, station: StationView) -> bool:
     return is_weak or not evse.holds_lease
 
 
+def _linked_s(station: StationView) -> float:
+    """Return when the connection began; never, while there is none. [s]"""
+    return (station.connected_since_s or 0.0) if station.connected else inf
+
+
+def _reads_as_unlimited(evse: Evse, station: StationView, memory: EvseMemory) -> bool:
+    """Tell whether it may hold a limit that it takes for none."""
+    if station.behaviour.zero_limit is not ZeroLimit.UNLIMITED:
+        return False
+    return any(g.limit_a < evse.min_a for g in memory.account.grants)
+
+
+def _unreachable_a(evse: Evse, station: StationView) -> float:
+    """Return what it counts with out of reach; a fallback that it cannot hold is its minimum. [A]."""
+    return max(evse.unreachable_a, floor_a(evse, station))
+
+
 def _without_grant_a(evse: Evse, station: StationView, view: EvseView, now_s: float) -> float:
     """Return what it may draw when no grant of ours is in force. [A].
 
@@ -137,17 +189,17 @@ def _without_grant_a(evse: Evse, station: StationView, view: EvseView, now_s: fl
     hold a limit that we do not know either.
     """
     if not station.connected:
-        return evse.unreachable_a
+        return _unreachable_a(evse, station)
     if view.transaction is None and view.state in ACTIVE_STATES:
         is_stray = now_s - view.state_since_s >= UNKNOWN_TRANSACTION_S
-        return evse.max_a if is_stray else evse.unreachable_a
+        return evse.max_a if is_stray else _unreachable_a(evse, station)
     if view.transaction is None and view.state not in VEHICLE_STATES:
         return 0.0
     if station.lease_mode is LeaseMode.UNCONTROLLABLE:
         return evse.max_a
     if view.fallback_a is not None:
         return view.fallback_a
-    return evse.max_a if view.transaction is not None else evse.unreachable_a
+    return evse.max_a if view.transaction is not None else _unreachable_a(evse, station)
 
 
 def _bounds(
@@ -158,6 +210,7 @@ def _bounds(
     view: EvseView,
     memory: EvseMemory,
     policy: Policy,
+    settle_s: float,
     now_s: float,
 ) -> DrawBounds:
     taken_s = view.sample.taken_s if view.sample else now_s
@@ -167,7 +220,7 @@ def _bounds(
         )
     moved_s = max((g.confirmed_s or g.sent_s for g in memory.account.grants), default=None)
     latest = memory.account.latest
-    has_settled = moved_s is None or taken_s >= moved_s + policy.settle_s
+    has_settled = moved_s is None or taken_s >= moved_s + settle_s
     has_arrived = latest is not None and abs(max(measured) - latest.limit_a) <= ARRIVED_A
     if has_settled or has_arrived:
         return DrawBounds(
@@ -196,6 +249,7 @@ def observed(
     draw: Draw,
     wanted_a: float,
     policy: Policy,
+    settle_s: float,
     now_s: float,
 ) -> EvseMemory:
     """Learn from the latest sample: the vehicle's phases, what it takes, whether it obeys.
@@ -210,7 +264,7 @@ def observed(
     if phases != memory.vehicle_phases:
         memory = replace(memory, vehicle_phases=phases)
     memory = _learn_demand(memory, draw, wanted_a=wanted_a, policy=policy, now_s=now_s)
-    return _learn_obedience(memory, draw, policy=policy, now_s=now_s)
+    return _learn_obedience(memory, draw, policy=policy, settle_s=settle_s, now_s=now_s)
 
 
 def _vehicle_phases(draw: Draw, memory: EvseMemory) -> PhaseSet | None:
@@ -254,7 +308,9 @@ def _with_demand(
     return replace(memory, demand_a=demand_a, under_since_s=under_since_s)
 
 
-def _learn_obedience(memory: EvseMemory, draw: Draw, *, policy: Policy, now_s: float) -> EvseMemory:
+def _learn_obedience(
+    memory: EvseMemory, draw: Draw, *, policy: Policy, settle_s: float, now_s: float
+) -> EvseMemory:
     """Compare samples with what was granted; only those that had time to follow can accuse."""
     sample, taken_a = draw.view.sample, draw.measured_max_a or 0.0
     grants = memory.account.grants
@@ -267,7 +323,7 @@ def _learn_obedience(memory: EvseMemory, draw: Draw, *, policy: Policy, now_s: f
         since_s = memory.obeyed_since_s if memory.obeyed_since_s is not None else now_s
         disobeys = memory.disobeys and now_s - since_s < policy.obey_for_s
         return _with_obedience(memory, None, obeyed_since_s=since_s, disobeys=disobeys)
-    if sample.taken_s < moved_s + policy.settle_s:
+    if sample.taken_s < moved_s + settle_s:
         return memory
     since_s = memory.over_since_s if memory.over_since_s is not None else sample.taken_s
     disobeys = memory.disobeys or sample.taken_s - since_s >= policy.disobey_after_s

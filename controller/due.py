@@ -34,14 +34,16 @@ def first_due_s(instants_s: Iterable[float], now_s: float) -> float:
     return soonest_s - EARLY_S
 
 
-def step_instants_s(memory: EvseMemory, view: EvseView, policy: Policy) -> Iterator[float]:
+def step_instants_s(
+    memory: EvseMemory, view: EvseView, policy: Policy, *, settle_s: float
+) -> Iterator[float]:
     """Yield the instants at which an EVSE's draw, demand or obedience may be judged differently. [s]"""
     if view.sample is not None:
         yield view.sample.taken_s + policy.sample_stale_s + AFTER_S
         yield view.sample.taken_s + believe_after_s(policy) + AFTER_S
     yield from state_instants_s(view)
     yield from learning_instants_s(memory, policy)
-    yield from ledger_instants_s(memory.account, policy)
+    yield from ledger_instants_s(memory.account, settle_s)
 
 
 def state_instants_s(view: EvseView) -> Iterator[float]:
@@ -58,11 +60,11 @@ def learning_instants_s(memory: EvseMemory, policy: Policy) -> Iterator[float]:
         yield memory.obeyed_since_s + policy.obey_for_s
 
 
-def ledger_instants_s(account: Account, policy: Policy) -> Iterator[float]:
+def ledger_instants_s(account: Account, settle_s: float) -> Iterator[float]:
     """Yield when grants end, may have ended, or have surely taken effect. [s]"""
     for grant in account.grants:
         if grant.until_s is not None:
-            yield grant.until_s + LEASE_GUARD_S + AFTER_S
+            yield grant.until_s + LEASE_GUARD_S + settle_s + AFTER_S
             yield grant.until_s - LEASE_GUARD_S + AFTER_S
         if grant.confirmed_s is not None:
-            yield grant.confirmed_s + policy.settle_s
+            yield grant.confirmed_s + settle_s

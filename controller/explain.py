@@ -119,7 +119,8 @@ def _reason_state(draw: Draw) -> Reason | None:
 
 def _reason_operator(draw: Draw, snapshot: Snapshot) -> Reason | None:
     if override_of(snapshot, draw.evse.id).paused:
-        return Reason(code=ReasonCode.PAUSED, text="Paused by an operator.")
+        text = f"Paused by an operator.{_floor_text(draw)}"
+        return Reason(code=ReasonCode.PAUSED, text=text)
     if is_shut(snapshot, draw.evse):
         text = f"An operator's maximum is below the {draw.evse.min_a:g} A that charging needs."
         return Reason(
@@ -129,6 +130,13 @@ def _reason_operator(draw: Draw, snapshot: Snapshot) -> Reason | None:
             values={"min_a": f"{draw.evse.min_a:g}"},
         )
     return None
+
+
+def _floor_text(draw: Draw) -> str:
+    """Say why an EVSE that should have nothing has something."""
+    if draw.floor_a == 0:
+        return ""
+    return f" It cannot be paused and gets {draw.floor_a:g} A; stop its session to end that."
 
 
 def _reason_mode(draw: Draw, assessment: Assessment) -> Reason | None:
@@ -173,7 +181,8 @@ def _reason_binding(
     if binding.cause is BindingCause.NOT_ADMITTED:
         return Reason(
             code=ReasonCode.WAITING_TURN,
-            text=f"Waits for its turn: {where} has no room for another {draw.evse.min_a:.0f} A.",
+            text=f"Waits for its turn: {where} has no room for another "
+            f"{draw.evse.min_a:.0f} A.{_floor_text(draw)}",
             bound_by=where,
             values={"min_a": f"{draw.evse.min_a:.0f}"},
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from math import isfinite
 
 from controller.phases import PHASES, ZERO, Phase, PhaseCurrents
-from controller.site import CircuitId, EvseId
+from controller.site import CircuitId, EvseId, Site
 from optimizer.problem import Budget, Load, Node, Problem
 
 LEAST_WEIGHT = 0.25
@@ -60,6 +60,19 @@ class Guidance:
     def holds(self, now_s: float) -> bool:
         """Tell whether it is still in force."""
         return self.until_s is None or now_s <= self.until_s
+
+
+def with_loads_last(
+    evses: Mapping[EvseId, EvseGuidance], site: Site
+) -> Mapping[EvseId, EvseGuidance]:
+    """Return what is asked for vehicles, with the site's other loads in a tier after all of them."""
+    if not evses:
+        return evses
+    last = 1 + max(asked.tier for asked in evses.values())
+    loads = {
+        e.id: EvseGuidance(tier=last, note="takes what is left") for e in site.evses() if e.is_load
+    }
+    return {**evses, **loads}
 
 
 Row = tuple[str, Phase]

@@ -43,11 +43,11 @@ def newcomers_reserve(
 
 def _largest(idle: list[Draw], count: int) -> PhaseCurrents:
     if count == 1:
-        largest = max(idle, key=lambda d: d.evse.fallback_a, default=None)
+        largest = max(idle, key=lambda d: d.fallback_a, default=None)
         chosen = [] if largest is None else [largest]
     else:
-        chosen = sorted(idle, key=lambda d: d.evse.fallback_a, reverse=True)[:count]
+        chosen = sorted(idle, key=lambda d: d.fallback_a, reverse=True)[:count]
     total = ZERO
     for draw in chosen:
-        total = total + PhaseCurrents.on(draw.evse.grid_phases, draw.evse.fallback_a)
+        total = total + PhaseCurrents.on(draw.evse.grid_phases, draw.fallback_a)
     return total

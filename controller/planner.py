@@ -11,7 +11,7 @@ import numpy
 from controller.decision import Condition, Plan, Severity
 from controller.demand import DemandLimit, DemandState, threshold_w
 from controller.forecast import Profile
-from controller.guidance import Guidance
+from controller.guidance import Guidance, with_loads_last
 from controller.memory import Memory
 from controller.outlook import Place, horizon_problem
 from controller.phases import PHASES, PhaseCurrents, PhaseSet
@@ -139,7 +139,7 @@ def plan_site(given: PlanningInput, solve: Solve) -> SitePlan:
         policy=given.policy,
         grid=grid,
         guidance=Guidance(
-            evses=evses,
+            evses=with_loads_last(evses, site),
             policy=given.policy.value,
             until_s=snapshot.now_s + given.settings.valid_s,
         ),

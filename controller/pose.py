@@ -16,7 +16,7 @@ from controller.phases import ZERO, PhaseCurrents
 from controller.policy import Policy
 from controller.site import CircuitId, EvseId
 from controller.snapshot import Snapshot
-from controller.station import EvseState, LeaseMode
+from controller.station import EvseState, LeaseMode, ZeroLimit
 from controller.surplus import surplus_budgets
 from controller.wishes import is_shut as is_shut
 from controller.wishes import override_of as override_of
@@ -26,6 +26,8 @@ from optimizer.problem import Load, Node, Problem
 
 _NOTHING = PhaseCurrents.balanced(-1.0)
 """A circuit of which nothing is known gives nothing. [A]"""
+_BEFORE_ALL = 1_000_000
+"""Puts a rank before every other: more than there are EVSEs."""
 _OUT_OF_ORDER = frozenset({EvseState.FAULTED, EvseState.UNAVAILABLE})
 
 
@@ -48,6 +50,19 @@ def is_controllable(draw: Draw, snapshot: Snapshot, memory: EvseMemory) -> bool:
         and not memory.disobeys
         and not is_stubborn(memory)
     )
+
+
+def is_kept_on(draw: Draw, snapshot: Snapshot) -> bool:
+    """Tell whether a pause would not be one, or would never end: it is admitted before all others."""
+    zero_limit = snapshot.stations[draw.evse.station].behaviour.zero_limit
+    if zero_limit is ZeroLimit.STAYS_PAUSED:
+        return draw.view.state is not EvseState.SUSPENDED_EV
+    return not zero_limit.can_pause
+
+
+def _rank(draw: Draw, snapshot: Snapshot, ranks: Mapping[EvseId, int]) -> int:
+    rank = ranks.get(draw.evse.id, 0)
+    return rank - _BEFORE_ALL if draw.is_charging and is_kept_on(draw, snapshot) else rank
 
 
 def is_stubborn(memory: EvseMemory) -> bool:
@@ -74,7 +89,7 @@ def pose(
             snapshot=snapshot,
             memory=memory.evse(evse.id),
             mode=assessment.modes[evse.id],
-            rank=ranks.get(evse.id, 0),
+            rank=_rank(draws[evse.id], snapshot, ranks),
         )
         if load is None:
             outside.add(evse.id)
@@ -122,6 +137,7 @@ def _load(
         min_a=evse.min_a,
         max_a=most_a,
         step_a=evse.step_a,
+        weight=evse.weight,
         rank=rank,
         current_a=held_a,
     )
@@ -174,5 +190,6 @@ def _counted(draw: Draw, snapshot: Snapshot) -> PhaseCurrents:
     whatever it still holds until that is confirmed is guarded by the ledger when others rise.
     """
     if draw.connected and draw.is_charging and is_shut(snapshot, draw.evse):
-        return ZERO if draw.view.fallback_a is not None else draw.committed
+        paused = PhaseCurrents.on(draw.phases, draw.floor_a)
+        return paused if draw.view.fallback_a is not None else draw.committed
     return draw.committed

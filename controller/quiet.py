@@ -16,7 +16,7 @@ from controller.assess import METER_LOST_LONG_S, RAMP_INTERVALS
 from controller.baseload import BaseLoad
 from controller.decide import Decision
 from controller.dispatch import OVERTAKE_S, proof_due_s, renewal_s, retry_wait_s
-from controller.draw import ARRIVED_A, believe_after_s
+from controller.draw import ARRIVED_A, believe_after_s, settle_s
 from controller.due import (
     AFTER_S,
     first_due_s,
@@ -139,14 +139,14 @@ def _instants_s(
         if not station.connected:
             lost_s = station.lost_since_s if station.lost_since_s is not None else memory.started_s
             yield (lost_s if lost_s is not None else -inf) + OFFLINE_AFTER_S + AFTER_S
+        settling_s = settle_s(station, policy)
         for evse, view in station.evses.items():
             remembered = memory.evse(evse)
-            yield from _of_evse(evse, view, remembered, policy, steady)
+            yield from _of_evse(evse, view, remembered, policy, steady, settling_s)
+            yield from ledger_instants_s(remembered.account, settling_s)
             if station.connected:
                 yield from _of_account(evse, remembered.account, policy)
                 yield from _of_gap(remembered)
-            else:
-                yield from ledger_instants_s(remembered.account, policy)
     for circuit in snapshot.site.circuits.values():
         meter = snapshot.meters.get(circuit.meter) if circuit.meter is not None else None
         yield from _of_circuit(circuit, memory.circuit(circuit.id), policy, snapshot.now_s)
@@ -167,7 +167,12 @@ def _of_turns(snapshot: Snapshot, memory: Memory, policy: Policy) -> Iterator[fl
 
 
 def _of_evse(
-    evse: EvseId, view: EvseView, memory: EvseMemory, policy: Policy, steady: Steady
+    evse: EvseId,
+    view: EvseView,
+    memory: EvseMemory,
+    policy: Policy,
+    steady: Steady,
+    settling_s: float,
 ) -> Iterator[float]:
     if memory.arrived_s is not None:
         yield memory.arrived_s + policy.rush_s
@@ -182,7 +187,7 @@ def _of_evse(
         yield proof_s
     if view.sample is None and view.transaction is None:
         return
-    awaited_s = list(_awaited_s(view, memory, policy))
+    awaited_s = list(_awaited_s(view, memory, policy, settling_s))
     if view.sample is not None and steady.sample_s(evse, view.sample.taken_s) is not None:
         arrivals_s = (steady.sample_s(evse, t) for t in awaited_s if t > view.sample.taken_s)
         yield from (t for t in arrivals_s if t is not None)
@@ -194,14 +199,16 @@ def _of_evse(
     yield max(taken_s, memory.asked_s or 0.0) + policy.ask_after_s
 
 
-def _awaited_s(view: EvseView, memory: EvseMemory, policy: Policy) -> Iterator[float]:
+def _awaited_s(
+    view: EvseView, memory: EvseMemory, policy: Policy, settling_s: float
+) -> Iterator[float]:
     """Yield the instants that the age of a sample is compared with."""
     grants = memory.account.grants
     if grants and not _has_arrived(view, memory):
         moved_s = max(g.confirmed_s if g.confirmed_s is not None else g.sent_s for g in grants)
-        yield moved_s + policy.settle_s
+        yield moved_s + settling_s
         truly_s = max(g.confirmed_s or g.sent_s for g in grants)
-        yield truly_s + policy.settle_s
+        yield truly_s + settling_s
     if memory.over_since_s is not None:
         yield memory.over_since_s + policy.disobey_after_s
 
@@ -215,7 +222,6 @@ def _has_arrived(view: EvseView, memory: EvseMemory) -> bool:
 
 
 def _of_account(evse: EvseId, account: Account, policy: Policy) -> Iterator[float]:
-    yield from ledger_instants_s(account, policy)
     if account.raised_s is not None:
         yield account.raised_s + policy.increase_interval_s
     if account.commanded_s is not None:

@@ -116,6 +116,8 @@ class TransactionClosed:
     scale_ratio: float = 1.0
     """Factor that makes the transaction's registers Wh, where the station mislabels its meter."""
     offline: bool = False
+    is_assumed: bool = False
+    """True: the station has reported no end; one has to be booked because the vehicle is gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

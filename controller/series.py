@@ -99,8 +99,14 @@ def of_alarm(alarm: Alarm) -> Sample:
     )
 
 
-def of_session(transaction: Transaction) -> Sample:
-    """Return the `session` sample of a transaction that has ended. Ids are fields, never tags."""
+def of_session(transaction: Transaction, *, at: datetime | None = None) -> Sample:
+    """Return the `session` sample of a transaction that has ended. Ids are fields, never tags.
+
+    Args:
+        transaction: It has ended.
+        at: Where its sample stands; None: at its end. A corrected one keeps its place, so that it
+            replaces the first.
+    """
     station, _, number = transaction.evse.rpartition("/")
     ended_at = transaction.ended_at or transaction.started_at
     fields: dict[str, float | int | str] = {
@@ -111,7 +117,10 @@ def of_session(transaction: Transaction) -> Sample:
     if transaction.energy_wh is not None:
         fields["energy_wh"] = transaction.energy_wh
     return Sample(
-        measurement="session", tags={"cp": station, "evse": number}, fields=fields, at=ended_at
+        measurement="session",
+        tags={"cp": station, "evse": number},
+        fields=fields,
+        at=at or ended_at,
     )
 
 

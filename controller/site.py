@@ -119,6 +119,10 @@ class Evse:
     """Not None: it uses only the site's surplus above this, which it has in any case. [A]"""
     dc_w_per_a: float | None = None
     """DC only: the power at the vehicle for one ampere per phase of the feed. [W/A]"""
+    is_load: bool = False
+    """No vehicle charges here: a battery, a heat pump or another load whose limit can be set."""
+    weight: float = 1.0
+    """Its share of what lies above the minimums, against 1 of a vehicle. > 0"""
 
     @property
     def grid_phases(self) -> PhaseSet:
@@ -137,6 +141,11 @@ class Station:
 
     id: StationId
     evses: tuple[Evse, ...]
+
+    @property
+    def is_load(self) -> bool:
+        """Whether it is a controllable load, which speaks no OCPP and serves no vehicle."""
+        return any(evse.is_load for evse in self.evses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,33 @@ class LeaseMode(Enum):
     """It refused every form of limit."""
 
 
+class ZeroLimit(Enum):
+    """What a limit of 0 A does at a station."""
+
+    PAUSES = "pauses"
+    """The station suspends and resumes by itself."""
+    STAYS_PAUSED = "stays_paused"
+    """The vehicle does not resume afterwards: it is served before others and paused only in need."""
+    REFUSED = "refused"
+    """The station rejects 0: its minimum is the smallest limit it takes."""
+    UNLIMITED = "unlimited"
+    """The station reads 0 as no limit: its minimum is the smallest limit that is safe."""
+
+    @property
+    def can_pause(self) -> bool:
+        """Whether 0 A is a limit that the station keeps to."""
+        return self in (ZeroLimit.PAUSES, ZeroLimit.STAYS_PAUSED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationBehaviour:
+    """How a station of this model and firmware follows limits, as known or learned."""
+
+    zero_limit: ZeroLimit = ZeroLimit.PAUSES
+    settle_s: float | None = None
+    """How long it was seen to take to follow a lower limit; None: no longer than usual. [s]"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationInfo:
     """What a station says about itself at boot."""
@@ -80,6 +107,8 @@ class EvseView:
     state_since_s: float = 0.0
     error_code: str | None = None
     """1.6 error code other than NoError, or 2.0.1 event; kept as received."""
+    faulted_since_s: float | None = None
+    """Since when the last state it told has been Faulted, over reconnections. [s]"""
     transaction: Transaction | None = None
     sample: Reading[EvseSample] | None = None
     fallback_a: float | None = None
@@ -103,6 +132,7 @@ class StationView:
     """`ocpp1.6` or `ocpp2.0.1`."""
     info: StationInfo = field(default_factory=StationInfo)
     lease_mode: LeaseMode = LeaseMode.UNKNOWN
+    behaviour: StationBehaviour = field(default_factory=StationBehaviour)
     clock_skew_s: float | None = None
     """Station clock minus ours. [s]"""
     evses: Mapping[EvseId, EvseView] = field(default_factory=dict)
@@ -150,6 +180,14 @@ class LeaseModeFound:
 
     station: StationId
     mode: LeaseMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BehaviourFound:
+    """The station was recognised, or showed how it follows limits."""
+
+    station: StationId
+    behaviour: StationBehaviour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +254,7 @@ StationEvent = (
     | StationBooted
     | StationHeard
     | LeaseModeFound
+    | BehaviourFound
     | FallbackConfirmed
     | EvseStateChanged
     | TransactionChanged

@@ -34,6 +34,14 @@ class Transaction:
     """The most that its token may draw per phase; None: what the EVSE may. [A]"""
     priority: int = 0
     """Its token's; higher is served first. 0: as the EVSE is configured."""
+    assumed_scale_ratio: float | None = None
+    """Not None: the station has not reported its end, which was assumed; the factor that its registers
+    were multiplied with then to be Wh. The real end, when it comes, takes the place of the assumed one."""
+
+    @property
+    def has_final_end(self) -> bool:
+        """Whether it ended, and by the station's own word."""
+        return self.ended_at is not None and self.assumed_scale_ratio is None
 
     @property
     def energy_wh(self) -> float | None:

@@ -103,7 +103,8 @@ def place_of(
         is_relaxed = slack_s is not None and slack_s > RELAXED_S
         within = turn.surplus_ah + (1e6 if is_relaxed else 0.0)
     is_in_line = kind <= Class.IN_LINE and not _has_had_turn(memory, now_s, policy)
-    has_waited_long = is_in_line and now_s - since_s >= policy.max_wait_s
+    waits_in_line = is_in_line and not draw.evse.is_load  # a load gives way however long it takes
+    has_waited_long = waits_in_line and now_s - since_s >= policy.max_wait_s
     return Place(
         is_on_time=not has_waited_long,
         priority=0 if has_waited_long else -priority_of(snapshot, draw.evse),

@@ -11,7 +11,7 @@ from controller.memory import EvseMemory
 from controller.phases import PhaseCurrents
 from controller.policy import Policy
 from controller.site import CircuitId, EvseId, Site
-from controller.station import EvseView, LeaseMode
+from controller.station import EvseView, LeaseMode, StationBehaviour
 from optimizer.problem import Allocation, Problem
 
 
@@ -23,6 +23,7 @@ class Step:
     before: EvseMemory
     connected: bool
     lease_mode: LeaseMode
+    behaviour: StationBehaviour
     wanted_a: float
     from_s: float
     due_s: float
@@ -37,6 +38,7 @@ class Step:
         before: EvseMemory,
         connected: bool,
         lease_mode: LeaseMode,
+        behaviour: StationBehaviour,
         wanted_a: float,
         now_s: float,
     ) -> bool:
@@ -46,6 +48,7 @@ class Step:
             and self.before is before
             and self.connected == connected
             and self.lease_mode is lease_mode
+            and self.behaviour == behaviour
             and self.wanted_a == wanted_a
             and self.from_s <= now_s < self.due_s
         )

@@ -27,6 +27,8 @@ from controller.roaming import Document, DocumentQuery, DocumentStore
 from controller.transaction import Transaction
 
 TERMS = "ocpi.terms"
+BILLED = "ocpi.billed"
+"""The figures that a session was billed with, by its id."""
 LOOK_BACK = timedelta(days=31)
 PAGE = 200
 
@@ -67,7 +69,8 @@ class SessionLedger:
         self._clock = clock
         self._zone = ZoneInfo(place.settings.place.timezone)
         self._verdicts: dict[str, tuple[Verdict, AuthMethod, str | None]] = {}
-        self._settled: set[str] = set()
+        self._settled: dict[str, str] = {}
+        """Sessions that are over, with the figures that they were settled with."""
 
     def expect(self, verdict: Verdict, *, method: AuthMethod, reference: str | None) -> None:
         """Remember how a token was allowed, for the session that follows."""
@@ -80,21 +83,21 @@ class SessionLedger:
         now = self._clock.now()
         async for transaction in self._recent(now):
             session_id = self.session_id(transaction)
-            if session_id in self._settled:
+            figures = _figures(transaction)
+            if figures is not None and self._settled.get(session_id) == figures:
                 continue
             agreed = await self._agreed(transaction, now)
             if agreed is None:
-                if transaction.ended_at is not None:
-                    self._settled.add(session_id)
+                if figures is not None:
+                    self._settled[session_id] = figures
                 continue
             changed = await self._booked(transaction, agreed, now)
             if changed is not None:
                 yield changed
-            if transaction.ended_at is not None:
-                cdr = await self._billed(transaction, agreed, now)
-                if cdr is not None:
+            if figures is not None:
+                for cdr in await self._billed(transaction, figures, agreed, now):
                     yield Change(partner=agreed.partner, cdr=cdr)
-                self._settled.add(session_id)
+                self._settled[session_id] = figures
 
     def session_id(self, transaction: Transaction) -> str:
         """Return a session's public id."""
@@ -173,7 +176,7 @@ class SessionLedger:
         stored = await self._documents.document(_sessions(agreed.partner), made.id)
         if stored is not None:
             before = Session.model_validate_json(stored.body)
-            if not _is_news(before, made):
+            if not _is_news(before, Session.model_validate_json(made.model_dump_json())):
                 return None
         await self._documents.put_document(
             Document(
@@ -185,7 +188,10 @@ class SessionLedger:
         )
         return Change(partner=agreed.partner, session=made)
 
-    async def _billed(self, transaction: Transaction, agreed: Agreed, now: datetime) -> Cdr | None:
+    async def _billed(
+        self, transaction: Transaction, figures: str, agreed: Agreed, now: datetime
+    ) -> tuple[Cdr, ...]:
+        """Make the CDR of a session, or take back one whose figures were corrected and make another."""
         made = cdr_of(
             transaction,
             terms=agreed.terms,
@@ -195,11 +201,48 @@ class SessionLedger:
             signed=await signed_data(self._documents, transaction),
         )
         if made is None:
-            return None
-        document = Document(
-            kind=_cdrs(agreed.partner), key=made.id, body=made.model_dump_json(), updated_at=now
+            return ()
+        mark = await self._documents.document(BILLED, made.id)
+        mark_now = Document(kind=BILLED, key=made.id, body=figures, updated_at=now)
+        number, latest = await self._latest_cdr(agreed.partner, made.id)
+        if latest is None:
+            await self._documents.put_document(mark_now)
+            return await self._put_cdrs(agreed.partner, now, made)
+        if mark is not None and mark.body == figures:
+            return ()
+        bills: tuple[Cdr, ...] = ()
+        if mark is not None and not _is_same_bill(latest, made):
+            credit = credit_of(latest, now=now, number=number + 1)
+            again = made.model_copy(update={"id": replacement_id(made.id, number + 1)})
+            bills = await self._put_cdrs(agreed.partner, now, credit, again)
+        await self._documents.put_document(mark_now)
+        return bills
+
+    async def _latest_cdr(self, partner: str, cdr_id: str) -> tuple[int, Cdr | None]:
+        """Return the CDR of a session that counts, and how often it was corrected."""
+        number, found = 0, await self._documents.document(_cdrs(partner), cdr_id)
+        while found is not None:
+            later = replacement_id(cdr_id, number + 1)
+            newer = await self._documents.document(_cdrs(partner), later)
+            if newer is None:
+                return number, Cdr.model_validate_json(found.body)
+            number, found = number + 1, newer
+        return 0, None
+
+    async def _put_cdrs(self, partner: str, now: datetime, *cdrs: Cdr) -> tuple[Cdr, ...]:
+        """Keep CDRs; return those that are new."""
+        return tuple(
+            [
+                cdr
+                for cdr in cdrs
+                if await self._documents.put_document(
+                    Document(
+                        kind=_cdrs(partner), key=cdr.id, body=cdr.model_dump_json(), updated_at=now
+                    ),
+                    once=True,
+                )
+            ]
         )
-        return made if await self._documents.put_document(document, once=True) else None
 
     async def _bill(self, transaction: Transaction, terms: Terms, now: datetime) -> Bill:
         curve = await recorded_curve(self._store, transaction, now)
@@ -241,9 +284,28 @@ def _cdrs(partner: str) -> str:
     return f"ocpi.cdr.{partner}"
 
 
+def replacement_id(cdr_id: str, number: int) -> str:
+    """Return the id of the CDR that takes the place of one that was taken back."""
+    return f"{cdr_id[:36]}-R{number}"[:39]
+
+
+def _figures(transaction: Transaction) -> str | None:
+    """Return what a bill is made of; None: it is not over."""
+    if transaction.ended_at is None:
+        return None
+    return json.dumps([transaction.ended_at.isoformat(), transaction.start_wh, transaction.last_wh])
+
+
+def _is_same_bill(one: Cdr, other: Cdr) -> bool:
+    other = Cdr.model_validate_json(other.model_dump_json())
+    return (one.end_date_time, one.total_energy) == (other.end_date_time, other.total_energy)
+
+
 def _is_news(before: Session, after: Session) -> bool:
-    """Tell whether a partner has to hear of it: a new state, or a minute of progress."""
-    if before.status != after.status:
+    """Tell whether a partner has to hear of it: a new state or end, or a minute of progress."""
+    if before.status != after.status or before.end_date_time != after.end_date_time:
+        return True
+    if after.end_date_time is not None and before.kwh != after.kwh:
         return True
     progressed = after.kwh != before.kwh
     return progressed and after.last_updated - before.last_updated >= timedelta(seconds=60)

@@ -8,8 +8,9 @@ from typing import Any
 
 from adapters.ocpp.profiles import ProfileForm, RateUnit
 from adapters.ocpp.quirks import Quirks
+from adapters.ocpp.settling import KEPT, learned_s
 from controller.site import EvseId
-from controller.station import LeaseMode
+from controller.station import LeaseMode, StationBehaviour, ZeroLimit
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,6 +43,10 @@ class Capabilities:
     """What is known about the model."""
     holds_lease: bool | None = None
     """Whether a drill has seen a lease end at a station of this model; None: never tried."""
+    zero_limit: ZeroLimit = ZeroLimit.PAUSES
+    """What 0 A does: as the catalogue says, else as learned."""
+    settled_s: list[float] = field(default_factory=list)
+    """How long stations of this model and firmware took to follow lately; 0: no longer than usual. [s]"""
     restart_wanted: bool = False
     """A setting takes effect only after a restart. We never cause one."""
 
@@ -49,6 +54,8 @@ class Capabilities:
         """Take over what is known about the model; it goes before what the station says."""
         self.quirks = quirks
         self.holds_lease = quirks.holds_lease if quirks.holds_lease is not None else holds_lease
+        if quirks.zero_limit is not ZeroLimit.PAUSES:
+            self.zero_limit = quirks.zero_limit
         self.takes_triggers = self.takes_triggers and quirks.takes_triggers
         self.apply_quirks()
 
@@ -56,8 +63,8 @@ class Capabilities:
         """Begin with what stations of this model and firmware have said; this one's word goes before.
 
         Args:
-            learned: As kept: `units` by name, `highest_level`, `most_profiles`. What does not make
-                sense is left out.
+            learned: As kept: `units` by name, `highest_level`, `most_profiles`, `zero_limit`,
+                `settled_s`. What does not make sense is left out.
         """
         names = learned.get("units")
         if self.units is None and isinstance(names, list):
@@ -67,6 +74,21 @@ class Capabilities:
             self.highest_level = learned["highest_level"]
         if self.most_profiles is None and isinstance(learned.get("most_profiles"), int):
             self.most_profiles = learned["most_profiles"]
+        if learned.get("zero_limit") == ZeroLimit.REFUSED.value:
+            self.zero_limit = ZeroLimit.REFUSED
+        settled = learned.get("settled_s")
+        if isinstance(settled, list):
+            known_s = [float(s) for s in settled if isinstance(s, int | float) and s >= 0]
+            self.settled_s = known_s[-KEPT:]
+
+    @property
+    def behaviour(self) -> StationBehaviour:
+        """How the station follows limits, for the decisions."""
+        return StationBehaviour(zero_limit=self.zero_limit, settle_s=learned_s(self.settled_s))
+
+    def settled(self, took_s: float) -> None:
+        """Note how long it took to follow a lower limit. [s]"""
+        self.settled_s = [*self.settled_s, round(took_s, 1)][-KEPT:]
 
     def apply_quirks(self) -> None:
         """Override what the station said about itself by what is known better."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -18,6 +18,7 @@ from adapters.ocpp.metervalues import (
     register_wh,
     to_sample,
 )
+from adapters.ocpp.settling import Settling
 from adapters.ocpp.translation import DialectSettings
 from controller.ports import Clock, StationDesk
 from controller.readings import EvseSample
@@ -109,6 +110,9 @@ class Intake:
         self._connected_at = clock.now()
         self._courses: dict[EvseId, _EvseCourse] = {}
         self._ended: list[TransactionId] = []
+        self._settling = Settling()
+        self.on_settled: Callable[[float], None] = lambda took_s: None
+        """Told how long a station took to follow a lower limit. [s]"""
 
     # --- who and when
 
@@ -184,6 +188,8 @@ class Intake:
     def set_limit(self, evse: EvseId, limit_a: float) -> None:
         """Remember the limit confirmed last: it tells a sum of currents from a value per phase."""
         self._course(evse).limit_a = limit_a
+        now_s = self._clock.monotonic_s()
+        self._settling.limited(evse, limit_a, drawn_a=self.drawn_a(evse), now_s=now_s)
 
     def drawn_a(self, evse: EvseId) -> float | None:
         """Return the current of the latest live sample, highest phase; None: none lately. [A]"""
@@ -198,8 +204,8 @@ class Intake:
     async def close_stale(self) -> None:
         """Close transactions whose vehicle has long gone and whose end was lost (quirk 36).
 
-        The end is booked with the register heard last. A station that reports it later changes
-        nothing any more.
+        The end is booked with the register heard last, as assumed: one that the station reports
+        later takes its place.
         """
         now_s = self._clock.monotonic_s()
         for evse, transaction in self.running_transactions():
@@ -215,6 +221,7 @@ class Intake:
                     at=self._clock.now(),
                     meter_wh=course.raw_wh,
                     reason="Other",
+                    is_assumed=True,
                 )
             )
 
@@ -256,6 +263,14 @@ class Intake:
             course.drawn_a = max(sample.terminal_a) if sample.terminal_a is not None else None
             course.raw_wh = register_wh([entry]) or course.raw_wh
             self.desk.post(EvseSampled(evse=evse, sample=sample))
+            self._watch_settling(evse, course.drawn_a, received.monotonic_s)
+
+    def _watch_settling(self, evse: EvseId, drawn_a: float | None, now_s: float) -> None:
+        if drawn_a is None:
+            return
+        took_s = self._settling.sampled(evse, drawn_a, now_s=now_s)
+        if took_s is not None:
+            self.on_settled(took_s)
 
     def _sample(self, course: _EvseCourse, entry: MeterEntry, evse: EvseId) -> EvseSample | None:
         """Make the sample, the register brought to Wh where the station mislabels it."""

@@ -36,7 +36,7 @@ from controller.commands import (
 )
 from controller.ports import Clock
 from controller.site import EvseId
-from controller.station import FallbackConfirmed, LeaseMode, LeaseModeFound
+from controller.station import FallbackConfirmed, LeaseMode, LeaseModeFound, ZeroLimit
 from controller.transaction import TransactionId
 
 log = structlog.get_logger(__name__)
@@ -50,6 +50,7 @@ UNSUPPORTED = ("NotImplemented", "NotSupported")
 """CALLERROR codes of a station without smart charging."""
 NEVER_SENT = ("Superseded", "OutboxFull")
 """Codes of calls that were dropped while they waited."""
+ZEROS_TO_LEARN = 2
 REFUSALS_TO_DOUBT = 3
 """Commands in a row that a form which once worked has to be refused for, before weaker ones are tried."""
 
@@ -67,6 +68,7 @@ class Limiter:
         capabilities: Capabilities,
         write: Callable[[ChargingProfile], dict[str, Any]],
         transaction_may_be_left_out: bool,
+        on_learned: Callable[[], None],
     ) -> None:
         self._caller = caller
         self._intake = intake
@@ -82,6 +84,8 @@ class Limiter:
         self._clock_is_wrong = False
         self._budget = WriteBudget()
         self._unrenewed: set[EvseId] = set()
+        self._refused_zeros = 0
+        self._on_learned = on_learned
 
     async def apply(self, command: SetLimit) -> CommandResult:
         """Carry out one limit within the command timeout."""
@@ -109,6 +113,11 @@ class Limiter:
         """Tell whether nothing had to be sent since `no_renewal` began."""
         return evse in self._unrenewed
 
+    def floor_a(self, evse: EvseId) -> float:
+        """Return the smallest limit that is sent; 0 A is refused by some models, or means no limit. [A]"""
+        can_pause = self._capabilities.zero_limit.can_pause
+        return 0.0 if can_pause else self._settings.wiring(evse).min_a
+
     def set_mode(self, mode: LeaseMode) -> None:
         """Report how the station takes limits, when that is news."""
         if mode is not self._capabilities.lease_mode:
@@ -125,10 +134,14 @@ class Limiter:
         fallback_a = self._intake.desk.fallback_a(command.evse)
         if fallback_a is None:
             return Rejected(reason=f"{command.evse} is not in the site file")
+        floor_a = self.floor_a(command.evse)
+        fallback_a = max(fallback_a, floor_a)
         try:
             limit_a = round_down_a(command.limit_a)
         except ValueError as error:
             return Rejected(reason=str(error))
+        if limit_a < floor_a:
+            return Rejected(reason=f"this model takes no limit below {floor_a:g} A")
         if command.transaction is None:
             return await self._set_idle(command, limit_a, fallback_a)
         await self._intake.gate.passed(command.transaction)
@@ -225,8 +238,19 @@ class Limiter:
             if not reason:
                 return await self._accepted(form, command, limit_a, fallback_a)
             refused.add(form)
+        if limit_a == 0.0:
+            self._learn_zero()
         self._count_refusal(command.evse, refused, is_last=len(forms) <= TRIES)
         return Rejected(reason=reason)
+
+    def _learn_zero(self) -> None:
+        """Conclude that 0 A is refused where other limits are taken, and 0 A was refused twice."""
+        self._refused_zeros += 1
+        takes_others = self._capabilities.limit_form is not None
+        if takes_others and self._refused_zeros >= ZEROS_TO_LEARN:
+            log.warning("station.refuses_zero", station=self._intake.station)
+            self._capabilities.zero_limit = ZeroLimit.REFUSED
+            self._on_learned()
 
     def _refused_forms(self, evse: EvseId, transaction: TransactionId) -> set[ProfileForm]:
         """Return the forms refused in this transaction; another transaction is another chance."""

@@ -15,18 +15,9 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from controller.station import ZeroLimit
+
 FORMAT = "charger/1"
-
-
-class ZeroLimit(Enum):
-    """What a limit of 0 A does."""
-
-    PAUSES = "pauses"
-    """The station suspends and resumes by itself."""
-    STAYS_PAUSED = "stays_paused"
-    """The vehicle does not resume afterwards: hold it at its minimum instead."""
-    REFUSED = "refused"
-    """The station rejects 0: hold it at its minimum."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ from controller.commands import (
 from controller.decision import Severity
 from controller.ports import Clock, StationDesk
 from controller.site import EvseId
-from controller.station import Job, JobReported, StationInfo
+from controller.station import BehaviourFound, Job, JobReported, StationBehaviour, StationInfo
 
 log = structlog.get_logger(__name__)
 
@@ -118,7 +118,11 @@ class StationDialect:
             capabilities=self._capabilities,
             write=wire.profile,
             transaction_may_be_left_out=wire.transaction_may_be_left_out,
+            on_learned=self._has_learned,
         )
+        self._intake.on_settled = self._settled
+        self._behaviour: StationBehaviour | None = None
+        self._has_news = False
         self._boot_seen = False
         self._is_pending = False
         self._boot_asked_s: float | None = None
@@ -140,6 +144,9 @@ class StationDialect:
         finally:
             self._intake.gate.open_soon()
             await self._intake.close_stale()
+            if self._has_news:
+                self._has_news = False
+                await self._keep_learned()
 
     async def on_open(self) -> None:
         """Provision the station, again after each boot, and read the first limit back."""
@@ -287,6 +294,25 @@ class StationDialect:
         learned = await self._book.kept(MODEL, model_key(info)) or {}
         self._capabilities.recall(learned)
         self._capabilities.know(self._quirks, holds_lease=learned.get("holds_lease"))
+        self._report_behaviour()
+
+    def _settled(self, took_s: float) -> None:
+        before = self._capabilities.settled_s
+        self._capabilities.settled(took_s)
+        if self._capabilities.settled_s != before:
+            self._has_learned()
+
+    def _has_learned(self) -> None:
+        """Tell what was just learned, and keep it with the next message."""
+        self._has_news = True
+        self._report_behaviour()
+
+    def _report_behaviour(self) -> None:
+        behaviour = self._capabilities.behaviour
+        if behaviour != self._behaviour:
+            self._behaviour = behaviour
+            station = self._caller.station
+            self._intake.desk.post(BehaviourFound(station=station, behaviour=behaviour))
 
     async def _recall(self) -> None:
         """Recognise a station that does not boot on this connection by its last boot."""
@@ -331,6 +357,8 @@ class StationDialect:
             "limit_purpose": known.limit_form.purpose.value if known.limit_form else None,
             "is_relative": known.limit_form.is_relative if known.limit_form else None,
             "takes_triggers": known.takes_triggers,
+            "settled_s": known.settled_s or None,
+            "zero_limit": known.zero_limit.value if not known.zero_limit.can_pause else None,
         }
         after = learned | {name: value for name, value in facts.items() if value is not None}
         if after != learned:
@@ -435,10 +463,11 @@ class StationDialect:
             station_now=lambda: self._intake.skew.station_time(self._clock.now()),
         )
 
-    @staticmethod
-    def _provisioned(evse: EvseId, fallback_a: float | None) -> ProvisionedEvse:
+    def _provisioned(self, evse: EvseId, fallback_a: float | None) -> ProvisionedEvse:
         return ProvisionedEvse(
-            id=evse, number=int(evse.rpartition("/")[2]), fallback_a=fallback_a or 0.0
+            id=evse,
+            number=int(evse.rpartition("/")[2]),
+            fallback_a=max(fallback_a or 0.0, self._limiter.floor_a(evse)),
         )
 
     async def _ask(self, request: Request) -> Answer:

@@ -17,6 +17,8 @@ class EvseWiring:
     """Phases wired: 1, 2 or 3."""
     max_a: float | None = None
     """Rating per phase; None: unknown, nothing is judged by it. [A]"""
+    min_a: float = 6.0
+    """Least that charging needs per phase. [A]"""
     voltage_v: float = 230.0
     """Nominal line-to-neutral voltage. [V]"""
     dc_w_per_a: float | None = None

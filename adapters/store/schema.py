@@ -69,6 +69,7 @@ transactions = Table(
     Column("offline", Integer, nullable=False, server_default="0"),
     Column("max_a", Float),
     Column("priority", Integer, nullable=False, server_default="0"),
+    Column("assumed_scale_ratio", Float),
     UniqueConstraint("station", "id", name="uq_transactions_station_id"),
     Index("ix_transactions_natural_key", "natural_key"),
     Index("ix_transactions_started_at", "started_at"),
@@ -312,5 +313,5 @@ PRECIOUS = (
 LARGE = (samples, cycles, rollups)
 """Tables too large to be read whole at every start."""
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest migration."""

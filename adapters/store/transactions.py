@@ -29,10 +29,10 @@ from controller.transaction import IdToken, Transaction, TransactionId
 def merged(stored: Transaction, report: Transaction) -> Transaction:
     """Return a stored transaction with what a report adds.
 
-    A stored end stays as it is: late reports only fill what is unknown. Known values of a running
+    A stored end stays as it is, unless it was assumed and the report brings the real one: late reports only fill what is unknown. Known values of a running
     transaction are never erased by absent ones.
     """
-    if stored.ended_at is not None:
+    if stored.ended_at is not None and (stored.has_final_end or not report.has_final_end):
         return replace(
             stored,
             id_token=stored.id_token if stored.id_token is not None else report.id_token,
@@ -193,6 +193,7 @@ def _values(transaction: Transaction) -> dict[str, object]:
         "seq_no": transaction.seq_no,
         "max_a": transaction.max_a,
         "priority": transaction.priority,
+        "assumed_scale_ratio": transaction.assumed_scale_ratio,
     }
 
 
@@ -210,4 +211,5 @@ def _transaction(row: Row[Any]) -> Transaction:
         seq_no=row.seq_no,
         max_a=row.max_a,
         priority=row.priority,
+        assumed_scale_ratio=row.assumed_scale_ratio,
     )

@@ -194,6 +194,31 @@ def test_stored_end_is_never_undone(run: Run) -> None:
     run(scenario)
 
 
+def test_a_real_end_replaces_an_assumed_one_and_nothing_else_does(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        guess = a_transaction(
+            last_wh=5000.0, ended_at=NOON, end_reason="Other", assumed_scale_ratio=1.0
+        )
+        real = replace(
+            guess,
+            last_wh=9000.0,
+            ended_at=NOON + timedelta(hours=1),
+            end_reason="Local",
+            assumed_scale_ratio=None,
+        )
+        await store.open_transaction(a_transaction(), offline=False)
+        await store.save_transaction(guess)
+        await store.save_transaction(a_transaction(last_wh=6000.0))
+        await store.save_transaction(replace(guess, last_wh=7000.0))
+        assert guess == await store.find_transaction("CP001", "1")
+        await store.save_transaction(real)
+        await store.save_transaction(guess)
+        assert real == await store.find_transaction("CP001", "1")
+        assert len(await store.transactions(since=None, until=None, limit=9, offset=0)) == 1
+
+    run(scenario)
+
+
 def test_end_without_a_start_is_stored_and_completed_later(run: Run) -> None:
     async def scenario(store: Any) -> None:
         end = NOON + timedelta(hours=1)

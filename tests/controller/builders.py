@@ -27,7 +27,14 @@ from controller.site import (
     evse_id,
 )
 from controller.snapshot import MeterView, Snapshot
-from controller.station import EvseState, EvseView, LeaseMode, StationView
+from controller.station import (
+    EvseState,
+    EvseView,
+    LeaseMode,
+    StationBehaviour,
+    StationView,
+    ZeroLimit,
+)
 from controller.transaction import IdToken, Transaction, TransactionId
 from optimizer.allocate import Allocator
 
@@ -138,6 +145,8 @@ class Bench:
     phases: dict[EvseId, int] = field(default_factory=dict)
     offline: set[StationId] = field(default_factory=set)
     connected_since_s: dict[StationId, float] = field(default_factory=dict)
+    behaviours: dict[StationId, StationBehaviour] = field(default_factory=dict)
+    """How stations follow limits, known to the controller; absent: as the standard says."""
     without_fallback: set[EvseId] = field(default_factory=set)
     """EVSEs whose station has not confirmed the fallback."""
     silent: set[EvseId] = field(default_factory=set)
@@ -184,14 +193,23 @@ class Bench:
         """What the EVSE really draws now, per grid phase."""
         if evse.id not in self.charging:
             return PhaseCurrents.balanced(0.0)
-        limit_a = evse.fallback_a
+        behaviour = self.behaviours.get(evse.station, StationBehaviour())
+        follow_s = self.follow_s if behaviour.settle_s is None else behaviour.settle_s
+        limit_a = self._held_fallback_a(evse)
         for at_s, value_a in self._limits.get(evse.id, []):
-            if at_s + self.follow_s <= self.now_s:
+            if at_s + follow_s <= self.now_s:
                 is_held = self.now_s < at_s + self.policy.lease_s or not evse.holds_lease
-                limit_a = value_a if is_held else evse.fallback_a
+                limit_a = value_a if is_held else self._held_fallback_a(evse)
+        if behaviour.zero_limit is ZeroLimit.UNLIMITED and limit_a < evse.min_a:
+            limit_a = evse.max_a
         taken_a = self.drawn.get(evse.id, min(limit_a, self.want_a.get(evse.id, evse.max_a)))
         count = self.phases.get(evse.id, evse.phases)
         return PhaseCurrents.on(evse.rotation.phases(count), taken_a if taken_a >= 1 else 0.0)
+
+    def _held_fallback_a(self, evse: Evse) -> float:
+        """What it was given as its default: one that cannot be paused gets its minimum."""
+        can_pause = self.behaviours.get(evse.station, StationBehaviour()).zero_limit.can_pause
+        return evse.fallback_a if can_pause else max(evse.fallback_a, evse.min_a)
 
     def true_total(self, circuit: str = "main") -> PhaseCurrents:
         """What really flows through a circuit."""
@@ -283,6 +301,7 @@ class Bench:
             connected_since_s=self.connected_since_s.get(station, 0.0) if is_connected else None,
             lost_since_s=None if is_connected else self.now_s,
             lease_mode=LeaseMode.LEASED,
+            behaviour=self.behaviours.get(station, StationBehaviour()),
             evses=evses,
         )
 
@@ -299,7 +318,7 @@ class Bench:
                 ),
                 taken_s=taken_s,
             ),
-            fallback_a=None if evse.id in self.without_fallback else evse.fallback_a,
+            fallback_a=None if evse.id in self.without_fallback else self._held_fallback_a(evse),
         )
 
 

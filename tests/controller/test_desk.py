@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -186,3 +187,100 @@ def test_transaction_ids_fit_and_cannot_be_guessed() -> None:
 
     assert len(ids) == 1000
     assert all(0 < n < 2**31 for n in ids)
+
+
+def assumed(tx: TransactionId, *, meter_wh: float | None = 5000.0) -> TransactionClosed:
+    """The end that is booked because the vehicle has long gone."""
+    return TransactionClosed(
+        station=STATION,
+        id=tx,
+        at=AT + timedelta(minutes=40),
+        meter_wh=meter_wh,
+        reason="Other",
+        is_assumed=True,
+    )
+
+
+def test_a_real_end_takes_the_place_of_an_assumed_one_once(scene: Scene) -> None:
+    tx = scene.run(scene.desk.open_transaction(opened())).transaction.id
+    guess = scene.run(scene.desk.close_transaction(assumed(tx)))
+    real = scene.run(scene.desk.close_transaction(closed(tx)))
+    again = scene.run(scene.desk.close_transaction(closed(tx)))
+
+    assert guess is not None
+    assert real is not None
+    assert again is not None
+    assert (guess.transaction.energy_wh, guess.transaction.has_final_end) == (4000.0, False)
+    assert real.transaction.energy_wh == 7500.0
+    assert real.transaction.ended_at == AT + timedelta(hours=1)
+    assert real.transaction.end_reason == "Local"
+    assert (real.repeated, again.repeated) == (False, True)
+    assert again.transaction == scene.run(scene.store.find_transaction(STATION, tx))
+
+
+def test_a_corrected_session_keeps_its_place_in_the_series(scene: Scene) -> None:
+    tx = scene.run(scene.desk.open_transaction(opened())).transaction.id
+    scene.run(scene.desk.close_transaction(assumed(tx)))
+    scene.run(scene.desk.close_transaction(closed(tx)))
+
+    rows = [s for s in scene.store.samples if s.measurement == "session"]
+    assert [r.fields["energy_wh"] for r in rows] == [4000.0, 7500.0]
+    assert len({(tuple(r.tags.items()), r.at) for r in rows}) == 1
+
+
+def test_an_end_is_not_assumed_twice_nor_against_the_stations_word(scene: Scene) -> None:
+    tx = scene.run(scene.desk.open_transaction(opened())).transaction.id
+    first = scene.run(scene.desk.close_transaction(assumed(tx)))
+    second = scene.run(scene.desk.close_transaction(assumed(tx, meter_wh=9000.0)))
+    scene.run(scene.desk.close_transaction(closed(tx)))
+    third = scene.run(scene.desk.close_transaction(assumed(tx)))
+
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert second.transaction == first.transaction
+    assert third.transaction.energy_wh == 7500.0
+
+
+def test_the_late_end_of_a_superseded_transaction_is_booked_as_reported(scene: Scene) -> None:
+    old = scene.run(scene.desk.open_transaction(opened())).transaction.id
+    scene.run(scene.desk.open_transaction(opened(at=AT + timedelta(hours=2))))
+    lost = scene.run(scene.store.find_transaction(STATION, old))
+    scene.run(scene.desk.close_transaction(closed(old)))
+    kept = scene.run(scene.store.find_transaction(STATION, old))
+
+    assert lost is not None
+    assert kept is not None
+    assert (lost.energy_wh, lost.has_final_end) == (0.0, False)
+    assert (kept.energy_wh, kept.ended_at) == (7500.0, AT + timedelta(hours=1))
+    assert len(scene.run(scene.store.open_transactions())) == 1
+
+
+@pytest.mark.parametrize(
+    ("start_wh", "sampled_wh", "ratio", "stop_wh", "proven", "energy_wh"),
+    [
+        (1000.0, 5000.0, 1.0, 8500.0, 1.0, 7500.0),
+        (1.0, 5.0, 1000.0, 8.5, 1000.0, 7500.0),  # kWh as Wh, proven again
+        (1.0, 5.0, 1000.0, 8.5, 1.0, 7500.0),  # kWh as Wh, reported on a new connection
+        (0.0, 5.0, 1000.0, 8500.0, 1.0, 8500.0),  # only its samples were mislabelled
+        (1e6, 5e6, 0.001, 8.5e6, 1.0, 7500.0),  # a thousand times too large
+    ],
+)
+def test_a_late_end_is_booked_in_its_true_unit(
+    scene: Scene,
+    start_wh: float,
+    sampled_wh: float,
+    ratio: float,
+    stop_wh: float,
+    proven: float,
+    energy_wh: float,
+) -> None:
+    start = replace(opened(), meter_wh=start_wh)
+    tx = scene.run(scene.desk.open_transaction(start)).transaction.id
+    guess = replace(assumed(tx, meter_wh=sampled_wh), scale_ratio=ratio)
+    scene.run(scene.desk.close_transaction(guess))
+    real = replace(closed(tx), meter_wh=stop_wh, scale_ratio=proven)
+    receipt = scene.run(scene.desk.close_transaction(real))
+
+    assert receipt is not None
+    assert receipt.transaction.energy_wh == pytest.approx(energy_wh)

@@ -11,12 +11,14 @@ from controller.phases import PhaseCurrents
 from controller.readings import EvseSample, GridReading
 from controller.site import EvseId, MeterId, StationId
 from controller.station import (
+    BehaviourFound,
     EvseSampled,
     EvseState,
     EvseStateChanged,
     FallbackConfirmed,
     LeaseMode,
     LeaseModeFound,
+    StationBehaviour,
     StationBooted,
     StationConnected,
     StationDisconnected,
@@ -97,6 +99,21 @@ def test_a_reading_carries_the_time_it_was_accepted(scene: Scene) -> None:
 
     assert view.reading is not None
     assert view.reading.age_s(scene.clock.at_s) == 4.0
+
+
+def test_how_a_station_follows_limits_is_decided_on_at_once_and_outlives_the_line(
+    scene: Scene,
+) -> None:
+    behaviour = StationBehaviour(settle_s=30.0)
+    scene.wakes.clear()
+    scene.post(BehaviourFound(station=STATION, behaviour=behaviour))
+    woken = len(scene.wakes)
+    scene.post(
+        StationDisconnected(station=STATION), StationConnected(station=STATION, protocol="ocpp1.6")
+    )
+
+    assert woken == 1
+    assert scene.image.freeze().stations[STATION].behaviour == behaviour
 
 
 def test_equal_registers_are_remembered_as_standing_still(scene: Scene) -> None:

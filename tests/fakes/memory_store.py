@@ -303,8 +303,9 @@ class MemoryStore:
 
 def _merged(stored: Transaction, report: Transaction) -> Transaction:
     """A stored end stays; what is known is not erased."""
-    first, second = (stored, report) if stored.ended_at is not None else (report, stored)
-    ended = stored.ended_at is not None
+    is_correction = not stored.has_final_end and report.has_final_end
+    ended = stored.ended_at is not None and not is_correction
+    first, second = (stored, report) if ended else (report, stored)
     return replace(
         first,
         id_token=first.id_token if first.id_token is not None else second.id_token,

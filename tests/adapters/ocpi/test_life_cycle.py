@@ -286,6 +286,44 @@ def test_a_partner_that_was_away_gets_everything_once(registered: Both) -> None:
     assert [c["total_energy"] for c in emsp.of("cdrs")] == [1]
 
 
+def test_a_real_end_that_comes_late_is_credited_and_billed_anew(registered: Both) -> None:
+    cpo, emsp = registered
+    emsp.until(lambda: emsp.of("tariffs", "PUT"))
+    emsp.until(lambda: cpo.authorize("04AABBC1") is not None)
+    begin = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=30)
+    running = cpo.charge("04AABBC1", started_at=begin)
+    guess = replace(
+        running,
+        last_wh=2000.0,
+        ended_at=begin + timedelta(minutes=10),
+        end_reason="Other",
+        assumed_scale_ratio=1.0,
+    )
+    cpo.run(cpo.store.save_transaction(guess))
+    emsp.until(lambda: emsp.of("cdrs"))
+    real = replace(
+        guess,
+        last_wh=4500.0,
+        ended_at=begin + timedelta(minutes=20),
+        end_reason="Local",
+        assumed_scale_ratio=None,
+    )
+    cpo.run(cpo.store.save_transaction(real))
+    emsp.until(lambda: len(emsp.of("cdrs")) == 3)
+
+    first, credit, second = emsp.of("cdrs")
+    assert (credit["credit"], credit["credit_reference_id"]) == (True, first["id"])
+    assert len({first["id"], credit["id"], second["id"]}) == 3
+    assert first["session_id"] == second["session_id"]
+    assert [c["total_energy"] for c in (first, second)] == [1, 3.5]
+    assert second["end_date_time"].startswith(
+        (begin + timedelta(minutes=20)).strftime("%Y-%m-%dT%H:%M")
+    )
+    assert sum(c["total_cost"]["excl_vat"] for c in (first, credit, second)) == pytest.approx(1.4)
+    emsp.until(lambda: emsp.of("sessions", "PUT")[-1]["kwh"] == 3.5)
+    assert emsp.of("sessions", "PUT")[-1]["status"] == "COMPLETED"
+
+
 def test_a_place_is_kept_and_given_back(registered: Both) -> None:
     cpo, emsp = registered
     location = emsp.ask("GET", emsp.modules["locations"]).json()["data"][0]
