@@ -351,7 +351,8 @@ export interface paths {
          * Approve Station
          * @description Take an unknown station in and make its password, shown this once.
          *
-         *     It may connect and charge once its entry stands in the site file.
+         *     Its entry is written into the site file and put in force, as any change is. Where the controller
+         *     may not write the file, `in_site_file` is false: the station may connect once you have added it.
          */
         post: operations["approve_station"];
         delete?: never;
@@ -1663,6 +1664,11 @@ export interface components {
             site_file: {
                 [key: string]: unknown;
             };
+            /**
+             * In Site File
+             * @description Whether that stands in the site file and is in force; else add it by hand.
+             */
+            in_site_file: boolean;
         };
         /**
          * AlarmOut
