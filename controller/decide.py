@@ -86,7 +86,9 @@ def decide(
     workspace = workspace if workspace is not None else Workspace()
     workspace.open(snapshot.site, policy)
     memory, draws = _remembered(snapshot, memory, policy, workspace)
-    assessment = assessing.assess(snapshot, draws, memory, policy, peaks=workspace.peaks)
+    assessment = assessing.assess(
+        snapshot, draws, memory, policy, peaks=workspace.peaks, below=workspace.below
+    )
     reserve = newcomers_reserve(snapshot, draws, memory, policy)
     question = pose(
         snapshot,
@@ -95,12 +97,13 @@ def decide(
         memory=memory,
         policy=policy,
         reserve=reserve,
+        workspace=workspace,
     )
     allocation = workspace.answer(question.problem)
     if allocation is None:
         allocation = allocate(question.problem, deadline_s=policy.solver_deadline_s)
         workspace.keep(question.problem, allocation)
-    targets = _targets(snapshot, question, allocation, draws, assessment, memory)
+    targets = _targets(snapshot, question, allocation, draws, assessment, memory, workspace)
     wave, accounts = dispatch(
         snapshot,
         targets=targets,
@@ -113,8 +116,7 @@ def decide(
     questions = overdue(snapshot, draws, memory, policy)
     if questions:
         wave = replace(wave, questions=questions)
-    after = _advanced(memory, snapshot, targets, assessment, accounts, questions)
-    after = _in_line(memory, after, snapshot.now_s, policy)
+    after = _advanced(memory, snapshot, targets, assessment, accounts, questions, policy)
     conditions = (*assessment.conditions, *conditions_of(snapshot, draws, after))
     return Decision(
         wave=wave,
@@ -132,7 +134,9 @@ def question_of(snapshot: Snapshot, memory: Memory, policy: Policy) -> Question:
     workspace = Workspace()
     workspace.open(snapshot.site, policy)
     memory, draws = _remembered(snapshot, memory, policy, workspace)
-    assessment = assessing.assess(snapshot, draws, memory, policy, peaks=workspace.peaks)
+    assessment = assessing.assess(
+        snapshot, draws, memory, policy, peaks=workspace.peaks, below=workspace.below
+    )
     return pose(
         snapshot,
         assessment=assessment,
@@ -140,6 +144,7 @@ def question_of(snapshot: Snapshot, memory: Memory, policy: Policy) -> Question:
         memory=memory,
         policy=policy,
         reserve=newcomers_reserve(snapshot, draws, memory, policy),
+        workspace=workspace,
     )
 
 
@@ -155,12 +160,12 @@ def _remembered(
         outcomes.setdefault(outcome.command.evse, []).append(outcome)
     evses: dict[EvseId, EvseMemory] = {}
     draws: dict[EvseId, Draw] = {}
-    now_s = snapshot.now_s
+    now_s, steps, overrides = snapshot.now_s, workspace.steps, snapshot.overrides.evses
     for evse in snapshot.site.evses():
-        station, view = views_of(snapshot, evse.id)
+        station, view = views_of(snapshot, evse)
         before = memory.evse(evse.id)
-        most_a = wanted_a(snapshot, evse)
-        step = workspace.steps.get(evse.id)
+        override = overrides.get(evse.id)
+        step = steps.get(evse.id)
         is_covered = (
             step is not None
             and evse.id not in outcomes
@@ -169,11 +174,12 @@ def _remembered(
                 before=before,
                 connected=station.connected,
                 lease_mode=station.lease_mode,
-                wanted_a=most_a,
+                override=override,
                 now_s=now_s,
             )
         )
         if step is None or not is_covered:
+            most_a = wanted_a(snapshot, evse)
             after, draw = _stepped(
                 evse, station, view, before, outcomes.get(evse.id, []), policy, now_s, most_a
             )
@@ -183,16 +189,28 @@ def _remembered(
                 before=before,
                 connected=station.connected,
                 lease_mode=station.lease_mode,
-                wanted_a=most_a,
+                override=override,
                 from_s=now_s,
                 due_s=first_due_s(instants_s, now_s),
                 after=after,
                 draw=draw,
+                wanted_a=most_a,
+                is_shut=is_shut(snapshot, evse),
             )
-            workspace.steps[evse.id] = step
+            steps[evse.id] = step
         evses[evse.id], draws[evse.id] = step.after, step.draw
-    started_s = memory.started_s if memory.started_s is not None else now_s
-    return replace(memory, started_s=started_s, evses=evses), draws
+    return _with_evses(memory, evses, now_s), draws
+
+
+def _with_evses(memory: Memory, evses: Mapping[EvseId, EvseMemory], now_s: float) -> Memory:
+    return Memory(
+        started_s=memory.started_s if memory.started_s is not None else now_s,
+        decided_s=memory.decided_s,
+        circuits=memory.circuits,
+        evses=evses,
+        turns=memory.turns,
+        booked_s=memory.booked_s,
+    )
 
 
 def _stepped(
@@ -224,16 +242,13 @@ def _stepped(
     return after, draw
 
 
-def views_of(snapshot: Snapshot, evse: EvseId) -> tuple[StationView, EvseView]:
+def views_of(snapshot: Snapshot, evse: Evse) -> tuple[StationView, EvseView]:
     """Return the station's and the EVSE's view; empty ones when nothing is known."""
-    configured = snapshot.site.evse(evse)
-    if configured is None:
-        raise KeyError(evse)
-    station = snapshot.stations.get(configured.station)
+    station = snapshot.stations.get(evse.station)
     if station is None:
-        return StationView(id=configured.station), EvseView(id=evse)
-    view = station.evses.get(evse)
-    return station, view if view is not None else EvseView(id=evse)
+        return StationView(id=evse.station), EvseView(id=evse.id)
+    view = station.evses.get(evse.id)
+    return station, view if view is not None else EvseView(id=evse.id)
 
 
 def _advanced(
@@ -243,8 +258,9 @@ def _advanced(
     assessment: Assessment,
     accounts: Mapping[EvseId, Account],
     questions: tuple[EvseId, ...],
+    policy: Policy,
 ) -> Memory:
-    """Remember commands, questions, setpoints, who runs and who waits, and the circuits' state.
+    """Remember commands, questions, setpoints, who runs and waits and stands in line, the circuits.
 
     What has not changed stays the same object: the next decision can tell.
     """
@@ -258,13 +274,15 @@ def _advanced(
         target = targets.get(evse)
         evses[evse] = _with_turn(before, target.limit_a if target is not None else 0.0, now_s)
     circuits = {c: state.memory for c, state in assessment.circuits.items()}
-    return replace(memory, evses=evses, circuits=circuits, decided_s=now_s)
-
-
-def _in_line(memory: Memory, after: Memory, now_s: float, policy: Policy) -> Memory:
-    """Remember who stands where in line, and what each was given."""
-    carried, booked_s = turns.advanced(memory, after.evses, now_s=now_s, policy=policy)
-    return replace(after, turns=carried, booked_s=booked_s)
+    carried, booked_s = turns.advanced(memory, evses, now_s=now_s, policy=policy)
+    return Memory(
+        started_s=memory.started_s,
+        decided_s=now_s,
+        circuits=circuits,
+        evses=evses,
+        turns=carried,
+        booked_s=booked_s,
+    )
 
 
 def _with_turn(before: EvseMemory, setpoint_a: float, now_s: float) -> EvseMemory:
@@ -304,16 +322,12 @@ def _targets(
     draws: Mapping[EvseId, Draw],
     assessment: Assessment,
     memory: Memory,
+    workspace: Workspace,
 ) -> dict[EvseId, Target]:
-    targets = {}
-    for load in question.problem.loads:
-        evse = EvseId(load.id)
-        binding = allocation.binding.get(load.id)
-        cause = where_text(binding.node, binding.phase) if binding is not None else ""
-        targets[evse] = Target(
-            evse=evse, limit_a=allocation.current_a[load.id], cause=cause or "its own maximum"
-        )
-    pauses = frozenset(evse for evse in question.outside if is_shut(snapshot, draws[evse].evse))
+    if workspace.targets is None:
+        workspace.targets = _targets_inside(question.problem, allocation)
+    targets = dict(workspace.targets)
+    pauses = frozenset(evse for evse in question.outside if workspace.steps[evse].is_shut)
     targets.update(
         targets_outside(
             snapshot,
@@ -324,6 +338,19 @@ def _targets(
             pauses=pauses,
         )
     )
+    return targets
+
+
+def _targets_inside(problem: Problem, allocation: Allocation) -> dict[EvseId, Target]:
+    """Return what the allocator's answer asks of those that took part."""
+    targets = {}
+    for load in problem.loads:
+        evse = EvseId(load.id)
+        binding = allocation.binding.get(load.id)
+        cause = where_text(binding.node, binding.phase) if binding is not None else ""
+        targets[evse] = Target(
+            evse=evse, limit_a=allocation.current_a[load.id], cause=cause or "its own maximum"
+        )
     return targets
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from controller import ledger
 from controller.baseload import DrawBounds
@@ -55,11 +55,15 @@ class Draw:
     bounds: DrawBounds
     measured_max_a: float | None
     """Highest phase of the fresh sample. [A]"""
+    is_charging: bool = field(init=False)
+    """Whether a transaction is running."""
+    is_busy: bool = field(init=False)
+    """Whether it draws, or may draw, anything."""
 
-    @property
-    def is_charging(self) -> bool:
-        """Whether a transaction is running."""
-        return self.view.transaction is not None
+    def __post_init__(self) -> None:
+        """Work out once what every decision asks for."""
+        object.__setattr__(self, "is_charging", self.view.transaction is not None)
+        object.__setattr__(self, "is_busy", self.bounds.most != ZERO or self.committed != ZERO)
 
 
 def drawn(

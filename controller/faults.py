@@ -17,6 +17,7 @@ WELDED_AFTER_S = 30.0
 SILENT_AFTER_S = 60.0
 REFUSALS_TOLD = 3
 _NOTHING_FLOWS = frozenset({EvseState.AVAILABLE, EvseState.RESERVED, EvseState.UNAVAILABLE})
+_WEAK = frozenset({LeaseMode.PERMANENT, LeaseMode.UNCONTROLLABLE})
 _DANGEROUS = frozenset({"GroundFailure", "OverCurrentFailure", "PowerSwitchFailure"})
 
 
@@ -24,13 +25,18 @@ def conditions_of(
     snapshot: Snapshot, draws: Mapping[EvseId, Draw], memory: Memory
 ) -> tuple[Condition, ...]:
     """Return what is wrong with stations and EVSEs now, ordered by subject."""
-    found = [c for s in snapshot.stations.values() for c in _of_station(s, snapshot.now_s)]
+    found: list[Condition] = []
+    for station in snapshot.stations.values():
+        if not station.connected or station.lease_mode in _WEAK:
+            found.extend(_of_station(station, snapshot.now_s))
     for evse, draw in draws.items():
-        found.extend(_of_evse(draw, refusals=memory.evse(evse).account.refusals))
-        station = snapshot.stations.get(draw.evse.station)
-        if station is not None:
-            found.extend(_of_current(draw, station, now_s=snapshot.now_s))
-        if memory.evse(evse).disobeys:
+        remembered, view = memory.evse(evse), draw.view
+        if remembered.account.refusals or view.state is EvseState.FAULTED:
+            found.extend(_of_evse(draw, refusals=remembered.account.refusals))
+        at = snapshot.stations.get(draw.evse.station)
+        if at is not None and (view.transaction is not None or view.state in _NOTHING_FLOWS):
+            found.extend(_of_current(draw, at, now_s=snapshot.now_s))
+        if remembered.disobeys:
             found.append(_disobeys(draw))
     return tuple(sorted(found, key=lambda c: (c.subject, c.code)))
 
