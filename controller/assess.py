@@ -312,7 +312,16 @@ def _limit(
         limit = limit.lowest(circuit.limit_a.scaled(policy.thermal_shed_to_ratio))
     if heat == before.heat and heating is before.heating and is_shedding == before.is_shedding:
         return limit, before
-    return limit, replace(before, heat=heat, heating=heating, is_shedding=is_shedding)
+    after = CircuitMemory(
+        base=before.base,
+        heat=heat,
+        heating=heating,
+        is_shedding=is_shedding,
+        worst=before.worst,
+        good_since_s=before.good_since_s,
+        recovered_s=before.recovered_s,
+    )
+    return limit, after
 
 
 def _with_base(

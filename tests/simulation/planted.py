@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from controller import assess, baseload, dispatch, draw, ledger, persist
+from controller import assess, baseload, dispatch, draw, due, ledger, persist
 from controller.commands import CommandOutcome, TimedOut
 from controller.decision import SiteMode
 from controller.ledger import Account
@@ -110,7 +110,7 @@ def clock_jump_trusted() -> list[Patch]:
 
 def skew_ignored() -> list[Patch]:
     """Leases end by our clock."""
-    return [(ledger, "LEASE_GUARD_S", 0.0)]
+    return [(ledger, "LEASE_GUARD_S", 0.0), (due, "LEASE_GUARD_S", 0.0)]
 
 
 def restart_forgets_limits() -> list[Patch]:
