@@ -195,6 +195,8 @@ class RunningController:
             limits=settings.store_limits,
         )
         self._stack.push_async_callback(self.store.close)
+        for alarm in self.alarms.restore(await self.store.open_alarms(), clock.now()):
+            await self.store.save_alarm(alarm)
         image = ProcessImage(site=settings.site, clock=clock, wake=self._wake)
         desk = Desk(
             site=settings.site,

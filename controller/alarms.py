@@ -9,6 +9,8 @@ from datetime import datetime
 
 from controller.decision import Alarm, Condition
 
+RESTORE_S = 120.0
+"""After a restart what stood before has so long to be told again. [s]"""
 Key = tuple[str, str]
 """Code and subject."""
 
@@ -25,6 +27,30 @@ class AlarmBook:
         self._lock = threading.Lock()
         self._reported: dict[Key, Condition] = {}
         self._active: dict[Key, Alarm] = {}
+        self._awaited: set[Key] = set()
+        """In force when the last run ended, and not told again yet."""
+
+    def restore(self, open_alarms: Iterable[Alarm], at: datetime) -> tuple[Alarm, ...]:
+        """Take over what was in force when the last run ended; it goes on until `settle`.
+
+        Returns:
+            Alarms to be ended: a condition stands once, since it began first.
+        """
+        twice = []
+        with self._lock:
+            for alarm in sorted(open_alarms, key=lambda a: a.begin):
+                key = _key(alarm.condition)
+                if key in self._active:
+                    twice.append(replace(alarm, end=max(at, alarm.begin)))
+                    continue
+                self._active[key] = alarm
+                self._awaited.add(key)
+        return tuple(twice)
+
+    def settle(self) -> None:
+        """Wait no longer: what was not told again since the restart is over."""
+        with self._lock:
+            self._awaited.clear()
 
     def begin(self, condition: Condition) -> None:
         """Report a condition from an adapter."""
@@ -35,6 +61,7 @@ class AlarmBook:
         """Report that an adapter's condition is over."""
         with self._lock:
             self._reported.pop((code, subject), None)
+            self._awaited.discard((code, subject))
 
     def update(self, decided: Iterable[Condition], at: datetime) -> tuple[Alarm, ...]:
         """Merge a decision's conditions with the reported ones.
@@ -44,8 +71,9 @@ class AlarmBook:
         """
         with self._lock:
             now = {_key(c): c for c in decided} | self._reported
+            self._awaited -= now.keys()
             begun = [k for k in now if k not in self._active]
-            ended = [k for k in self._active if k not in now]
+            ended = [k for k in self._active if k not in now and k not in self._awaited]
             changes = [replace(self._active.pop(k), end=at) for k in ended]
             for key, condition in now.items():
                 begin = self._active[key].begin if key in self._active else at

@@ -15,6 +15,8 @@ from controller.policy import Policy
 from controller.site import Circuit, CircuitId, EvseId, Site
 from controller.snapshot import MeterView, Snapshot
 
+METER_LOST_LONG_S = 900.0
+"""A meter that is lost for so long has been forgotten: it is told again, as critical. [s]"""
 RAMP_INTERVALS = 4
 """Rises stay small for so many increase intervals after a recovery."""
 _ORDER = (SiteMode.NORMAL, SiteMode.HOLD, SiteMode.BLIND, SiteMode.FALLBACK)
@@ -312,16 +314,7 @@ def _limit(
         limit = limit.lowest(circuit.limit_a.scaled(policy.thermal_shed_to_ratio))
     if heat == before.heat and heating is before.heating and is_shedding == before.is_shedding:
         return limit, before
-    after = CircuitMemory(
-        base=before.base,
-        heat=heat,
-        heating=heating,
-        is_shedding=is_shedding,
-        worst=before.worst,
-        good_since_s=before.good_since_s,
-        recovered_s=before.recovered_s,
-    )
-    return limit, after
+    return limit, replace(before, heat=heat, heating=heating, is_shedding=is_shedding)
 
 
 def _with_base(
@@ -414,6 +407,8 @@ def _conditions(
                 circuit, meter, age_s=age_s, measured_age_s=state.measured_age_s, policy=policy
             )
         )
+        if age_s > METER_LOST_LONG_S:
+            found.append(_lost_long(circuit))
     if state.measured is not None and not state.measured.fits(state.limit, tolerance_a=0.5):
         found.append(
             Condition(
@@ -434,6 +429,17 @@ def _conditions(
             )
         )
     return found
+
+
+def _lost_long(circuit: Circuit) -> Condition:
+    minutes = round(METER_LOST_LONG_S / 60.0)
+    return Condition(
+        code="METER_LOST_LONG",
+        subject=str(circuit.meter),
+        text=f"Meter {circuit.meter} has been lost for more than {minutes} minutes. Charging goes on "
+        f"with what {circuit.id} has left beside the building's worst case. Have it repaired today.",
+        severity=Severity.CRITICAL,
+    )
 
 
 def _meter_condition(

@@ -6,6 +6,8 @@ same steps in the same order: freeze, decide, adopt, decreases and renewals, sav
 
 from __future__ import annotations
 
+from collections import deque
+
 from controller.alarms import AlarmBook
 from controller.commands import CommandOutcome, CommandResult, SetLimit
 from controller.decide import Allocate, Decision, decide
@@ -25,6 +27,10 @@ FAILED = Condition(
     "themselves. Please report this with the log.",
     severity=Severity.CRITICAL,
 )
+
+
+SOLVER_FAILURES_TOLD = 10
+SOLVER_FAILURES_WITHIN_S = 3600.0
 
 
 class Core:
@@ -47,6 +53,7 @@ class Core:
         self._workspace = Workspace()
         self._saved_s = float("-inf")
         self._is_dirty = False
+        self._solver_failed_s: deque[float] = deque(maxlen=SOLVER_FAILURES_TOLD + 1)
         self.memory = memory
         self._decision: Decision | None = None
         self.snapshot: Snapshot | None = None
@@ -87,6 +94,19 @@ class Core:
         for circuit, limit in decision.limits.items():
             self._image.watch_limit(circuit, limit)
         self._is_dirty = self._is_dirty or len(decision.wave) > 0
+        self._watch_solver(decision.solver_fault, snapshot.now_s)
+
+    def _watch_solver(self, fault: str, now_s: float) -> None:
+        """Tell a solver that fails again and again; each failure alone costs nothing but fairness."""
+        failed_s = self._solver_failed_s
+        if fault:
+            failed_s.append(now_s)
+        while failed_s and now_s - failed_s[0] > SOLVER_FAILURES_WITHIN_S:
+            failed_s.popleft()
+        if len(failed_s) <= SOLVER_FAILURES_TOLD:
+            self._alarms.end("SOLVER_FAILING", "site")
+        elif fault:
+            self._alarms.begin(_solver_failing(fault))
 
     def fail(self) -> None:
         """Note that a cycle did not go through."""
@@ -130,3 +150,14 @@ class Core:
         """Note an attempt to save."""
         self._saved_s = now_s
         self._is_dirty = self._is_dirty and not is_stored
+
+
+def _solver_failing(fault: str) -> Condition:
+    return Condition(
+        code="SOLVER_FAILING",
+        subject="site",
+        text=f"The solver failed in more than {SOLVER_FAILURES_TOLD} cycles of the last hour: {fault}. "
+        "Charging goes on by progressive filling, within all limits and a little less evenly. Please "
+        "report this with the log.",
+        severity=Severity.ALARM,
+    )

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from controller import persist, series
-from controller.alarms import AlarmBook
+from controller.alarms import RESTORE_S, AlarmBook
 from controller.codec import to_plain
 from controller.commands import (
     ActionRequest,
@@ -24,7 +24,7 @@ from controller.commands import (
 )
 from controller.core import Core
 from controller.decide import Allocate, Decision
-from controller.decision import Alarm, Condition, Plan
+from controller.decision import Alarm, Condition, Plan, Severity
 from controller.errors import StoreUnavailableError
 from controller.image import ProcessImage
 from controller.memory import Memory, fitted_memory
@@ -33,7 +33,7 @@ from controller.ports import Clock, Fleet, Recorder, Store
 from controller.records import Sample
 from controller.site import EvseId, Site, StationId
 from controller.snapshot import Snapshot
-from controller.wiring import WiringWatch
+from controller.wiring import WiringView, WiringWatch, views
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +43,17 @@ CHARGER_SERIES_S = 5.0
 RECORD_FORMAT = "before/1"
 """The memory as it was before the decision, and the policy: what replay needs."""
 MEMORY_SAVE_TIMEOUT_S = 0.5
+LATE_CYCLES_TOLD = 2
+TIMELY_CYCLES = 30
+"""So many cycles in time end the condition that they are late."""
+LATE = Condition(
+    code="CYCLES_LATE",
+    subject="site",
+    text="Control cycles take longer than their interval. Charging stays within all limits and reacts "
+    "later; history and checks of the wiring are left out meanwhile. Give this machine more "
+    "processor time, or raise policy.interval_s.",
+    severity=Severity.WARNING,
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,10 +106,14 @@ class Cycle:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decide")
         self._sending: set[asyncio.Task[None]] = set()
         self._wiring = WiringWatch()
+        self._wiring_found: tuple[Condition, ...] = ()
         self._next_series_s = 0.0
         self._next_charger_series_s = 0.0
         self._is_saved = True
         self._record_text = ""
+        self._settles_s: float | None = clock.monotonic_s() + RESTORE_S
+        self._late = 0
+        self._timely = 0
         self.on_success: Callable[[], None] = lambda: None
         """Called after every cycle that went through: the watchdog's food."""
         self.stats = CycleStats()
@@ -123,6 +138,11 @@ class Cycle:
         """The policy in force."""
         return self._policy
 
+    @property
+    def wiring(self) -> tuple[WiringView, ...]:
+        """How far the wiring is known. Safe from any thread."""
+        return views(self._image.site, self._wiring.seen)
+
     async def reconfigure(self, site: Site, policy: Policy) -> None:
         """Go on with another site and policy from the next cycle on; never amid one.
 
@@ -133,7 +153,7 @@ class Cycle:
             self._image.rebuild(site)
             self._policy = policy
             self._core.reconfigure(policy, memory)
-            self._wiring = WiringWatch()
+            self._wiring, self._wiring_found = WiringWatch(), ()
         self.wake("configuration")
 
     def wake(self, reason: str) -> None:
@@ -173,7 +193,18 @@ class Cycle:
         took_ms = (perf_counter() - started) * 1000
         self.stats.last_ms = took_ms
         self.stats.worst_ms = max(self.stats.worst_ms, took_ms)
-        self.stats.overruns += took_ms > self._policy.interval_s * 1000
+        self._watch_pace(took_ms)
+
+    def _watch_pace(self, took_ms: float) -> None:
+        """Tell when cycles end after the next one is due, and when they no longer do."""
+        is_late = took_ms > self._policy.interval_s * 1000
+        self.stats.overruns += is_late
+        self._late = self._late + 1 if is_late else 0
+        self._timely = 0 if is_late else self._timely + 1
+        if self._late >= LATE_CYCLES_TOLD:
+            self._alarms.begin(LATE)
+        elif self._timely >= TIMELY_CYCLES:
+            self._alarms.end(LATE.code, LATE.subject)
 
     async def _cycle(self) -> None:
         snapshot = self._image.freeze()
@@ -278,7 +309,7 @@ class Cycle:
 
     def _record(self, snapshot: Snapshot, decision: Decision) -> None:
         plan = decision.plan
-        if plan.now_s >= self._next_series_s:
+        if self._late < LATE_CYCLES_TOLD and plan.now_s >= self._next_series_s:
             self._next_series_s = plan.now_s + 1.0
             self._store.put_samples(self._samples(plan))
         if len(decision.wave):
@@ -287,11 +318,14 @@ class Cycle:
 
     def _watched(self, snapshot: Snapshot) -> tuple[Condition, ...]:
         """Return wiring mistakes; a defect of that search must not touch the cycle."""
+        if self._late >= LATE_CYCLES_TOLD:
+            return self._wiring_found
         try:
-            return self._wiring.observe(snapshot)
+            self._wiring_found = self._wiring.observe(snapshot)
         except Exception:
             log.exception("wiring.failed")
-            return ()
+            self._wiring_found = ()
+        return self._wiring_found
 
     def _samples(self, plan: Plan) -> list[Sample]:
         samples = [
@@ -304,6 +338,9 @@ class Cycle:
         return samples
 
     def _publish_alarms(self, conditions: tuple[Condition, ...]) -> None:
+        if self._settles_s is not None and self._clock.monotonic_s() >= self._settles_s:
+            self._settles_s = None
+            self._alarms.settle()
         changes = self._alarms.update(conditions, self._clock.now())
         self._store.put_samples([series.of_alarm(a) for a in changes])
         for alarm in changes:

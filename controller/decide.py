@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Protocol
 
 from controller import assess as assessing
-from controller import ledger, turns
+from controller import ledger, turns, walltime
 from controller.assess import Assessment
 from controller.commands import CommandOutcome
 from controller.decision import CircuitStatus, Condition, EvseStatus, Plan, SiteMode, Wave
@@ -19,7 +19,7 @@ from controller.dispatch import Target, dispatch, overdue, targets_outside
 from controller.draw import Draw, drawn, observed
 from controller.due import first_due_s, step_instants_s
 from controller.explain import Outcome, bindings, reason_for, where_text
-from controller.faults import conditions_of
+from controller.faults import conditions_of, outage_of
 from controller.ledger import Account
 from controller.memory import EvseMemory, Memory
 from controller.newcomers import newcomers_reserve
@@ -57,6 +57,8 @@ class Decision:
     committed_a: Mapping[EvseId, float]
     """What each EVSE may draw per phase, before this decision's commands. [A]"""
     conditions: tuple[Condition, ...]
+    solver_fault: str
+    """Why the solver's answer was not used; empty when it was."""
     show: Callable[[], Plan]
     """Builds the plan from the same values."""
 
@@ -102,7 +104,8 @@ def decide(
     allocation = workspace.answer(question.problem)
     if allocation is None:
         allocation = allocate(question.problem, deadline_s=policy.solver_deadline_s)
-        workspace.keep(question.problem, allocation)
+        if not allocation.note:  # a solver that failed is asked again
+            workspace.keep(question.problem, allocation)
     targets = _targets(snapshot, question, allocation, draws, assessment, memory, workspace)
     wave, accounts = dispatch(
         snapshot,
@@ -116,8 +119,13 @@ def decide(
     questions = overdue(snapshot, draws, memory, policy)
     if questions:
         wave = replace(wave, questions=questions)
-    after = _advanced(memory, snapshot, targets, assessment, accounts, questions, policy)
-    conditions = (*assessment.conditions, *conditions_of(snapshot, draws, after))
+    after = _advanced(memory, snapshot, targets, assessment, accounts, questions)
+    after = _in_line(memory, after, snapshot.now_s, policy)
+    conditions = (
+        *assessment.conditions,
+        *conditions_of(snapshot, draws, after),
+        *walltime.conditions_of(after.clock, snapshot.now_s),
+    )
     return Decision(
         wave=wave,
         memory=after,
@@ -125,6 +133,7 @@ def decide(
         limits={c: state.limit for c, state in assessment.circuits.items()},
         committed_a={evse: draw.committed_a for evse, draw in draws.items()},
         conditions=conditions,
+        solver_fault=allocation.note,
         show=lambda: _plan(snapshot, assessment, draws, targets, allocation, after, conditions),
     )
 
@@ -199,18 +208,14 @@ def _remembered(
             )
             steps[evse.id] = step
         evses[evse.id], draws[evse.id] = step.after, step.draw
-    return _with_evses(memory, evses, now_s), draws
-
-
-def _with_evses(memory: Memory, evses: Mapping[EvseId, EvseMemory], now_s: float) -> Memory:
-    return Memory(
-        started_s=memory.started_s if memory.started_s is not None else now_s,
-        decided_s=memory.decided_s,
-        circuits=memory.circuits,
+    started_s = memory.started_s if memory.started_s is not None else now_s
+    return replace(
+        memory,
+        started_s=started_s,
         evses=evses,
-        turns=memory.turns,
-        booked_s=memory.booked_s,
-    )
+        clock=walltime.advanced(memory.clock, now_s=now_s, at=snapshot.at),
+        outage=outage_of(snapshot, memory.outage),
+    ), draws
 
 
 def _stepped(
@@ -258,9 +263,8 @@ def _advanced(
     assessment: Assessment,
     accounts: Mapping[EvseId, Account],
     questions: tuple[EvseId, ...],
-    policy: Policy,
 ) -> Memory:
-    """Remember commands, questions, setpoints, who runs and waits and stands in line, the circuits.
+    """Remember commands, questions, setpoints, who runs and who waits, and the circuits' state.
 
     What has not changed stays the same object: the next decision can tell.
     """
@@ -274,15 +278,13 @@ def _advanced(
         target = targets.get(evse)
         evses[evse] = _with_turn(before, target.limit_a if target is not None else 0.0, now_s)
     circuits = {c: state.memory for c, state in assessment.circuits.items()}
-    carried, booked_s = turns.advanced(memory, evses, now_s=now_s, policy=policy)
-    return Memory(
-        started_s=memory.started_s,
-        decided_s=now_s,
-        circuits=circuits,
-        evses=evses,
-        turns=carried,
-        booked_s=booked_s,
-    )
+    return replace(memory, evses=evses, circuits=circuits, decided_s=now_s)
+
+
+def _in_line(memory: Memory, after: Memory, now_s: float, policy: Policy) -> Memory:
+    """Remember who stands where in line, and what each was given."""
+    carried, booked_s = turns.advanced(memory, after.evses, now_s=now_s, policy=policy)
+    return replace(after, turns=carried, booked_s=booked_s)
 
 
 def _with_turn(before: EvseMemory, setpoint_a: float, now_s: float) -> EvseMemory:
@@ -324,9 +326,11 @@ def _targets(
     memory: Memory,
     workspace: Workspace,
 ) -> dict[EvseId, Target]:
-    if workspace.targets is None:
-        workspace.targets = _targets_inside(question.problem, allocation)
-    targets = dict(workspace.targets)
+    inside = workspace.targets
+    if inside is None or allocation.note:  # with a note it was not kept
+        inside = _targets_inside(question.problem, allocation)
+        workspace.targets = inside if not allocation.note else None
+    targets = dict(inside)
     pauses = frozenset(evse for evse in question.outside if workspace.steps[evse].is_shut)
     targets.update(
         targets_outside(

@@ -18,22 +18,20 @@ from controller.commands import SetLimit
 from controller.decision import SiteMode, Wave
 from controller.draw import Draw
 from controller.ledger import Account, Grant, GrantState
-from controller.memory import Memory
+from controller.memory import EvseMemory, Memory
 from controller.phases import ZERO, PhaseCurrents
 from controller.policy import Policy
 from controller.site import CircuitId, EvseId
 from controller.snapshot import Snapshot
 from controller.station import LeaseMode
+from controller.worth import is_worth_a_command, is_worth_topping_up, least_gain_a, top_ups_at_once
 
 RETRY_S = 5.0
-"""An unanswered or refused command is repeated after this time, longer with every refusal. [s]"""
+"""An unanswered or refused command is repeated after this time, twice; then longer every time. [s]"""
 RETRY_MOST_S = 120.0
 RENEWAL_SLOT_S = 10.0
 OVERTAKE_S = 1.0
 """A lower limit may overtake one whose answer is outstanding after this time. [s]"""
-QUIET_S = 120.0
-"""After so long without a command even a small rise is worth one. [s]"""
-SMALL_RISE_A = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +50,24 @@ class _Case:
     draw: Draw
     target: Target
     account: Account
+    void_s: float | None = None
+    """What was sent before this is sent once more: it is not obeyed, or named a wrong time. [s]"""
 
     @property
     def held_a(self) -> float:
         """What it holds: the latest grant, or what it may draw without one. [A]"""
         latest = self.account.latest
         return latest.limit_a if latest is not None else self.draw.committed_a
+
+    @property
+    def gap_a(self) -> float:
+        """What it lacks of its target. [A]"""
+        return self.target.limit_a - self.held_a
+
+    @property
+    def step_a(self) -> float:
+        """What its charger can tell apart. [A]"""
+        return self.draw.evse.step_a
 
 
 def dispatch(
@@ -76,30 +86,40 @@ def dispatch(
         The commands, and the ledger pages with these commands booked.
     """
     cases = [
-        _Case(draw=draws[evse], target=target, account=memory.evse(evse).account)
+        _Case(
+            draw=draws[evse],
+            target=target,
+            account=memory.evse(evse).account,
+            void_s=_void_s(memory, evse, policy),
+        )
         for evse, target in targets.items()
     ]
     now_s = snapshot.now_s
     ready = [c for c in cases if _may_command(c, now_s)]
-    wants_more = any(_is_worth_rising(c, now_s, policy) for c in cases)
+    wants_more = any(_is_worth_rising(c, policy) for c in cases)
     decreases = [
         _command(c, _decreased_a(c, assessment, snapshot), policy)
         for c in ready
         if _must_decrease(c, assessment, snapshot, policy, wants_more=wants_more)
     ]
     done = {c.evse for c in decreases}
-    rising = [
-        c for c in ready if c.target.evse not in done and _may_rise(c, assessment, now_s, policy)
-    ]
+    left = [c for c in ready if c.target.evse not in done]
+    due = {
+        c.target.evse
+        for c in left
+        if _is_renewal_due(c, _connected_since_s(snapshot, c), now_s, policy)
+    }
+    budget = max(1, floor(policy.calls_per_s * policy.interval_s))
+    able = [c for c in left if _may_rise(c, assessment, now_s, policy)]
+    rising = [c for c in able if _is_worth_rising(c, policy)]
+    rising += _topping_up(able, due, now_s, policy, most=top_ups_at_once(budget))
     increases = _paid_increases(rising, snapshot, assessment, policy, reserve)
-    done |= {c.evse for c in increases}
+    done = {c.evse for c in increases}
     renewals = [
         _command(c, min(c.held_a, _renewal_cap_a(c)), policy)
-        for c in ready
-        if c.target.evse not in done
-        and _is_renewal_due(c, _connected_since_s(snapshot, c), now_s, policy)
+        for c in left
+        if c.target.evse in due and c.target.evse not in done
     ]
-    budget = max(1, floor(policy.calls_per_s * policy.interval_s))
     renewals = sorted(renewals, key=lambda c: _lease_end(memory, c))[:budget]
     increases = increases[: max(0, budget - len(renewals))]
     wave = Wave(decreases=tuple(decreases), renewals=tuple(renewals), increases=tuple(increases))
@@ -147,10 +167,19 @@ def _may_command(case: _Case, now_s: float) -> bool:
     return now_s - account.commanded_s >= retry_wait_s(account)
 
 
+def _void_s(memory: Memory, evse: EvseId, policy: Policy) -> float | None:
+    """Return the time before which what was sent no longer counts as understood. [s]"""
+    remembered = memory.evse(evse)
+    times_s = [t for t in (memory.clock.stepped_s,) if t is not None]
+    if remembered.disobeys and remembered.over_since_s is not None:
+        times_s.append(remembered.over_since_s + policy.disobey_after_s)
+    return max(times_s, default=None)
+
+
 def retry_wait_s(account: Account) -> float:
     """Return how long an EVSE is left alone after refusals and silences. [s]"""
     troubles = account.refusals + account.timeouts
-    return min(RETRY_S * 2.0 ** (troubles - 1), RETRY_MOST_S) if troubles else 0.0
+    return min(RETRY_S * 2.0 ** max(0, troubles - 2), RETRY_MOST_S) if troubles else 0.0
 
 
 def _must_decrease(
@@ -192,23 +221,35 @@ def _decreased_a(case: _Case, assessment: Assessment, snapshot: Snapshot) -> flo
     return min(case.target.limit_a, lowest_a)
 
 
-def _is_worth_rising(case: _Case, now_s: float, policy: Policy) -> bool:
-    gap_a = case.target.limit_a - case.held_a
-    account = case.account
-    if account.commanded_s is not None and now_s - account.commanded_s > QUIET_S:
-        return gap_a >= SMALL_RISE_A - 1e-9
-    return gap_a >= min(policy.increase_dead_band_a, 0.04 * case.target.limit_a) and gap_a > 0.05
+def _is_worth_rising(case: _Case, policy: Policy) -> bool:
+    """Tell whether the target is so much higher that it is told at once."""
+    return is_worth_a_command(case.gap_a, case.target.limit_a, policy)
+
+
+def _topping_up(
+    able: list[_Case], due: set[EvseId], now_s: float, policy: Policy, *, most: int
+) -> list[_Case]:
+    """Return who is given a small rise: whose lease is renewed anyway, and a few of the others."""
+    small = [c for c in able if not is_worth_a_command(c.gap_a, c.target.limit_a, policy)]
+    small = [c for c in small if c.gap_a >= c.step_a - 1e-9]
+    by_the_way = [c for c in small if c.target.evse in due]
+    waiting = [
+        c
+        for c in small
+        if c.target.evse not in due and is_worth_topping_up(c.gap_a, c.account.commanded_s, now_s)
+    ]
+    waiting.sort(key=lambda c: (-c.gap_a, c.target.evse))
+    return by_the_way + waiting[:most]
 
 
 def _may_rise(case: _Case, assessment: Assessment, now_s: float, policy: Policy) -> bool:
+    """Tell whether it may be given more now, if there is more."""
     account = case.account
     if assessment.modes[case.target.evse] is not SiteMode.NORMAL:
         return False
     if case.draw.view.fallback_a is None:
         return False  # nothing would lie beneath the lease
     if account.latest is not None and account.latest.state is not GrantState.CONFIRMED:
-        return False
-    if not _is_worth_rising(case, now_s, policy):
         return False
     if account.commanded_s is not None and now_s - account.commanded_s < policy.command_interval_s:
         return False
@@ -224,12 +265,15 @@ def _is_renewal_due(case: _Case, connected_since_s: float, now_s: float, policy:
     """Tell whether the lease should be renewed, or a silence be asked again.
 
     Renewals are spread over 40-50 % of the lease so that not all come together. A station that
-    connected anew gets its limit again: some forget it with the connection.
+    connected anew gets its limit again: some forget it with the connection. One that refused until
+    its lease ended is offered its fallback now and then: who is never asked never accepts.
     """
     latest = case.account.latest
     if latest is None:
-        return False
+        return case.draw.is_charging and retry_wait_s(case.account) > 0.0
     if latest.state is GrantState.UNCERTAIN or latest.sent_s < connected_since_s:
+        return True
+    if case.void_s is not None and latest.sent_s < case.void_s:
         return True
     return latest.until_s is not None and now_s >= renewal_s(latest, case.target.evse, policy)
 
@@ -307,8 +351,8 @@ def _affordable_a(
         return None
     reaches = limit_a >= case.target.limit_a - 1e-9
     gain_a = limit_a - case.held_a
-    worth_a = min(policy.increase_dead_band_a, 0.04 * case.target.limit_a)
-    return limit_a if gain_a > 0 and (reaches or gain_a >= worth_a) else None
+    worth_a = least_gain_a(case.gap_a, case.target.limit_a, case.step_a, policy)
+    return limit_a if gain_a > 0 and (reaches or gain_a >= worth_a - 1e-9) else None
 
 
 def on_step(current_a: float, step_a: float) -> float:
@@ -387,7 +431,16 @@ def overdue(
         heard_s = sample.taken_s if sample is not None else 0.0
         asked_s = memory.evse(evse).asked_s
         since_s = heard_s if asked_s is None else max(heard_s, asked_s)
-        if snapshot.now_s - since_s >= policy.ask_after_s:
+        is_silent = snapshot.now_s - since_s >= policy.ask_after_s
+        proof_s = proof_due_s(memory.evse(evse), policy)
+        if is_silent or (proof_s is not None and since_s < proof_s <= snapshot.now_s):
             waiting.append((heard_s, evse))
     most = max(1, floor(policy.calls_per_s * policy.interval_s / 2))
     return tuple(evse for _, evse in sorted(waiting)[:most])
+
+
+def proof_due_s(memory: EvseMemory, policy: Policy) -> float | None:
+    """Return when one more sample proves that an EVSE disobeys; it is asked for, not awaited. [s]"""
+    if memory.over_since_s is None or memory.disobeys:
+        return None
+    return memory.over_since_s + policy.disobey_after_s

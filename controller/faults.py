@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from controller.decision import Condition, Severity
 from controller.draw import Draw
-from controller.memory import Memory
+from controller.memory import Memory, Outage
 from controller.site import EvseId, StationId
 from controller.snapshot import Snapshot
 from controller.station import EvseState, LeaseMode, StationView
@@ -16,6 +16,11 @@ WELDED_A = 1.0
 WELDED_AFTER_S = 30.0
 SILENT_AFTER_S = 60.0
 REFUSALS_TOLD = 3
+OUTAGE_WITHIN_S = 10.0
+OUTAGE_LEAST = 3
+"""Fewer stations are told one by one."""
+OUTAGE_BACK_S = 60.0
+"""Most stations are back for so long before an outage is over. [s]"""
 _NOTHING_FLOWS = frozenset({EvseState.AVAILABLE, EvseState.RESERVED, EvseState.UNAVAILABLE})
 _WEAK = frozenset({LeaseMode.PERMANENT, LeaseMode.UNCONTROLLABLE})
 _DANGEROUS = frozenset({"GroundFailure", "OverCurrentFailure", "PowerSwitchFailure"})
@@ -25,10 +30,13 @@ def conditions_of(
     snapshot: Snapshot, draws: Mapping[EvseId, Draw], memory: Memory
 ) -> tuple[Condition, ...]:
     """Return what is wrong with stations and EVSEs now, ordered by subject."""
+    started_s = memory.started_s if memory.started_s is not None else snapshot.now_s
     found: list[Condition] = []
     for station in snapshot.stations.values():
         if not station.connected or station.lease_mode in _WEAK:
-            found.extend(_of_station(station, snapshot.now_s))
+            found.extend(_of_station(station, snapshot.now_s, started_s))
+    if memory.outage is not None:
+        found.append(_outage(snapshot))
     for evse, draw in draws.items():
         remembered, view = memory.evse(evse), draw.view
         if remembered.account.refusals or view.state is EvseState.FAULTED:
@@ -41,9 +49,47 @@ def conditions_of(
     return tuple(sorted(found, key=lambda c: (c.subject, c.code)))
 
 
-def _of_station(station: StationView, now_s: float) -> Iterator[Condition]:
-    lost_s = station.lost_since_s
-    if not station.connected and lost_s is not None and now_s - lost_s > OFFLINE_AFTER_S:
+def outage_of(snapshot: Snapshot, before: Outage | None) -> Outage | None:
+    """Return whether more than half of the stations were lost within ten seconds, and are not back.
+
+    Source: `docs/fault-times.md`, row "network partition".
+    """
+    if _is_most_lost(snapshot):
+        return Outage()
+    if before is None:
+        return None
+    since_s = before.back_since_s if before.back_since_s is not None else snapshot.now_s
+    is_over = snapshot.now_s - since_s >= OUTAGE_BACK_S
+    return None if is_over else Outage(back_since_s=since_s)
+
+
+def _is_most_lost(snapshot: Snapshot) -> bool:
+    lost_s = sorted(
+        s.lost_since_s
+        for s in snapshot.stations.values()
+        if not s.connected and s.lost_since_s is not None
+    )
+    needed = max(OUTAGE_LEAST, len(snapshot.stations) // 2 + 1)
+    spans = zip(lost_s, lost_s[needed - 1 :], strict=False)
+    return any(last_s - first_s <= OUTAGE_WITHIN_S for first_s, last_s in spans)
+
+
+def _outage(snapshot: Snapshot) -> Condition:
+    away = sum(not s.connected for s in snapshot.stations.values())
+    return Condition(
+        code="NETWORK_LOST",
+        subject="site",
+        text=f"Most stations were lost at the same moment; {away} of {len(snapshot.stations)} are away. "
+        "Look at the switch, the router or the access point between them and this machine. They fall "
+        "back by themselves when their leases end.",
+        severity=Severity.CRITICAL,
+    )
+
+
+def _of_station(station: StationView, now_s: float, started_s: float) -> Iterator[Condition]:
+    """Yield what is wrong with a station; one that has never come was lost when we started."""
+    lost_s = station.lost_since_s if station.lost_since_s is not None else started_s
+    if not station.connected and now_s - lost_s > OFFLINE_AFTER_S:
         yield Condition(
             code="STATION_OFFLINE",
             subject=station.id,

@@ -12,6 +12,7 @@ from controller.phases import ZERO, PhaseCurrents, PhaseSet
 from controller.site import CircuitId, EvseId, Site
 from controller.thermal import Heating
 from controller.transaction import TransactionId
+from controller.walltime import WallTime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,14 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """Most stations were lost within a moment: the network, not they."""
+
+    back_since_s: float | None = None
+    """Since when most are back; None: they are not. [s]"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """Everything remembered. A missing key is a fresh start for that circuit or EVSE."""
 
@@ -83,6 +92,9 @@ class Memory:
     turns: Mapping[EvseId, Turn] = field(default_factory=dict)
     booked_s: float | None = None
     """When the fairness account was booked last. [s]"""
+    clock: WallTime = field(default_factory=WallTime)
+    outage: Outage | None = None
+    """Most stations were lost at once; None: they were not, or have been back for a while."""
 
     def circuit(self, circuit: CircuitId) -> CircuitMemory:
         """Return what is remembered of a circuit."""

@@ -26,6 +26,7 @@ from controller.site import CircuitId, EvseId, StationId
 from controller.snapshot import Snapshot
 from controller.station import FrameLogged
 from controller.why import Explanation, explained
+from controller.wiring import WiringView
 
 log = structlog.get_logger(__name__)
 
@@ -102,6 +103,10 @@ class Operations:
         if plan is None or snapshot is None:
             return None
         return explained(snapshot, self._cycle.memory, self._cycle.policy, plan, evse)
+
+    def wiring(self) -> tuple[WiringView, ...]:
+        """Return how far the wiring is known."""
+        return self._cycle.wiring
 
     # --- writes -----------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ from controller.snapshot import Snapshot
 from controller.station import FrameLogged, StationEvent
 from controller.transaction import IdToken, Transaction, TransactionId
 from controller.why import Explanation
+from controller.wiring import WiringView
 
 # --- implemented by adapters ----------------------------------------------------------------------
 
@@ -132,6 +133,9 @@ class Store(StationAccess, Protocol):
 
     async def alarms(self, *, since: datetime | None, limit: int) -> tuple[Alarm, ...]:
         """List by begin, newest first."""
+
+    async def open_alarms(self) -> tuple[Alarm, ...]:
+        """List those without an end, oldest first."""
 
     async def audit(self, entry: AuditEntry) -> None:
         """Append to the audit log."""
@@ -290,6 +294,9 @@ class Control(Protocol):
         Raises:
             KeyError: No such EVSE.
         """
+
+    def wiring(self) -> tuple[WiringView, ...]:
+        """Return how far the wiring between EVSEs and the meters above them is known."""
 
     async def set_circuit_limit(
         self, circuit: CircuitId, limit_a: PhaseCurrents | None, actor: str

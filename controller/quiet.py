@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from math import inf, log
 from typing import Protocol
 
-from controller.assess import RAMP_INTERVALS
+from controller.assess import METER_LOST_LONG_S, RAMP_INTERVALS
 from controller.baseload import BaseLoad
 from controller.decide import Decision
-from controller.dispatch import OVERTAKE_S, QUIET_S, renewal_s, retry_wait_s
+from controller.dispatch import OVERTAKE_S, proof_due_s, renewal_s, retry_wait_s
 from controller.draw import ACTIVE_STATES, ARRIVED_A, believe_after_s
 from controller.due import (
     AFTER_S,
@@ -24,7 +24,7 @@ from controller.due import (
     ledger_instants_s,
     state_instants_s,
 )
-from controller.faults import OFFLINE_AFTER_S
+from controller.faults import OFFLINE_AFTER_S, OUTAGE_BACK_S
 from controller.ledger import Account
 from controller.memory import CircuitMemory, EvseMemory, Memory, Turn
 from controller.policy import Policy
@@ -33,6 +33,8 @@ from controller.snapshot import MeterView, Snapshot
 from controller.station import EvseView
 from controller.thermal import TIME_CONSTANT_S, final_heat, heat_at
 from controller.turns import BOOK_S
+from controller.walltime import BELIEVED_AFTER_S, TOLD_AFTER_S
+from controller.worth import top_up_s
 
 
 class Steady(Protocol):
@@ -127,11 +129,12 @@ def _same_but_heat(one: CircuitMemory, other: CircuitMemory) -> bool:
 
 
 def _instants_s(snapshot: Snapshot, memory: Memory, policy: Policy, steady: Steady) -> list[float]:
-    """Return all of them. Lists, not generators: this runs after every decision. [s]"""
-    found = list(_of_turns(snapshot, memory, policy))
+    """Return all of them. A list, not a generator: this runs after every decision. [s]"""
+    found = [*_of_turns(snapshot, memory, policy), *_of_site(memory)]
     for station in snapshot.stations.values():
-        if not station.connected and station.lost_since_s is not None:
-            found.append(station.lost_since_s + OFFLINE_AFTER_S + AFTER_S)
+        if not station.connected:
+            lost_s = station.lost_since_s if station.lost_since_s is not None else memory.started_s
+            found.append((lost_s if lost_s is not None else -inf) + OFFLINE_AFTER_S + AFTER_S)
         for evse, view in station.evses.items():
             remembered = memory.evse(evse)
             if remembered.account.commanded_s is None and _is_idle(view, remembered):
@@ -139,6 +142,7 @@ def _instants_s(snapshot: Snapshot, memory: Memory, policy: Policy, steady: Stea
             found.extend(_of_evse(evse, view, remembered, policy, steady))
             if station.connected:
                 found.extend(_of_account(evse, remembered.account, policy))
+                found.extend(_of_gap(remembered))
             else:
                 found.extend(ledger_instants_s(remembered.account, policy))
     for circuit in snapshot.site.circuits.values():
@@ -162,8 +166,18 @@ def _is_idle(view: EvseView, memory: EvseMemory) -> bool:
         and memory.running_since_s is None
         and memory.waiting_since_s is None
         and memory.under_since_s is None
+        and memory.over_since_s is None
         and not memory.disobeys
     )
+
+
+def _of_site(memory: Memory) -> Iterator[float]:
+    """Yield when an outage is over, or a step of our own clock is told or believed. [s]"""
+    if memory.outage is not None and memory.outage.back_since_s is not None:
+        yield memory.outage.back_since_s + OUTAGE_BACK_S
+    if memory.clock.off_since_s is not None:
+        yield memory.clock.off_since_s + TOLD_AFTER_S + AFTER_S
+        yield memory.clock.off_since_s + BELIEVED_AFTER_S
 
 
 def _of_turns(snapshot: Snapshot, memory: Memory, policy: Policy) -> Iterator[float]:
@@ -189,6 +203,9 @@ def _of_evse(
         yield memory.waiting_since_s + policy.min_off_s
     yield from learning_instants_s(memory, policy)
     yield from state_instants_s(view)
+    proof_s = proof_due_s(memory, policy)
+    if proof_s is not None:
+        yield proof_s
     if view.sample is None and view.transaction is None:
         return
     if view.sample is not None and steady.sample_s(evse, view.sample.taken_s) is not None:
@@ -231,12 +248,19 @@ def _of_account(evse: EvseId, account: Account, policy: Policy) -> Iterator[floa
         yield account.raised_s + policy.increase_interval_s
     if account.commanded_s is not None:
         yield account.commanded_s + policy.command_interval_s
-        yield account.commanded_s + QUIET_S + AFTER_S
         yield account.commanded_s + retry_wait_s(account)
         if account.in_flight:
             yield account.commanded_s + OVERTAKE_S + AFTER_S
     if account.latest is not None and account.latest.until_s is not None:
         yield renewal_s(account.latest, evse, policy)
+
+
+def _of_gap(memory: EvseMemory) -> Iterator[float]:
+    """Yield when a rise that is too small to be told at once is worth a command. [s]"""
+    latest = memory.account.latest
+    gap_a = memory.setpoint_a - latest.limit_a if latest is not None else 0.0
+    if gap_a > 0:
+        yield top_up_s(gap_a, memory.account.commanded_s)
 
 
 def _of_circuit(
@@ -280,10 +304,17 @@ def _of_heat(
 
 
 def _of_meter(meter: MeterView | None, memory: Memory, policy: Policy) -> Iterator[float]:
-    rungs_s = (policy.meter_hold_s, policy.meter_blind_s, policy.meter_fallback_s)
+    rungs_s: tuple[float, ...] = (
+        policy.meter_hold_s,
+        policy.meter_blind_s,
+        policy.meter_fallback_s,
+    )
+    if meter is not None and meter.reading is not None:
+        rungs_s = (*rungs_s, METER_LOST_LONG_S)
     if meter is None or meter.reading is None:
         started_s = memory.started_s if memory.started_s is not None else -inf
         yield from (started_s + rung_s + AFTER_S for rung_s in rungs_s)
+        yield started_s + METER_LOST_LONG_S - policy.meter_fallback_s + AFTER_S
         return
     yield from (meter.reading.taken_s + rung_s + AFTER_S for rung_s in rungs_s)
     if meter.changed_s is not None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import sqrt
-from typing import Final
+from typing import Final, Literal
 
 from controller.decision import Condition, Severity
 from controller.phases import PHASES, ZERO, Phase, PhaseCurrents
@@ -109,9 +109,12 @@ class Evidence:
     """The meter's phase against the same phase of the EVSE."""
     cross: dict[tuple[Phase, Phase], Response] = field(default_factory=dict)
     """Drawn on the first phase alone, seen on the second."""
+    steps: int = 0
+    """How many there were."""
 
     def add(self, step: Step) -> None:
         """Take one step."""
+        self.steps += 1
         loaded = [p for p in PHASES if abs(step.drawn.of(p)) >= STEP_A]
         for phase in loaded:
             self.own.setdefault(phase, Response()).add(step.drawn.of(phase), step.seen.of(phase))
@@ -122,6 +125,67 @@ class Evidence:
 
 
 Known = Mapping[CircuitId, Mapping[EvseId, Evidence]]
+Verdict = Literal["right", "reversed", "phases", "unseen", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WiringView:
+    """How far the wiring between an EVSE and the meter of a circuit above it is known."""
+
+    circuit: CircuitId
+    meter: MeterId
+    evse: EvseId
+    verdict: Verdict
+    """`unknown`: too few steps, or too much else moved meanwhile."""
+    steps: int = 0
+    gain_ratio: Mapping[Phase, float] = field(default_factory=dict)
+    """What the meter saw of each ampere drawn, per grid phase: 1 where all is well."""
+    tells_phases: bool = False
+    """The EVSE was seen to load one phase alone; three at once cannot tell exchanged phases."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the watch has found so far. Replaced as a whole, so that other threads may read it."""
+
+    views: Mapping[tuple[CircuitId, EvseId], WiringView] = field(default_factory=dict)
+    turned: Mapping[CircuitId, frozenset[Phase]] = field(default_factory=dict)
+    """Phases that the meter of a circuit counts the wrong way round."""
+
+
+def views(site: Site, seen: Seen) -> tuple[WiringView, ...]:
+    """Return every EVSE with every metered circuit above it, also those without a step so far."""
+    found: list[WiringView] = []
+    for evse in site.evses():
+        for circuit in site.path_to_root(evse.circuit):
+            meter = site.circuits[circuit].meter
+            if meter is None:
+                continue
+            nothing = WiringView(circuit=circuit, meter=meter, evse=evse.id, verdict="unknown")
+            view = seen.views.get((circuit, evse.id), nothing)
+            is_turned = not seen.turned.get(circuit, frozenset()).isdisjoint(view.gain_ratio)
+            found.append(replace(view, verdict="reversed") if is_turned else view)
+    return tuple(found)
+
+
+def _view(circuit: CircuitId, meter: MeterId, evse: EvseId, evidence: Evidence) -> WiringView:
+    own = evidence.own
+    verdict: Verdict = "unknown"
+    if next(_elsewhere(evidence), None) is not None:
+        verdict = "phases"
+    elif _is_unseen(evidence):
+        verdict = "unseen"
+    elif own and all(response.is_above(0.5) for response in own.values()):
+        verdict = "right"
+    return WiringView(
+        circuit=circuit,
+        meter=meter,
+        evse=evse,
+        verdict=verdict,
+        steps=evidence.steps,
+        gain_ratio={p: r.gain_ratio for p, r in own.items() if r.drawn_factor > 0.0},
+        tells_phases=bool(evidence.cross),
+    )
 
 
 def findings(site: Site, known: Known) -> Iterator[Condition]:
@@ -130,7 +194,7 @@ def findings(site: Site, known: Known) -> Iterator[Condition]:
         meter = site.circuits[circuit].meter
         if meter is None:
             continue
-        turned = [phase for phase in PHASES if _is_turned(by_evse, phase)]
+        turned = turned_phases(by_evse)
         if turned:
             yield _turned(meter, turned)
         for evse, evidence in sorted(by_evse.items()):
@@ -139,6 +203,11 @@ def findings(site: Site, known: Known) -> Iterator[Condition]:
                 yield _swapped(evse, meter, *elsewhere)
             elif _is_unseen(evidence):
                 yield _unseen(evse, circuit, meter)
+
+
+def turned_phases(by_evse: Mapping[EvseId, Evidence]) -> tuple[Phase, ...]:
+    """Return the phases of a meter whose current surely falls when charging begins."""
+    return tuple(phase for phase in PHASES if _is_turned(by_evse, phase))
 
 
 def _is_turned(by_evse: Mapping[EvseId, Evidence], phase: Phase) -> bool:
@@ -215,6 +284,7 @@ class WiringWatch:
         self._evses: dict[EvseId, deque[_Level]] = {}
         self._waiting: list[tuple[EvseId, _Level, _Level]] = []
         self.evidence: dict[CircuitId, dict[EvseId, Evidence]] = {}
+        self.seen = Seen()
         self._found: tuple[Condition, ...] = ()
 
     def observe(self, snapshot: Snapshot) -> tuple[Condition, ...]:
@@ -266,7 +336,17 @@ class WiringWatch:
             first, last = (_nearest(self._meters.get(meter), x.at_s) for x in (before, after))
             if first is not None and last is not None:
                 step = Step(drawn=drawn, seen=last.current - first.current)
-                self.evidence.setdefault(circuit, {}).setdefault(evse, Evidence()).add(step)
+                self._note(circuit, meter, evse, step)
+
+    def _note(self, circuit: CircuitId, meter: MeterId, evse: EvseId, step: Step) -> None:
+        by_evse = self.evidence.setdefault(circuit, {})
+        evidence = by_evse.setdefault(evse, Evidence())
+        evidence.add(step)
+        turned = frozenset(turned_phases(by_evse))
+        self.seen = Seen(
+            views={**self.seen.views, (circuit, evse): _view(circuit, meter, evse, evidence)},
+            turned={**self.seen.turned, circuit: turned},
+        )
 
     def _is_alone(
         self, site: Site, circuit: CircuitId, evse: EvseId, before: _Level, after: _Level

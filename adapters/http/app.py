@@ -30,12 +30,14 @@ from adapters.http.routes import (
     stations,
     tokens,
     users,
+    wiring,
 )
 from adapters.http.services import Services
 from adapters.http.shield import Shield
 
 _ROUTERS = (
     site.router,
+    wiring.router,
     evses.router,
     rollouts.router,
     station_care.router,

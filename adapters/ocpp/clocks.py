@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 SKEW_WINDOW = 10
@@ -13,6 +14,8 @@ PACE_S = 5.0
 """Two messages at least so far apart, whose offsets agree, show a running clock. [s]"""
 AGREE_S = 3.0
 JUMP_S = 30.0
+STEP_S = 2.0
+"""Our own clocks drift by much less between two messages: more is a step of our wall clock. [s]"""
 OLDEST = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -53,9 +56,17 @@ class ClockSkew:
     of queued messages never does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic_s: Callable[[], float] | None = None) -> None:
+        """Know nothing yet.
+
+        Args:
+            monotonic_s: Our monotonic clock, for steps of our wall clock between two messages. [s]
+        """
         self._offsets: list[float] = []
         self._candidate: tuple[float, float] | None = None
+        self._monotonic_s = monotonic_s
+        self._ahead_s: float | None = None
+        """Our wall clock less our monotonic one, when they were compared last. [s]"""
 
     @property
     def value_s(self) -> float | None:
@@ -75,6 +86,7 @@ class ClockSkew:
             arrived: Our wall clock at arrival.
             arrived_s: Our monotonic clock at arrival. [s]
         """
+        self._follow_ours(arrived, arrived_s)
         offset_s = (stamped - arrived).total_seconds()
         estimate_s = self.value_s
         live = offset_s >= (estimate_s or 0.0) - LIVE_S
@@ -98,8 +110,19 @@ class ClockSkew:
         except OverflowError:
             return stamped
 
+    def _follow_ours(self, ours: datetime, ours_s: float) -> None:
+        """Shift the estimate when our wall clock was moved: the station's was not."""
+        ahead_s = ours.timestamp() - ours_s
+        step_s = ahead_s - self._ahead_s if self._ahead_s is not None else 0.0
+        self._ahead_s = ahead_s
+        if abs(step_s) > STEP_S and self._offsets:
+            self._offsets = [offset_s - step_s for offset_s in self._offsets]
+            self._candidate = None
+
     def station_time(self, ours: datetime) -> datetime:
-        """Turn our wall clock into the station's."""
+        """Turn our wall clock, read just now, into the station's."""
+        if self._monotonic_s is not None:
+            self._follow_ours(ours, self._monotonic_s())
         try:
             return ours + timedelta(seconds=self.value_s or 0.0)
         except OverflowError:

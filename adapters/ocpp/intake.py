@@ -102,7 +102,7 @@ class Intake:
     ) -> None:
         self.station = station
         self.desk = desk
-        self.skew = ClockSkew()
+        self.skew = ClockSkew(clock.monotonic_s)
         self.gate = AnswerGate(settings.answer_delay_s)
         self._clock = clock
         self._settings = settings

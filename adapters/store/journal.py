@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from adapters.store.schema import alarms, audit_entries, states
@@ -71,15 +72,22 @@ def list_alarms(connection: Connection, *, since: datetime | None, limit: int) -
     query = select(alarms).order_by(alarms.c.begin_at.desc(), alarms.c.row.desc()).limit(limit)
     if since is not None:
         query = query.where(alarms.c.begin_at >= since)
-    return tuple(
-        Alarm(
-            condition=Condition(
-                code=row.code, subject=row.subject, text=row.text, severity=Severity(row.severity)
-            ),
-            begin=row.begin_at,
-            end=row.end_at,
-        )
-        for row in connection.execute(query)
+    return tuple(_alarm(row) for row in connection.execute(query))
+
+
+def list_open_alarms(connection: Connection) -> tuple[Alarm, ...]:
+    """List those without an end, oldest first."""
+    query = select(alarms).where(alarms.c.end_at.is_(None)).order_by(alarms.c.begin_at)
+    return tuple(_alarm(row) for row in connection.execute(query))
+
+
+def _alarm(row: Row[Any]) -> Alarm:
+    return Alarm(
+        condition=Condition(
+            code=row.code, subject=row.subject, text=row.text, severity=Severity(row.severity)
+        ),
+        begin=row.begin_at,
+        end=row.end_at,
     )
 
 

@@ -289,6 +289,10 @@ class SqliteStore(Administration):
         """List by begin, newest first."""
         return await self._read(lambda c: journal.list_alarms(c, since=since, limit=limit))
 
+    async def open_alarms(self) -> tuple[Alarm, ...]:
+        """List those without an end, oldest first."""
+        return await self._read(journal.list_open_alarms)
+
     async def audit(self, entry: AuditEntry) -> None:
         """Append to the audit log."""
         await self._write(lambda c: journal.append_audit(c, entry))

@@ -363,6 +363,17 @@ def test_alarm_ends_once_and_lists_newest_first(run: Run) -> None:
     run(scenario)
 
 
+def test_open_alarms_are_those_without_an_end(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        begins = [NOON + timedelta(hours=h) for h in range(3)]
+        for begin in reversed(begins):
+            await store.save_alarm(an_alarm(begin))
+        await store.save_alarm(an_alarm(begins[1], end=begins[2]))
+        assert [begins[0], begins[2]] == [a.begin for a in await store.open_alarms()]
+
+    run(scenario)
+
+
 def test_audit_log_lists_newest_first(run: Run) -> None:
     async def scenario(store: Any) -> None:
         entries = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from controller.alarms import AlarmBook
-from controller.decision import Condition, Severity
+from controller.decision import Alarm, Condition, Severity
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -53,3 +53,54 @@ def test_the_end_of_an_unknown_condition_changes_nothing() -> None:
     book.end("NOTHING", "main")
 
     assert book.update([], AT) == ()
+
+
+def test_what_stood_before_a_restart_goes_on_and_does_not_begin_again() -> None:
+    before = AlarmBook().update([condition()], AT)
+    book = AlarmBook()
+
+    twice = book.restore(before, AT + timedelta(minutes=5))
+    early = book.update([], AT + timedelta(minutes=5))
+    told = book.update([condition(text="still lost")], AT + timedelta(minutes=6))
+    book.settle()
+    over = book.update([], AT + timedelta(minutes=9))
+
+    assert (twice, early, told) == ((), (), ())
+    assert [(a.begin, a.end) for a in over] == [(AT, AT + timedelta(minutes=9))]
+
+
+def test_what_is_not_told_again_after_a_restart_ends_once() -> None:
+    before = AlarmBook().update([condition()], AT)
+    book = AlarmBook()
+    book.restore(before, AT + timedelta(minutes=5))
+    book.settle()
+
+    over = book.update([], AT + timedelta(minutes=7))
+    after = book.update([], AT + timedelta(minutes=8))
+
+    assert [(a.begin, a.end) for a in over] == [(AT, AT + timedelta(minutes=7))]
+    assert after == ()
+
+
+def test_an_adapter_that_finds_all_well_ends_what_it_reported_before_the_restart() -> None:
+    reported = condition("STORE_UNWRITABLE")
+    before = AlarmBook().update([reported], AT)
+    book = AlarmBook()
+    book.restore(before, AT)
+    book.end(reported.code, reported.subject)
+
+    over = book.update([], AT + timedelta(seconds=2))
+
+    assert [a.end for a in over] == [AT + timedelta(seconds=2)]
+
+
+def test_of_two_open_alarms_of_one_condition_the_later_is_ended() -> None:
+    first, second = (
+        Alarm(condition=condition(), begin=AT + timedelta(minutes=m), end=None) for m in (0, 3)
+    )
+    book = AlarmBook()
+
+    twice = book.restore([second, first], AT + timedelta(minutes=5))
+
+    assert [(a.begin, a.end) for a in twice] == [(second.begin, AT + timedelta(minutes=5))]
+    assert [a.begin for a in book.active()] == [AT]

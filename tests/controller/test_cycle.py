@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from controller.alarms import AlarmBook
 from controller.commands import ActionRequest, Applied, Command, CommandResult
 from controller.cycle import Cycle
+from controller.decide import Allocate
+from controller.decision import Alarm, Condition, Severity
 from controller.image import ProcessImage
 from controller.memory import Memory
 from controller.operations import Operations
@@ -25,7 +27,10 @@ from controller.station import (
     StationConnected,
     TransactionChanged,
 )
+from optimizer.admission import Admission
 from optimizer.allocate import Allocator
+from optimizer.arrays import Floats
+from optimizer.lp import SolverError
 from optimizer.problem import Allocation, Problem
 from tests.controller.builders import a_site
 from tests.controller.test_image import HandClock, a_transaction
@@ -73,7 +78,7 @@ class BrokenOnce:
 
 
 class Scene:
-    def __init__(self, allocate: BrokenOnce | None = None) -> None:
+    def __init__(self, allocate: Allocate | None = None) -> None:
         site = a_site(evses=1)
         self.clock, self.store, self.fleet = HandClock(), MemoryStore(), RecordingFleet()
         self.alarms = AlarmBook()
@@ -228,3 +233,94 @@ def test_overrides_come_back_after_a_restart_without_those_of_things_that_are_go
     scene = asyncio.run(scenario())
 
     assert scene.operations.overrides().evses[EVSE].max_a == 10.0
+
+
+class BrokenSolver(Allocator):
+    """An allocator whose solver fails: progressive filling answers, in the same cycle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_broken = True
+        solver = self._lp.share
+
+        def share(admission: Admission, *, deadline_s: float) -> Floats:
+            if self.is_broken:
+                raise SolverError("infeasible")
+            return solver(admission, deadline_s=deadline_s)
+
+        self._lp.share = share  # type: ignore[method-assign]
+
+
+def test_a_solver_that_fails_costs_no_cycle_and_is_told_when_it_goes_on() -> None:
+    solver = BrokenSolver()
+
+    async def scenario() -> Scene:
+        scene = Scene(solver.allocate)
+        scene.charging()
+        await scene.cycles(10)
+        assert scene.alarms.active() == ()
+        await scene.cycles(2)
+        return scene
+
+    scene = asyncio.run(scenario())
+
+    assert [c.limit_a for c in scene.fleet.commands] == [32.0]
+    assert scene.cycle.stats.failures == 0
+    assert [a.condition.code for a in scene.alarms.active()] == ["SOLVER_FAILING"]
+
+
+def test_a_solver_that_works_again_is_forgiven_after_an_hour() -> None:
+    solver = BrokenSolver()
+
+    async def scenario() -> Scene:
+        scene = Scene(solver.allocate)
+        scene.charging()
+        await scene.cycles(12)
+        solver.is_broken = False
+        await scene.cycles(40, seconds=100.0)
+        return scene
+
+    scene = asyncio.run(scenario())
+
+    assert "SOLVER_FAILING" not in {a.condition.code for a in scene.alarms.active()}
+
+
+def test_cycles_that_are_late_twice_are_told_and_leave_history_out() -> None:
+    async def scenario() -> tuple[list[str], list[str]]:
+        scene = Scene()
+        scene.charging()
+        for took_ms in (2_500.0, 2_500.0):
+            scene.cycle._watch_pace(took_ms)
+        await scene.cycles(1)
+        told = [a.condition.code for a in scene.alarms.active()]
+        kept = [s.measurement for s in scene.store.samples]
+        assert set(kept) == {"event"}, "history is left out"
+        await scene.cycles(40)
+        return told, [a.condition.code for a in scene.alarms.active()]
+
+    told, later = asyncio.run(scenario())
+
+    assert told == ["CYCLES_LATE"]
+    assert later == []
+
+
+def test_an_alarm_of_the_last_run_goes_on_or_ends_once() -> None:
+    async def scenario() -> tuple[Scene, tuple[Alarm, ...]]:
+        scene = Scene()
+        scene.charging()
+        begin = scene.clock.now()
+        for code in ("METER_LOST", "NO_LEASE"):
+            condition = Condition(code=code, subject="x", text="", severity=Severity.ALARM)
+            await scene.store.save_alarm(Alarm(condition=condition, begin=begin))
+        scene.alarms.restore(await scene.store.open_alarms(), begin)
+        await scene.cycles(30)
+        assert len(scene.alarms.active()) == 2, "they have time to be told again"
+        await scene.cycles(100)
+        return scene, await scene.store.alarms(since=None, limit=9)
+
+    scene, stored = asyncio.run(scenario())
+
+    ended = {a.condition.code: a.end is not None for a in stored}
+    assert ended["METER_LOST"]
+    assert ended["NO_LEASE"]
+    assert not {"METER_LOST", "NO_LEASE"} & {a.condition.code for a in scene.alarms.active()}

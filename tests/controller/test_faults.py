@@ -2,11 +2,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from controller.commands import Rejected
 from controller.decide import decide
+from controller.faults import outage_of
+from controller.memory import Outage
+from controller.phases import PhaseCurrents
 from controller.site import EvseId, StationId
+from controller.snapshot import Snapshot
 from controller.station import EvseState, EvseView, StationView
 from optimizer.allocate import Allocator
-from tests.controller.builders import Bench, a_site
+from tests.controller.builders import Bench, a_site, setpoints_a
 
 EVSE = EvseId("CP001/1")
 
@@ -47,3 +52,102 @@ def test_a_session_without_meter_values_is_told() -> None:
     old = replace(view.sample, taken_s=bench.now_s - 61.0)
     assert "EVSE_METER_SILENT" in codes(bench, replace(view, sample=old, state_since_s=0.0))
     assert "EVSE_METER_SILENT" not in codes(bench, view)
+
+
+def told_s(bench: Bench, code: str, since_s: float) -> list[float]:
+    """Return when a condition stood, in seconds since an instant."""
+    return [
+        at_s - since_s
+        for at_s, decision in bench.history
+        if at_s > since_s and any(c.code == code for c in decision.conditions)
+    ]
+
+
+def test_a_station_that_disobeys_is_asked_for_the_proof_and_told_its_limit_once_more() -> None:
+    bench = Bench(site=a_site(evses=2), building={"main": PhaseCurrents.balanced(30.0)}).plug_in()
+    bench.policy = replace(bench.policy, sample_interval_s=30.0)
+    bench.run(120.0)
+    held_a = bench.sent[-1][1].limit_a
+    began_s = bench.now_s
+    bench.drawn[EVSE] = held_a + 8.0
+    bench.run(90.0)
+
+    asked_s = [
+        at_s - began_s for at_s, d in bench.history if at_s > began_s and EVSE in d.wave.questions
+    ]
+    first_s = min(told_s(bench, "DISOBEYS", began_s))
+    again = [c for at_s, c, kind in bench.sent if at_s - began_s >= first_s and c.evse == EVSE]
+    assert asked_s, "the next sample is not awaited"
+    assert len([c for c in again if c.limit_a <= held_a]) >= 1
+
+
+def test_three_refusals_are_told_within_a_quarter_of_a_minute() -> None:
+    bench = Bench(site=a_site(evses=2)).plug_in()
+    bench.run(60.0)
+    bench.answers[EVSE] = Rejected(reason="no")
+    sent = len(bench.sent)
+    bench.building["main"] = PhaseCurrents.balanced(40.0)
+    bench.run(30.0)
+
+    first_s = next(at_s for at_s, c, _ in bench.sent[sent:] if c.evse == EVSE)
+    assert min(told_s(bench, "LIMIT_REFUSED", first_s)) <= 15.0
+
+
+def test_who_refused_until_its_lease_ended_is_asked_again_and_comes_back() -> None:
+    bench = Bench(site=a_site(evses=2), building={"main": PhaseCurrents.balanced(5.0)})
+    bench.policy = replace(bench.policy, lease_s=60.0)
+    bench.plug_in().run(60.0)
+    bench.answers[EVSE] = Rejected(reason="no")
+    bench.run(300.0)
+    assert "LIMIT_REFUSED" in {c.code for c in bench.step().conditions}
+
+    del bench.answers[EVSE]
+    bench.run(180.0)
+
+    assert "LIMIT_REFUSED" not in {c.code for c in bench.step().conditions}
+    assert setpoints_a(bench.step())[EVSE] > 6.0
+
+
+def lost(bench: Bench, *stations: str, at_s: float) -> Snapshot:
+    """Return what is known when some stations were lost at an instant."""
+    snapshot = bench.snapshot()
+    gone = {
+        s: replace(v, connected=False, connected_since_s=None, lost_since_s=at_s)
+        for s, v in snapshot.stations.items()
+        if s in stations
+    }
+    return replace(snapshot, stations={**snapshot.stations, **gone})
+
+
+def test_most_stations_lost_at_once_are_the_network() -> None:
+    bench = Bench(site=a_site(evses=5))
+    bench.run(5.0)
+    two = outage_of(lost(bench, "CP001", "CP002", at_s=900.0), None)
+    three = outage_of(lost(bench, "CP001", "CP002", "CP003", at_s=900.0), None)
+
+    assert two is None
+    assert three == Outage()
+
+
+def test_an_outage_is_over_when_most_are_back_for_a_minute() -> None:
+    bench = Bench(site=a_site(evses=5))
+    bench.run(5.0)
+    since = outage_of(bench.snapshot(), Outage())
+    bench.run(59.0)
+    still = outage_of(bench.snapshot(), since)
+    bench.run(2.0)
+
+    assert since is not None
+    assert still == since
+    assert outage_of(bench.snapshot(), still) is None
+
+
+def test_a_meter_lost_for_a_quarter_of_an_hour_is_told_again_as_critical() -> None:
+    bench = Bench(site=a_site(evses=1)).plug_in()
+    bench.run(30.0)
+    bench.meter_stops_s = bench.now_s
+    began_s = bench.now_s
+    bench.run(960.0, step_s=2.0)
+
+    assert 900.0 <= min(told_s(bench, "METER_LOST_LONG", began_s)) <= 905.0
+    assert min(told_s(bench, "METER_LOST", began_s)) <= 12.0

@@ -14,7 +14,7 @@ from controller.site import Evse, EvseId, Site, StationId
 from controller.snapshot import MeterView, Snapshot
 from controller.station import EvseState, EvseView, StationView
 from controller.transaction import IdToken, Transaction, TransactionId
-from controller.wiring import Evidence, Step, WiringWatch
+from controller.wiring import Evidence, Step, WiringWatch, views
 from tests.controller.builders import METER, START, a_circuit, a_site, an_evse
 
 CYCLE_S = 2.0
@@ -232,3 +232,34 @@ def test_evidence_of_one_phase_is_kept_apart() -> None:
     assert evidence.cross[Phase.L1, Phase.L1].is_below(0.5)
     assert {drawn for drawn, _ in evidence.cross} == {Phase.L1}
     assert len(PHASES) == 3
+
+
+@pytest.mark.parametrize(
+    ("distort", "verdict", "gain"),
+    [
+        (honest, "right", {Phase.L1: 1.0}),
+        (swapped, "phases", {Phase.L1: 0.0}),
+        (elsewhere, "unseen", {Phase.L1: 0.0}),
+    ],
+)
+def test_view_says_what_each_phase_showed(
+    distort: Distort, verdict: str, gain: dict[Phase, float]
+) -> None:
+    yard = Yard(seed=1, distort=distort)
+    assert {v.verdict for v in views(yard.site, yard.watch.seen)} == {"unknown"}
+    yard.run(6.0)
+    found = {v.evse: v for v in views(yard.site, yard.watch.seen)}
+    single = found[EvseId("CP002/1")]
+    assert (single.verdict, single.tells_phases, single.meter) == (verdict, True, METER)
+    assert dict(single.gain_ratio) == pytest.approx(gain, abs=0.2)
+    assert single.steps >= 4
+    assert found[EvseId("CP001/1")].tells_phases is False
+
+
+def test_view_names_a_turned_phase_for_every_evse_on_it() -> None:
+    yard = Yard(seed=1, distort=turned_l2)
+    yard.run(3.0)
+    found = {v.evse: v for v in views(yard.site, yard.watch.seen)}
+    assert found[EvseId("CP001/1")].verdict == "reversed"
+    assert found[EvseId("CP001/1")].gain_ratio[Phase.L2] == pytest.approx(-1.0, abs=0.2)
+    assert found[EvseId("CP002/1")].verdict == "right"

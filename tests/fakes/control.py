@@ -46,6 +46,7 @@ from controller.station import (
 )
 from controller.transaction import IdToken, TransactionId
 from controller.why import Explanation
+from controller.wiring import WiringView
 
 NOW = datetime(2026, 3, 2, 8, 0, 0, tzinfo=UTC)
 MAIN = CircuitId("main")
@@ -197,6 +198,7 @@ class FakeControl:
         self.figures: dict[str, float] = {"cycles": 7, "overruns": 0, "decision_s": 0.0042}
         self.logged: dict[StationId, tuple[FrameLogged, ...]] = {}
         self.explanations: dict[EvseId, Explanation] = {}
+        self.wired: tuple[WiringView, ...] = ()
         self._overrides = Overrides()
         self._plan: Plan | None = None
         self._snapshot: Snapshot | None = None
@@ -267,6 +269,9 @@ class FakeControl:
     def explain(self, evse: EvseId) -> Explanation | None:
         self.threads.add(threading.get_ident())
         return self.explanations.get(evse)
+
+    def wiring(self) -> tuple[WiringView, ...]:
+        return self.wired
 
     async def set_circuit_limit(
         self, circuit: CircuitId, limit_a: PhaseCurrents | None, actor: str

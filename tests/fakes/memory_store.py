@@ -214,6 +214,10 @@ class MemoryStore:
         found = sorted(self._alarms.values(), key=lambda a: a.begin, reverse=True)
         return tuple(a for a in found if since is None or a.begin >= since)[:limit]
 
+    async def open_alarms(self) -> tuple[Alarm, ...]:
+        found = (a for a in self._alarms.values() if a.end is None)
+        return tuple(sorted(found, key=lambda a: a.begin))
+
     async def audit(self, entry: AuditEntry) -> None:
         self._audit.append(entry)
 

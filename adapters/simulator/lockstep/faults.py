@@ -268,6 +268,7 @@ class Saboteur:
 
     def _jump(self, seconds_s: float) -> None:
         self._host.clock.wall_ahead_s += seconds_s
+        self._host.touch()
 
     def _store(self, *, is_writable: bool) -> None:
         self._host.disk.is_writable = is_writable
@@ -277,6 +278,7 @@ class Saboteur:
         self._host.disk.is_mangled = True
         self._host.disk.lost_s = self._agenda.now_s
         self._host.disk.transactions.clear()
+        self._host.disk.alarms.clear()
 
     def _break_solver(self, *, is_broken: bool) -> None:
         self._solver.is_broken = is_broken

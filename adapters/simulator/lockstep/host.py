@@ -12,11 +12,11 @@ from adapters.simulator.lockstep.agenda import Agenda
 from adapters.simulator.lockstep.meter import SimMeter
 from adapters.simulator.lockstep.station import SimStation
 from controller import persist
-from controller.alarms import AlarmBook
+from controller.alarms import RESTORE_S, AlarmBook
 from controller.commands import CommandResult, SetLimit
 from controller.core import Core
 from controller.decide import Allocate, Decision
-from controller.decision import Alarm
+from controller.decision import Alarm, Condition
 from controller.image import ProcessImage
 from controller.memory import Memory
 from controller.operator import Overrides
@@ -75,6 +75,8 @@ class Disk:
     memory: tuple[Memory, float, datetime] | None = None
     transactions: dict[tuple[StationId, TransactionId], Transaction] = field(default_factory=dict)
     overrides: Overrides = field(default_factory=Overrides)
+    alarms: dict[tuple[str, str], Alarm] = field(default_factory=dict)
+    """Those in force."""
     lost_s: float = -inf
     """When everything on it was lost last. [s]"""
     is_writable: bool = True
@@ -135,6 +137,7 @@ class Host:
         self.image: ProcessImage
         self.core: Core
         self._alarms = AlarmBook()
+        self._decided: tuple[Condition, ...] = ()
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -147,6 +150,7 @@ class Host:
         self.started_s = self._agenda.now_s
         self.image = ProcessImage(site=self.site, clock=self.clock, wake=self._wake)
         self.image.overrides = self.disk.overrides
+        self._restore_alarms()
         self.core = Core(
             image=self.image,
             alarms=self._alarms,
@@ -162,6 +166,20 @@ class Host:
             meter.attach(self)
         self.on_start()
 
+    def _restore_alarms(self) -> None:
+        """Go on with the alarms of the last life, until they had time to be told again."""
+        self._alarms = AlarmBook()
+        self._alarms.restore(self.disk.alarms.values(), self.clock.now())
+        self._decided = ()
+        life = self.life
+
+        def settle() -> None:
+            if self.life == life and self.is_alive:
+                self._alarms.settle()
+                self.touch()
+
+        self._agenda.after(RESTORE_S, settle)
+
     def _restored(self) -> Memory:
         if self.disk.memory is None or self.disk.is_mangled:
             return Memory()
@@ -174,7 +192,6 @@ class Host:
         if not self.is_alive:
             return
         self.is_alive = False
-        self._alarms = AlarmBook()
         for station in self._stations.values():
             station.disconnect(is_noticed=False, redials=station.wants_connection)
         if reboots:
@@ -283,6 +300,7 @@ class Host:
             self.core.fail()
             self.touch()
             self._watch.failed(error)
+            self._publish(self._decided)
             return
         self.cycles += 1
         self._watch.decided(snapshot, decision)
@@ -291,12 +309,20 @@ class Host:
         if not self.is_alive:
             return
         self.core.succeed()
-        changes = self._alarms.update(decision.conditions, self.clock.now())
-        if changes:
-            self._watch.alarmed(changes)
+        self._decided = decision.conditions
+        self._publish(self._decided)
         until_s = quiet_until_s(snapshot, before, decision, self.policy, self)
         self._ready_s = min(self._ready_s, until_s + self.clock.boot_s)
         self._rewatch()
+
+    def _publish(self, conditions: tuple[Condition, ...]) -> None:
+        changes = self._alarms.update(conditions, self.clock.now())
+        if changes:
+            if self.disk.is_writable:
+                self.disk.alarms = {
+                    (a.condition.code, a.condition.subject): a for a in self._alarms.active()
+                }
+            self._watch.alarmed(changes)
 
     def _rewatch(self) -> None:
         """Read a meter again at once while it is above its limit, as the poller does every second."""

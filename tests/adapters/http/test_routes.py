@@ -10,11 +10,12 @@ import pytest
 
 from controller.commands import ActionRequest, StationAction
 from controller.operator import EvseOverride
-from controller.phases import PhaseCurrents
+from controller.phases import Phase, PhaseCurrents
 from controller.records import Role, SeriesPoint, StationRecord, TokenStatus
-from controller.site import CircuitId, EvseId, StationId
+from controller.site import CircuitId, EvseId, MeterId, StationId
 from controller.station import EvseState, FrameLogged
 from controller.why import Change, ChangeKind, Explanation, HeldBy
+from controller.wiring import WiringView
 from tests.adapters.http.conftest import NOW, Rig, Site
 from tests.fakes.control import (
     FakeControl,
@@ -443,3 +444,33 @@ def test_five_hundred_chargers_in_one_answer(rig: Rig) -> None:
 
     assert len(answer.json()["items"]) == 500
     assert answer.elapsed < timedelta(seconds=2)
+
+
+def test_wiring_shows_what_the_meters_saw_of_each_phase(rig: Rig) -> None:
+    control = FakeControl()
+    control.wired = (
+        WiringView(
+            circuit=CircuitId("main"),
+            meter=MeterId("grid"),
+            evse=EVSE,
+            verdict="reversed",
+            steps=4,
+            gain_ratio={Phase.L2: -0.98},
+            tells_phases=True,
+        ),
+    )
+
+    body = rig.start(control=control).client(Role.VIEWER).get("/api/v1/wiring").json()
+
+    assert body["items"] == [
+        {
+            "evse": "CP001/1",
+            "circuit": "main",
+            "meter": "grid",
+            "verdict": "reversed",
+            "steps": 4,
+            "gain": {"l1": None, "l2": -0.98, "l3": None},
+            "tells_phases": True,
+        }
+    ]
+    assert body["next_offset"] is None

@@ -75,3 +75,30 @@ def test_a_burst_that_agrees_is_still_a_queue() -> None:
 
 def test_the_estimate_follows_a_drifting_clock() -> None:
     assert heard(*(float(i) for i in range(40))) == pytest.approx(34.5)
+
+
+@pytest.mark.parametrize("step_s", [3600.0, -86_400.0])
+def test_a_step_of_our_own_clock_is_not_taken_for_the_stations(step_s: float) -> None:
+    """Leases are issued again at once after a step, before the station has said anything."""
+    now_s = 100.0
+    skew = ClockSkew(lambda: now_s)
+    skew.hear(T0 + timedelta(seconds=7.0), T0, 100.0)
+    now_s = 104.0
+    ours = T0 + timedelta(seconds=4.0 + step_s)
+
+    assert skew.station_time(ours) == T0 + timedelta(seconds=11.0)
+
+    skew.hear(T0 + timedelta(seconds=15.0), ours + timedelta(seconds=4.0), 108.0)
+    assert skew.value_s == pytest.approx(7.0 - step_s)
+
+
+def test_a_station_that_was_told_the_new_time_follows_it() -> None:
+    now_s = 100.0
+    skew = ClockSkew(lambda: now_s)
+    skew.hear(T0, T0, 100.0)
+    now_s = 104.0
+    ours = T0 + timedelta(seconds=3604.0)
+    skew.station_time(ours)
+    skew.hear(ours + timedelta(seconds=6.0), ours + timedelta(seconds=6.0), 110.0)
+
+    assert skew.value_s == pytest.approx(0.0)
