@@ -209,11 +209,9 @@ def _of_evse(
     if view.sample is None and view.transaction is None:
         return
     if view.sample is not None and steady.sample_s(evse, view.sample.taken_s) is not None:
-        for awaited_s in _awaited_s(view, memory, policy):
-            if awaited_s > view.sample.taken_s:
-                arrival_s = steady.sample_s(evse, awaited_s)
-                if arrival_s is not None:
-                    yield arrival_s
+        awaited_s = _awaited_s(view, memory, policy)
+        arrivals_s = (steady.sample_s(evse, t) for t in awaited_s if t > view.sample.taken_s)
+        yield from (t for t in arrivals_s if t is not None)
         return
     taken_s = view.sample.taken_s if view.sample is not None else 0.0
     if view.sample is not None:
