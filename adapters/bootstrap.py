@@ -50,6 +50,7 @@ from adapters.ocpp.v21 import V21Dialect
 from adapters.ocpp.v201 import V201Dialect
 from adapters.pki.authority import Authority
 from adapters.republish.server import RepublishServer, RepublishSettings
+from adapters.siteentry import SiteEntries
 from adapters.station_services import StationServices, UploadRun
 from adapters.store.limits import StoreLimits
 from adapters.store.sqlite_store import SqliteStore
@@ -383,6 +384,7 @@ class RunningController:
             clock=self._clock,
         )
         await self.configuration.begin()
+        self.stations.adoption.write_with(SiteEntries(self.configuration))
         self._stack.push_async_callback(self.configuration.close)
 
     async def _look_at_file(self) -> None:

@@ -146,7 +146,10 @@ async def month(folder: Path, count: int, hours: float) -> dict[str, float]:
 
 
 async def outage(folder: Path, count: int, hours: float) -> dict[str, float]:
-    """Fill the spool with what 5-s samples of an outage leave, then start the server."""
+    """Fill the spool with what 5-s samples of an outage leave, then let the server answer.
+
+    The server runs all the time, so that the lines compare the refilling and not the server.
+    """
     dice, store = random.Random(1), opened(folder)
     start = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=hours)
     for step in range(round(hours * 720)):
@@ -156,7 +159,6 @@ async def outage(folder: Path, count: int, hours: float) -> dict[str, float]:
             await store.flush()
     await store.flush()
     total = await store.newest_cursor()
-    quiet_ms = await lag_ms(10.0)
     port = free_port()
     with subprocess.Popen(influxd(folder, port), stderr=subprocess.DEVNULL) as server:
         await ready(port)
@@ -169,12 +171,16 @@ async def outage(folder: Path, count: int, hours: float) -> dict[str, float]:
             conditions=AlarmBook(),
             clock=Clock(),
         )
+        await asyncio.sleep(5.0)
+        before = await lag_ms(LAG_S)
         begun = time.monotonic()
         work = asyncio.create_task(uploader.run())
-        busy_ms = await lag_ms(20.0)
+        busy = await lag_ms(LAG_S)
+        sent = uploader.stats()["sent"]
         while uploader.stats()["spool_depth"] or not uploader.stats()["sent"]:
             await asyncio.sleep(0.5)
         took_s = time.monotonic() - begun
+        after = await lag_ms(LAG_S)
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
         stored = query(port, "SELECT count(p) FROM charger")["series"][0]["values"][0][1]
@@ -185,24 +191,32 @@ async def outage(folder: Path, count: int, hours: float) -> dict[str, float]:
         "samples": total,
         "stored": stored,
         "refill_s": round(took_s, 1),
-        **{f"lag_quiet_{k}": v for k, v in quiet_ms.items()},
-        **{f"lag_refilling_{k}": v for k, v in busy_ms.items()},
+        "refilling_lines_per_s": round(sent / LAG_S),
+        **{f"before_{k}": v for k, v in before.items()},
+        **{f"refilling_{k}": v for k, v in busy.items()},
+        **{f"after_{k}": v for k, v in after.items()},
         **{k: v for k, v in uploader.stats().items() if k in ("quarantined", "dropped")},
     }
 
 
+LAG_S = 30.0
+"""So long the loop is watched. [s]"""
+
+
 async def lag_ms(seconds: float) -> dict[str, float]:
-    """Measure by how much the loop is late for a timer of 10 ms."""
-    late, end = [], time.monotonic() + seconds
+    """Measure by how much the loop is late for a timer of 10 ms, and what this process costs."""
+    late, end, cpu_s = [], time.monotonic() + seconds, time.process_time()
     while time.monotonic() < end:
         begun = time.perf_counter()
         await asyncio.sleep(0.01)
         late.append((time.perf_counter() - begun - 0.01) * 1000.0)
+    cpu_s = time.process_time() - cpu_s
     late.sort()
     return {
         "median_ms": round(late[len(late) // 2], 2),
         "p99_ms": round(late[int(0.99 * len(late))], 2),
         "max_ms": round(late[-1], 2),
+        "cpu_percent": round(100.0 * cpu_s / seconds, 1),
     }
 
 

@@ -71,7 +71,7 @@ def a_cycle(size: int, cycle: int, *, depth: int = 2, scarce: bool = False) -> P
     Depth 1 is a single circuit; each level below has circuits for about ten chargers each.
     """
     fixed, changing = Random(size), Random(f"{size}/{cycle}")
-    per_load_a = (3.0, 4.0) if scarce else (8.0, 10.0)
+    per_load_a = (0.9, 1.1) if scarce else (8.0, 10.0)
     nodes = [_node("main", None, changing, size, per_load_a)]
     leaves = ["main"]
     for level in range(2, depth + 1):

@@ -42,6 +42,20 @@ class AdoptionStore(Protocol):
         """Append to the audit log."""
 
 
+class SiteFileWriter(Protocol):
+    """Brings a station into the site file of the running controller."""
+
+    async def add(self, station: StationId, approval: Approval, actor: str) -> bool:
+        """Write a station's entry and put it in force.
+
+        Returns:
+            Whether it was written; False: the file is not kept by this controller, or locked.
+
+        Raises:
+            ValueError: With it the file would not be valid, or somebody else is changing it.
+        """
+
+
 class AdoptionDesk:
     """Implements `Adoption`. What nobody decided on is kept in memory only."""
 
@@ -52,6 +66,11 @@ class AdoptionDesk:
         self._clock = clock
         self._pending: OrderedDict[str, PendingStation] = OrderedDict()
         self._rejected: set[str] = set()
+        self._writer: SiteFileWriter | None = None
+
+    def write_with(self, writer: SiteFileWriter) -> None:
+        """Write what is approved into the site file from now on."""
+        self._writer = writer
 
     def note(self, stranger: Stranger) -> None:
         """Remember a station that knocked; the ones not heard of for longest are forgotten first."""
@@ -85,17 +104,18 @@ class AdoptionDesk:
         )
 
     async def approve(self, station: StationId, approval: Approval, actor: str) -> Adopted:
-        """Take a station in and give it a password."""
+        """Take a station in: into the site file where that can be written, and with a password."""
         self._require_new(station)
         if approval.circuit not in self._site.circuits:
             raise KeyError(approval.circuit)
         _check(approval.evses)
+        is_written = self._writer is not None and await self._writer.add(station, approval, actor)
         secret = secrets.token_urlsafe(_SECRET_BYTES)
         await self._decide(station, "approved", asdict(approval), actor)
         await self._store.set_station_secret(station, secret)
         self._rejected.discard(station)
         self._pending.pop(station, None)
-        return Adopted(station=station, secret=secret, approval=approval)
+        return Adopted(station=station, secret=secret, approval=approval, in_site_file=is_written)
 
     async def reject(self, station: StationId, actor: str) -> None:
         """Turn a station away."""

@@ -44,6 +44,8 @@ class CircuitState:
     memory: CircuitMemory
     is_ramping: bool
     """Whether it recovered only lately, so that rises are small."""
+    is_still: bool
+    """Whether its meter may be frozen: nothing rises above its minimum before the registers move."""
     headroom: PhaseCurrents
     """What is left below the limit, margin not counted. [A]"""
     usable: PhaseCurrents
@@ -166,6 +168,7 @@ def _assess_circuit(
         memory=after,
         is_ramping=after.recovered_s is not None
         and now_s - after.recovered_s < RAMP_INTERVALS * policy.increase_interval_s,
+        is_still=_is_still(meter, now_s=now_s, policy=policy),
         headroom=limit - building - committed,
         usable=limit - PhaseCurrents.balanced(circuit.margin_a) - building,
     )
@@ -208,14 +211,19 @@ def _frozen_s(
 
     A meter that was lost is not found again by vehicles that stopped: its registers must move.
     """
-    if meter.changed_s is None:
+    if meter.changed_s is None or not _is_still(meter, now_s=now_s, policy=policy):
         return 0.0
     still_s = now_s - meter.changed_s
-    if still_s < policy.meter_frozen_s:
-        return 0.0
     if was_lost:
         return still_s
     return still_s if any((d.measured_max_a or 0.0) > 1.0 for d in draws) else 0.0
+
+
+def _is_still(meter: MeterView | None, *, now_s: float, policy: Policy) -> bool:
+    """Tell whether the registers have stood still for so long that the meter may be frozen."""
+    if meter is None or meter.changed_s is None:
+        return False
+    return now_s - meter.changed_s >= policy.meter_frozen_s
 
 
 def _rung(age_s: float, policy: Policy) -> SiteMode:

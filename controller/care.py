@@ -101,6 +101,8 @@ class Adopted:
     station: StationId
     secret: str
     approval: Approval
+    in_site_file: bool = False
+    """Whether its entry stands in the site file and is in force; else it has to be added by hand."""
 
 
 class Adoption(Protocol):
@@ -114,7 +116,8 @@ class Adoption(Protocol):
 
         Raises:
             KeyError: There is no such circuit.
-            ValueError: It is in the site file already, or an EVSE makes no sense.
+            ValueError: It is in the site file already, an EVSE makes no sense, or the site file would
+                not be valid with it.
         """
 
     async def reject(self, station: StationId, actor: str) -> None:

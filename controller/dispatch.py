@@ -351,6 +351,8 @@ def _affordable_a(
             limit_a = min(limit_a, room_a)
         if assessment.circuits[circuit].is_ramping:
             limit_a = min(limit_a, max(case.held_a + policy.recovery_ramp_a, evse.min_a))
+        if assessment.circuits[circuit].is_still:
+            limit_a = min(limit_a, max(case.held_a, evse.min_a))
     limit_a = on_step(limit_a, evse.step_a)
     if limit_a < evse.min_a:
         return None

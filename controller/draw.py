@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 
 from controller import ledger
 from controller.baseload import DrawBounds
@@ -104,6 +105,7 @@ def drawn(
         without_grant_a=_without_grant_a(evse, station, view, now_s),
         now_s=now_s,
         settle_s=settle_s(station, policy),
+        linked_s=_linked_s(station),
     )
     if _may_draw_anything(evse, station) or _reads_as_unlimited(evse, station, memory):
         committed_a = max(committed_a, evse.max_a)
@@ -161,6 +163,11 @@ def _may_draw_anything(evse: Evse, station: StationView) -> bool:
         return False
     is_weak = station.lease_mode in (LeaseMode.PERMANENT, LeaseMode.UNCONTROLLABLE)
     return is_weak or not evse.holds_lease
+
+
+def _linked_s(station: StationView) -> float:
+    """Return when the connection began; never, while there is none. [s]"""
+    return (station.connected_since_s or 0.0) if station.connected else inf
 
 
 def _reads_as_unlimited(evse: Evse, station: StationView, memory: EvseMemory) -> bool:

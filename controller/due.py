@@ -64,7 +64,7 @@ def ledger_instants_s(account: Account, settle_s: float) -> Iterator[float]:
     """Yield when grants end, may have ended, or have surely taken effect. [s]"""
     for grant in account.grants:
         if grant.until_s is not None:
-            yield grant.until_s + LEASE_GUARD_S + AFTER_S
+            yield grant.until_s + LEASE_GUARD_S + settle_s + AFTER_S
             yield grant.until_s - LEASE_GUARD_S + AFTER_S
         if grant.confirmed_s is not None:
             yield grant.confirmed_s + settle_s

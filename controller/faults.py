@@ -145,7 +145,7 @@ def _of_evse(draw: Draw, *, refusals: int) -> Iterator[Condition]:
             severity=Severity.ALARM,
             values={"refusals": f"{refusals}"},
         )
-    if draw.view.state is EvseState.FAULTED:
+    if draw.view.faulted_since_s is not None:
         code = draw.view.error_code or "no code"
         severity = Severity.CRITICAL if code in _DANGEROUS else Severity.ALARM
         yield Condition(
@@ -155,7 +155,7 @@ def _of_evse(draw: Draw, *, refusals: int) -> Iterator[Condition]:
             severity=severity,
             values={"fault": code},
         )
-        if (draw.measured_max_a or 0.0) > WELDED_A:
+        if _last_sampled_a(draw, draw.view.faulted_since_s) > WELDED_A:
             yield Condition(
                 code="CONTACTOR_WELDED",
                 subject=evse,
@@ -163,6 +163,17 @@ def _of_evse(draw: Draw, *, refusals: int) -> Iterator[Condition]:
                 "Switch it off at its breaker.",
                 severity=Severity.CRITICAL,
             )
+
+
+def _last_sampled_a(draw: Draw, since_s: float) -> float:
+    """Return the highest phase of the last sample, however old; 0 if it is from before an instant. [A].
+
+    A contactor that was seen to be welded is not sound because its station samples rarely.
+    """
+    sample = draw.view.sample
+    if sample is None or sample.taken_s < since_s or sample.value.terminal_a is None:
+        return 0.0
+    return max(sample.value.terminal_a)
 
 
 def _of_current(draw: Draw, station: StationView, *, now_s: float) -> Iterator[Condition]:

@@ -327,6 +327,12 @@ def _unconfirmed(view: StationView, now_s: float) -> dict[EvseId, EvseView]:
     }
 
 
+def _faulted_since_s(before: EvseView, state: EvseState, now_s: float) -> float | None:
+    if state is not EvseState.FAULTED:
+        return None
+    return before.faulted_since_s if before.faulted_since_s is not None else now_s
+
+
 def _applied_to_evse(view: StationView, event: EvseEvent, now_s: float) -> StationView:
     evse = event.transaction.evse if isinstance(event, TransactionChanged) else event.evse
     before = view.evses.get(evse)
@@ -341,7 +347,13 @@ def _evse_after(before: EvseView, event: EvseEvent, now_s: float) -> EvseView:
             return replace(before, fallback_a=fallback_a)
         case EvseStateChanged(state=state, error_code=error_code):
             since_s = before.state_since_s if state is before.state else now_s
-            return replace(before, state=state, state_since_s=since_s, error_code=error_code)
+            return replace(
+                before,
+                state=state,
+                state_since_s=since_s,
+                error_code=error_code,
+                faulted_since_s=_faulted_since_s(before, state, now_s),
+            )
         case EvseSampled(sample=sample):
             return replace(before, sample=Reading(value=sample, taken_s=now_s))
         case TransactionChanged(transaction=transaction):

@@ -38,9 +38,9 @@ class Grant:
     confirmed_s: float | None = None
     transaction: TransactionId | None = None
 
-    def is_over(self, now_s: float) -> bool:
-        """Tell whether its lease has ended for sure."""
-        return self.until_s is not None and now_s > self.until_s + LEASE_GUARD_S
+    def is_over(self, now_s: float, *, settle_s: float) -> bool:
+        """Tell whether its lease has ended for sure, and the vehicle had time to follow."""
+        return self.until_s is not None and now_s > self.until_s + LEASE_GUARD_S + settle_s
 
     def may_have_ended(self, now_s: float) -> bool:
         """Tell whether its lease may have ended by the station's clock."""
@@ -77,7 +77,12 @@ class Account:
 
 
 def committed_a(
-    account: Account, *, without_grant_a: float, now_s: float, settle_s: float
+    account: Account,
+    *,
+    without_grant_a: float,
+    now_s: float,
+    settle_s: float,
+    linked_s: float = float("-inf"),
 ) -> float:
     """Return what the EVSE may draw per phase by its grants. [A]
 
@@ -86,12 +91,15 @@ def committed_a(
         without_grant_a: What it may draw when no grant of ours is in force. [A]
         now_s: Monotonic now. [s]
         settle_s: Time that EVSE and vehicle have to follow a confirmed limit. [s]
+        linked_s: Begin of the station's connection; +inf: it has none. A station may forget a limit
+            with its connection, by a reboot that we do not see or by habit. [s]
     """
-    alive = [g for g in account.grants if not g.is_over(now_s)]
+    alive = [g for g in account.grants if not g.is_over(now_s, settle_s=settle_s)]
     highest_a = max((g.limit_a for g in alive), default=without_grant_a)
     is_governed = any(
         g.confirmed_s is not None
         and now_s - g.confirmed_s >= settle_s
+        and g.confirmed_s >= linked_s
         and not g.may_have_ended(now_s)
         for g in alive
     )
@@ -155,7 +163,11 @@ def tidied(account: Account, *, now_s: float, settle_s: float) -> Account:
     ]
     settled = [i for i, g in confirmed if now_s - (g.confirmed_s or now_s) >= settle_s]
     first = settled[-1] if settled else 0
-    grants = tuple(g for i, g in enumerate(account.grants) if i >= first and not g.is_over(now_s))
+    grants = tuple(
+        g
+        for i, g in enumerate(account.grants)
+        if i >= first and not g.is_over(now_s, settle_s=settle_s)
+    )
     return account if grants == account.grants else replace(account, grants=grants)
 
 

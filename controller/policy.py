@@ -62,8 +62,8 @@ class Policy:
     """A vehicle that was paused is not started again before that."""
     steady_a: float = 0.5
     """Setpoints are not moved by so little for fairness alone. [A]"""
-    max_wait_s: float = 3600.0
-    """A vehicle that waited for so long goes before every priority."""
+    max_wait_s: float = 4200.0
+    """A vehicle that waited for so long goes before every priority, and is due in every plan."""
     newcomers: int = 1
     """Idle EVSEs per circuit whose fallback is kept free for a vehicle that plugs in."""
     rush_s: float = 60.0

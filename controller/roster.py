@@ -14,27 +14,36 @@ from math import ceil, floor
 
 from controller.guidance import EvseGuidance
 from controller.phases import Phase, PhaseCurrents
+from controller.policy import Policy
 from controller.site import CircuitId, EvseId
 from controller.visit import Visit
 from optimizer.steps import STEP_TOLERANCE, amperes
 
 FIT_A = 1e-6
+FIRST_TURN_H = 0.75
+"""Nobody who stays for an hour leaves with nothing. [h]"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnRules:
     """The promises."""
 
-    first_turn_h: float = 0.75
+    first_turn_h: float = FIRST_TURN_H
     """Whoever has waited so long since arrival is served before those who are on. [h]"""
-    turn_h: float = 65 / 60
-    """The same after a pause. [h]"""
+    turn_h: float = Policy().max_wait_s / 3600
+    """The same after a pause: the one bound on waiting, `max_wait_s`. [h]"""
     min_on_h: float = 0.5
     """Whoever was started is not paused before. [h]"""
     band_a: float = 1.0
     """A limit moves only for a wish that differs by so much. [A]"""
     keeps_room: bool = True
     """Whether somebody whose turn has not come waits while others have not what the plan gives."""
+
+
+def turns_within(max_wait_s: float) -> TurnRules:
+    """Return the promises that keep the bound on waiting, so that plan and line cannot contradict."""
+    turn_h = max_wait_s / 3600
+    return TurnRules(first_turn_h=min(FIRST_TURN_H, turn_h), turn_h=turn_h)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

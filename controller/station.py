@@ -107,6 +107,8 @@ class EvseView:
     state_since_s: float = 0.0
     error_code: str | None = None
     """1.6 error code other than NoError, or 2.0.1 event; kept as received."""
+    faulted_since_s: float | None = None
+    """Since when the last state it told has been Faulted, over reconnections. [s]"""
     transaction: Transaction | None = None
     sample: Reading[EvseSample] | None = None
     fallback_a: float | None = None

@@ -137,10 +137,7 @@ def _bindings(admission: Admission, current_a: Floats) -> Mapping[str, Binding]:
         return {}
     slack_a = numpy.round(tree.available_a - layout.used_a(current_a), 6)
     seen_a = numpy.where(layout.entry_factor > 0, slack_a[layout.entry_row], numpy.inf)
-    tightest_a = numpy.minimum.reduceat(seen_a, layout.load_start)
-    is_tightest = seen_a == tightest_a[layout.entry_load]
-    place = numpy.where(is_tightest, numpy.arange(len(seen_a)), len(seen_a))
-    row = layout.entry_row[numpy.minimum.reduceat(place, layout.load_start)].tolist()
+    row = layout.first_lowest_rows(seen_a).tolist()
     at_maximum = (current_a >= admission.high * tree.step_a - 1e-9).tolist()
     found = {
         load.id: _OWN_MAXIMUM if done else layout.bindings[at]

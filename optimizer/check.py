@@ -64,9 +64,7 @@ def check(problem: Problem, current_a: Mapping[str, float]) -> tuple[Violation, 
     """
     known = {load.id for load in problem.loads}
     violations = [
-        Violation(rule=Rule.UNKNOWN_LOAD, subject=load)
-        for load in sorted(current_a)
-        if load not in known
+        Violation(rule=Rule.UNKNOWN_LOAD, subject=load) for load in sorted(current_a.keys() - known)
     ]
     flow_a: dict[str, float] = {}
     for load in problem.loads:

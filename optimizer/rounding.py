@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heapreplace
 from math import ceil
 
 import numpy
@@ -73,6 +73,8 @@ class Rounding:
         self._high: list[int] = admission.high.tolist()
         self._step_a: list[float] = admission.tree.step_a.tolist()
         self._weight: list[float] = admission.tree.weight.tolist()
+        self._rank: list[float] = admission.tree.rank.tolist()
+        self._held_a: list[float] = admission.tree.current_a.tolist()
         taken_a = numpy.array(self._count) * admission.tree.step_a
         self._left_a: list[float] = (
             admission.tree.available_a - admission.tree.layout.used_a(taken_a)
@@ -131,11 +133,13 @@ class Rounding:
         """Give one step after the other to the load with the lowest level that can take it."""
         while queue := self._queue():
             while queue:
-                load = heappop(queue)[-1]
+                load = queue[0][-1]
                 if self.fits(load):
                     self.move(load, +1)
                     if self.fits(load):
-                        heappush(queue, self._priority(load))
+                        heapreplace(queue, self._priority(load))
+                        continue
+                heappop(queue)
             if not self._tree.layout.has_credits:
                 return  # what did not fit once never fits again
 
@@ -189,9 +193,10 @@ class Rounding:
 
     def _priority(self, load: int) -> tuple[float, bool, float, int]:
         """Order the queue: worst-off, then who would only keep what it holds, rank, id."""
-        x = self._tree.loads[load]
-        gains = x.current_a < (self._count[load] + 1) * self._step_a[load] - FIT_TOLERANCE_A
-        return round(self._level(load), 9), gains, x.rank, load
+        count, step_a = self._count[load], self._step_a[load]
+        level = (count - self._low[load]) * step_a / self._weight[load]
+        gains = self._held_a[load] < (count + 1) * step_a - FIT_TOLERANCE_A
+        return round(level, 9), gains, self._rank[load], load
 
     # --- a step that lies with the wrong one --------------------------------------------------------
 

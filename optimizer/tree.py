@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import chain, permutations
 from operator import attrgetter
 
 import numpy
@@ -61,6 +61,10 @@ class Layout:
     """Per load its rows and factors above 0. Shape (n_loads, any)."""
     bindings: tuple[Binding, ...]
     """Per row what a load is told that it holds. Shape (n_rows,)."""
+    refusals: tuple[Binding, ...]
+    """Per row what a load is told that it keeps out. Shape (n_rows,)."""
+    n_phases: Ints
+    """Per load how many phases it uses. Shape (n_loads,)."""
     entry_load: Ints
     entry_row: Ints
     entry_factor: Floats
@@ -69,6 +73,8 @@ class Layout:
     """First entry of each load. Shape (n_loads,)."""
     has_credits: bool
     """Whether some load gives room to a row (a factor below 0)."""
+    is_plain: bool
+    """Whether all factors are 1."""
 
     @property
     def n_loads(self) -> int:
@@ -80,6 +86,18 @@ class Layout:
         taken_a = self.entry_factor * current_a[self.entry_load]
         used_a: Floats = numpy.bincount(self.entry_row, taken_a, len(self.rows)).astype(float)
         return used_a
+
+    def first_lowest_rows(self, value: Floats) -> Ints:
+        """Return per load the row of its lowest entry, the first of equals. Shape (n_loads,).
+
+        Args:
+            value: One per entry. Shape (n_entries,).
+        """
+        lowest = numpy.minimum.reduceat(value, self.load_start)
+        is_lowest = value == lowest[self.entry_load]
+        place = numpy.where(is_lowest, numpy.arange(len(value)), len(value))
+        rows: Ints = self.entry_row[numpy.minimum.reduceat(place, self.load_start)]
+        return rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -119,7 +137,8 @@ def tree_of(problem: Problem, layout: Layout | None = None) -> Tree:
     if layout is None or layout.key != key:
         layout = _layout(problem, key)
     loads = tuple([problem.loads[i] for i in layout.order])
-    numbers = numpy.array(list(map(_NUMBERS, loads)), float).reshape(-1, 6).T
+    flat = chain.from_iterable(map(_NUMBERS, loads))
+    numbers = numpy.fromiter(flat, float, 6 * len(loads)).reshape(-1, 6).T.copy()
     return Tree(
         layout=layout,
         loads=loads,
@@ -190,11 +209,16 @@ def _layout(problem: Problem, key: object) -> Layout:
             tuple((row, factor) for row, factor in of_load if factor > 0) for of_load in entries_of
         ),
         bindings=tuple(_binding_at(row) for row in rows),
+        refusals=tuple(
+            Binding(node=row.node, phase=row.phase, cause=BindingCause.NOT_ADMITTED) for row in rows
+        ),
+        n_phases=numpy.array([len(load.phases) for load in loads], int),
         entry_load=numpy.repeat(numpy.arange(len(loads)), counts),
         entry_row=numpy.array([row for row, _ in flat], int),
         entry_factor=numpy.array([factor for _, factor in flat], float),
         load_start=numpy.cumsum([0, *counts])[:-1],
         has_credits=any(factor < 0 for _, factor in flat),
+        is_plain=all(factor == 1.0 for _, factor in flat),
     )
 
 

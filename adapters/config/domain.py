@@ -41,6 +41,7 @@ from controller.phases import ZERO, PhaseCurrents
 from controller.planner import PlanningSettings
 from controller.policies import PolicyName
 from controller.policy import Policy
+from controller.roster import turns_within
 from controller.site import (
     Circuit,
     CircuitId,
@@ -266,6 +267,7 @@ def to_planning(document: SiteDocument) -> PlanningSettings:
         typical=TypicalStay(stay_h=section.typical_stay_s / 3600, need_wh=section.typical_need_wh),
         tariff=Tariff(timezone=document.site.timezone, periods=periods) if periods else None,
         demand=demand,
+        turns=turns_within(document.policy.max_wait_s),
     )
 
 

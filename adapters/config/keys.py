@@ -305,7 +305,7 @@ class PolicySection(Keys):
     steady_a: float = Field(_P.steady_a, ge=0, le=100)
     """Setpoints are not moved by so little for fairness alone. [A]"""
     max_wait_s: float = Field(_P.max_wait_s, ge=0, le=604_800)
-    """A vehicle that has waited for so long goes before every priority. [s]"""
+    """A vehicle that has waited for so long goes before every priority, and is due in every plan. [s]"""
     newcomers: int = Field(_P.newcomers, ge=0, le=100)
     """Idle EVSEs per circuit whose fallback is kept free for a vehicle that plugs in."""
     rush_s: float = Field(_P.rush_s, ge=0, le=3600)

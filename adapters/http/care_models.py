@@ -63,6 +63,9 @@ class AdoptedOut(Answer):
     id: str
     secret: str = Field(description="Its OCPP password. Type it into the station now.")
     site_file: dict[str, Any] = Field(description="What belongs below `stations.<id>`.")
+    in_site_file: bool = Field(
+        description="Whether that stands in the site file and is in force; else add it by hand."
+    )
 
 
 class CertificateIn(Request):

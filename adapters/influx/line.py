@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from controller.records import Sample
 
@@ -51,14 +52,25 @@ def format_line(sample: Sample, site: str) -> str:
     fields = _fields(sample.fields)
     if not fields:
         raise NotExpressibleError("no field has a value")
-    tags = _tags({**sample.tags, "site": site})
+    head = _head(sample.measurement, tuple(sample.tags.items()), site)
     at_ms = (sample.at - EPOCH) // MILLISECOND
-    line = f"{sample.measurement.translate(_NAME)}{tags} {fields} {at_ms}"
+    line = f"{head} {fields} {at_ms}"
     try:
         line.encode()
     except UnicodeEncodeError as error:
         raise NotExpressibleError("a text is not valid Unicode") from error
     return line
+
+
+@lru_cache(maxsize=4_096)
+def _head(measurement: str, tags: tuple[tuple[str, str], ...], site: str) -> str:
+    """Return what all lines of a series begin with."""
+    return measurement.translate(_NAME) + _tags({**dict(tags), "site": site})
+
+
+@lru_cache(maxsize=4_096)
+def _key(name: str) -> str:
+    return name.translate(_KEY)
 
 
 def _tags(tags: Mapping[str, str]) -> str:
@@ -71,15 +83,17 @@ def _tags(tags: Mapping[str, str]) -> str:
 
 def _fields(fields: Mapping[str, float | int | str]) -> str:
     formatted = ((key, _value(key, value)) for key, value in fields.items() if key)
-    return ",".join(f"{key.translate(_KEY)}={text}" for key, text in formatted if text)
+    return ",".join([f"{_key(key)}={text}" for key, text in formatted if text])
 
 
 def _value(key: str, value: float | int | str) -> str:
     """Return a field's value; empty for a number that is not finite, which is absent."""
+    if isinstance(value, float):
+        return float.__repr__(value) if math.isfinite(value) else ""
     if isinstance(value, str):
         return f'"{value[:MAX_TEXT].translate(_TEXT)}"'
-    if isinstance(value, int) and key not in FLOAT_FIELDS:
-        if not -INT64 <= value < INT64:
-            raise NotExpressibleError(f"field {key} = {value} does not fit 64 bits")
-        return f"{int(value)}i"
-    return repr(float(value)) if math.isfinite(value) else ""
+    if key in FLOAT_FIELDS:
+        return repr(float(value))
+    if not -INT64 <= value < INT64:
+        raise NotExpressibleError(f"field {key} = {value} does not fit 64 bits")
+    return f"{int(value)}i"

@@ -31,11 +31,13 @@ class InfluxSettings:
     """Environment variable that holds the password of `username`."""
     timeout_s: float = 5.0
     gzip: bool = True
-    batch_lines: int = 2_000
+    batch_lines: int = 1_000
     interval_s: float = 2.0
     """New samples are sent so often. [s]"""
-    backfill_lines_per_s: float = 10_000.0
+    backfill_lines_per_s: float = 5_000.0
     """Bound for what is sent after an outage, so that the server can go on answering."""
+    backfill_cpu_share: float = 0.08
+    """Bound for what sending it costs of one core: on a small computer it takes longer instead."""
 
     def __post_init__(self) -> None:
         if (self.bucket is None) == (self.database is None):

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import structlog
 
@@ -32,12 +34,15 @@ from controller.decision import Condition, Severity
 from controller.ports import Clock, ConditionSink, SampleSpool
 from controller.records import SpooledSample
 
+T = TypeVar("T")
 BACKOFF_S = (1.0, 30.0)
 """Shortest and longest pause between attempts. [s]"""
 LIVE = timedelta(minutes=1)
 """After an outage so much is sent first, so that live screens recover at once."""
 MAX_REQUESTS = 256
 """Per batch, to find its bad lines; what is refused beyond that is kept aside unexamined."""
+READING_FACTOR = 2.0
+"""CPU time of a batch over that of its lines and its request: reading it takes about as much again."""
 ALARM_AFTER_S = 3600.0
 """A server that is away for longer is no passing matter. [s]"""
 UNREACHABLE = "INFLUX_UNREACHABLE"
@@ -99,6 +104,8 @@ class InfluxUploader:
         self._is_spool_failing = False
         self._live_due_s = 0.0
         self._backfill_due_s = 0.0
+        self._worked_s = 0.0
+        """CPU time of our thread for the batch under way."""
         self._depth = 0
         self._oldest_at: datetime | None = None
         self._sent = 0
@@ -135,9 +142,14 @@ class InfluxUploader:
             batch, pause_s = await self._next_batch()
             if batch is None:
                 return pause_s
+            self._worked_s = 0.0
             await self._settle(server, batch)
+            now_s = self._clock.monotonic_s()
             if batch.is_newest:
-                self._live_due_s = self._clock.monotonic_s() + self._settings.interval_s
+                self._live_due_s = now_s + self._settings.interval_s
+            else:
+                rest_s = READING_FACTOR * self._worked_s / self._settings.backfill_cpu_share
+                self._backfill_due_s = max(self._backfill_due_s, now_s + rest_s)
         except _StoppedError as stop:
             return self._back_off(stop.outcome)
         except Exception as error:  # noqa: BLE001 - a spool fails as disks do; it may recover
@@ -161,7 +173,11 @@ class InfluxUploader:
         if gaps == (live,):
             return None, self._live_due_s - now_s
         if now_s < self._backfill_due_s:
-            return None, min(self._backfill_due_s, max(now_s, self._live_due_s)) - now_s
+            # Nothing new has come if the live batch is overdue: look again soon, but never at once.
+            look_s = (
+                self._live_due_s if self._live_due_s > now_s else now_s + self._settings.interval_s
+            )
+            return None, min(self._backfill_due_s, look_s) - now_s
         batch = await self._batch(gaps[0], newest)
         self._backfill_due_s = now_s + len(batch.rows) / self._settings.backfill_lines_per_s
         return batch, 0.0
@@ -205,7 +221,9 @@ class InfluxUploader:
         """Send a batch, keep aside what is refused for ever, and move the cursor over all of it."""
         loop = asyncio.get_running_loop()
         # In a thread: thousands of lines would hold up the loop that control runs on.
-        lines, inexpressible = await loop.run_in_executor(self._threads, self._format, batch.rows)
+        lines, inexpressible = await loop.run_in_executor(
+            self._threads, self._timed, self._format, batch.rows
+        )
         for spooled, reason in inexpressible:
             await self._spool.quarantine(self._settings.target, (spooled,), reason)
         refused = await self._deliver(server, lines)
@@ -252,9 +270,19 @@ class InfluxUploader:
         variable = missing_secret(self._settings)
         if variable is not None:
             return Denied(f"the environment variable {variable} is empty")
-        body = "\n".join(line.text for line in chunk).encode()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, server.write, body)
+
+        def send() -> Outcome:
+            return server.write("\n".join([line.text for line in chunk]).encode())
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._timed, send)
+
+    def _timed(self, work: Callable[..., T], *given: object) -> T:
+        """Work in our thread, and count what CPU time that takes."""
+        begun_s = time.thread_time()
+        try:
+            return work(*given)
+        finally:
+            self._worked_s += time.thread_time() - begun_s
 
     async def _quarantine(self, chunk: Sequence[_Line], reason: str) -> None:
         _log.warning("influx.refused", lines=len(chunk), reason=reason, first=chunk[0].text[:200])

@@ -43,7 +43,12 @@ class Calls201:
             "SetVariables": self._set_variables,
             "TriggerMessage": self._trigger,
             "UnlockConnector": self._unlock,
+            "UpdateFirmware": self._update_firmware,
         }
+
+    def _update_firmware(self, payload: Json) -> Json:
+        self._station.update_firmware(payload["firmware"]["location"], payload["requestId"])
+        return {"status": "Accepted"}
 
     def _get_variables(self, payload: Json) -> Json:
         asked = payload["getVariableData"]

@@ -52,7 +52,7 @@ _FIXED = {
     "StopTransactionOnEVSideDisconnect": "true",
     "StopTxnAlignedData": "",
     "StopTxnSampledData": "",
-    "SupportedFeatureProfiles": "Core,SmartCharging,RemoteTrigger",
+    "SupportedFeatureProfiles": "Core,FirmwareManagement,SmartCharging,RemoteTrigger",
     "UnlockConnectorOnEVSideDisconnect": "true",
 }
 _FLAGS = ("true", "false")
@@ -93,6 +93,7 @@ class Station16(VirtualStation):
             "SetChargingProfile": self._set_profile,
             "TriggerMessage": self._trigger,
             "UnlockConnector": self._unlock,
+            "UpdateFirmware": self._update_firmware,
         }
 
     def setting(self, name: str) -> str:
@@ -107,7 +108,7 @@ class Station16(VirtualStation):
             "chargePointVendor": "Wattkeeper",
             "chargePointModel": "Virtual 1.6",
             "chargePointSerialNumber": str(self.id)[:25],
-            "firmwareVersion": "1.0.0",
+            "firmwareVersion": self.firmware.version,
         }
 
     def report_status(self, outlet: Outlet) -> None:
@@ -322,6 +323,10 @@ class Station16(VirtualStation):
             return {"status": "NotSupported"}
         self.end(outlet, StopReason.UNLOCKED)
         return {"status": "Unlocked"}
+
+    def _update_firmware(self, payload: Json) -> Json:
+        self.update_firmware(payload["location"])
+        return {}
 
     def _trigger(self, payload: Json) -> Json:
         number = payload.get("connectorId")

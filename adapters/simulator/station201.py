@@ -85,7 +85,7 @@ class Station201(VirtualStation):
                 "vendorName": "Wattkeeper",
                 "model": "Virtual 2.0.1",
                 "serialNumber": str(self.id)[:25],
-                "firmwareVersion": "1.0.0",
+                "firmwareVersion": self.firmware.version,
             },
         }
 

@@ -13,6 +13,7 @@ from random import Random
 from typing import ClassVar
 
 from adapters.simulator.admission import refusal
+from adapters.simulator.firmware import Firmware, Order
 from adapters.simulator.link import CallRefusedError, Json, Link, SilenceError
 from adapters.simulator.outbox import Message, Outbox
 from adapters.simulator.outlet import Outlet, RemoteStart, StopReason, Transaction, Trigger
@@ -65,6 +66,7 @@ class VirtualStation(ABC):
         self._next_heartbeat_s = 0.0
         self._uptime = Uptime()
         self._clock_slot = 0.0
+        self.firmware = Firmware(self._tell_firmware)
         self._handlers = self.handlers()
 
     # What the protocols differ in.
@@ -192,6 +194,34 @@ class VirtualStation(ABC):
         self._limit()
         self._heartbeat()
         self._sample_by_clock()
+        self._update()
+
+    def _tell_firmware(self, status: str, request_id: int | None) -> None:
+        payload: Json = {"status": status}
+        if request_id is not None:
+            payload["requestId"] = request_id
+        self.outbox.put(Message(action="FirmwareStatusNotification", build=lambda: payload))
+
+    def update_firmware(self, location: str, request_id: int | None = None) -> None:
+        """Begin an update, as the controller asked."""
+        order = Order(
+            location=location,
+            request_id=request_id,
+            at_s=self.now_s,
+            was_charging=self._is_charging,
+        )
+        self.firmware.order(order)
+
+    @property
+    def _is_charging(self) -> bool:
+        return any(outlet.transaction is not None for outlet in self.outlets.values())
+
+    def _update(self) -> None:
+        """Go on with an update; what it tells waits until the station is back and let in."""
+        if self.is_down or not self._is_booted:
+            return
+        if self.firmware.tick(self.now_s, is_charging=self._is_charging):
+            self.reboot()
 
     def reboot(self) -> None:
         """Go down and boot again; transactions survive."""

@@ -133,3 +133,40 @@ def test_circuits_and_configured_stations_are_checked() -> None:
         assert await desk.approved() == {}
 
     asyncio.run(run())
+
+
+class Writer:
+    """A site file that takes an entry, is locked, or would not be valid."""
+
+    def __init__(self, answer: bool | str) -> None:
+        self.answer = answer
+        self.entries: list[tuple[str, str]] = []
+
+    async def add(self, station: StationId, approval: Approval, actor: str) -> bool:
+        if isinstance(self.answer, str):
+            raise ValueError(self.answer)
+        self.entries.append((station, actor))
+        return self.answer
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_an_approval_is_written_into_the_site_file_where_that_is_possible(is_written: bool) -> None:
+    desk, store = a_desk()
+    writer = Writer(is_written)
+    desk.write_with(writer)
+    adopted = asyncio.run(desk.approve(NEW, APPROVAL, "ada"))
+
+    assert adopted.in_site_file is is_written
+    assert writer.entries == [("NEW1", "ada")]
+    assert asyncio.run(store.station_secret_matches(NEW, adopted.secret.encode()))
+
+
+def test_an_entry_that_the_site_file_cannot_hold_is_no_approval() -> None:
+    desk, _ = a_desk()
+    desk.note(a_stranger())
+    desk.write_with(Writer("circuit main: the fallbacks do not fit"))
+    with pytest.raises(ValueError, match="do not fit"):
+        asyncio.run(desk.approve(NEW, APPROVAL, "ada"))
+
+    assert waiting(desk) == ["NEW1"]
+    assert asyncio.run(desk.approved()) == {}

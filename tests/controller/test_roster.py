@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.phases import PHASES, Phase, PhaseCurrents, PhaseSet
-from controller.roster import Room, TurnRules, roster
+from controller.policy import Policy
+from controller.roster import Room, TurnRules, roster, turns_within
 from controller.site import CircuitId, EvseId
 from controller.visit import Visit
 
@@ -84,6 +86,19 @@ def test_after_a_pause_the_wait_may_be_longer() -> None:
     paused = a_visit("paused", waited_h=1.0, pauses=1)
 
     assert targets_a(on, paused, room_a=6) == {"on": 6, "paused": 0}
+
+
+@pytest.mark.parametrize(
+    ("max_wait_s", "first_turn_h", "turn_h"), [(4200.0, 0.75, 7 / 6), (1800.0, 0.5, 0.5)]
+)
+def test_the_plan_keeps_the_bound_of_the_line(
+    max_wait_s: float, first_turn_h: float, turn_h: float
+) -> None:
+    """Two bounds crossed once: the line broke into the plan's turns before they were due."""
+    rules = turns_within(max_wait_s)
+
+    assert (rules.first_turn_h, rules.turn_h) == (first_turn_h, pytest.approx(turn_h))
+    assert turns_within(Policy().max_wait_s) == TurnRules()
 
 
 def test_of_two_that_are_on_the_one_that_is_soon_done_goes_on() -> None:

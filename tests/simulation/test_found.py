@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 
+from controller import ledger
+from controller.commands import Applied, CommandOutcome, SetLimit
 from controller.draw import drawn
+from controller.faults import conditions_of
 from controller.image import ProcessImage, applied
-from controller.memory import EvseMemory
+from controller.memory import EvseMemory, Memory
 from controller.phases import PhaseCurrents
 from controller.policy import Policy
 from controller.readings import EvseSample, GridReading, Reading
 from controller.site import EvseId, MeterId, StationId
 from controller.station import EvseState, EvseView, LeaseMode, StationConnected, StationView
+from controller.transaction import TransactionId
 from tests.controller.builders import Bench, a_circuit, a_site, an_evse
 from tests.controller.test_image import HandClock
 
@@ -59,7 +64,7 @@ def test_a_welded_contactor_does_not_open_by_falling_silent() -> None:
     sample = Reading(
         value=EvseSample(terminal_a=(10.0, 10.0, 10.0), phases_known=True), taken_s=0.0
     )
-    view = EvseView(id=EVSE, state=EvseState.FAULTED, sample=sample)
+    view = EvseView(id=EVSE, state=EvseState.FAULTED, faulted_since_s=0.0, sample=sample)
 
     assert committed_a(view, now_s=500.0, connected=False) == 10.0
 
@@ -88,3 +93,76 @@ def test_what_is_no_number_is_no_sample() -> None:
     reading = image.freeze().meters[MeterId("main")].reading
     assert reading is not None
     assert reading.value.current == PhaseCurrents.balanced(20.0)
+
+
+def a_leased_account(limit_a: float) -> ledger.Account:
+    command = SetLimit(
+        evse=EVSE, limit_a=limit_a, lease_s=300.0, transaction=TransactionId("T1"), cause="test"
+    )
+    outcome = CommandOutcome(
+        command=command, result=Applied(self_expiring=True), sent_s=0.0, done_s=1.0
+    )
+    return ledger.booked(ledger.granted(ledger.Account(), command, now_s=0.0), outcome)
+
+
+def test_a_lease_that_ends_late_still_counts_while_its_vehicle_follows() -> None:
+    account = a_leased_account(15.4)
+
+    def counted_a(now_s: float) -> float:
+        return ledger.committed_a(account, without_grant_a=6.0, now_s=now_s, settle_s=10.0)
+
+    assert counted_a(300.0 + ledger.LEASE_GUARD_S + 9.0) == 15.4
+    assert counted_a(300.0 + ledger.LEASE_GUARD_S + 11.0) == 6.0
+
+
+def test_a_station_may_forget_a_pause_with_its_connection() -> None:
+    account = a_leased_account(0.0)
+
+    def counted_a(linked_s: float) -> float:
+        return ledger.committed_a(
+            account, without_grant_a=6.0, now_s=100.0, settle_s=10.0, linked_s=linked_s
+        )
+
+    assert counted_a(linked_s=-5.0) == 0.0
+    assert counted_a(linked_s=50.0) == 6.0
+    assert counted_a(linked_s=inf) == 6.0
+
+
+def test_a_welded_contactor_is_told_once_however_rarely_its_station_samples() -> None:
+    sample = Reading(
+        value=EvseSample(terminal_a=(10.0, 10.0, 10.0), phases_known=True), taken_s=60.0
+    )
+    view = EvseView(id=EVSE, state=EvseState.FAULTED, faulted_since_s=50.0, sample=sample)
+    away = a_station(connected=False, evses={EVSE: view})
+
+    again = applied(away, StationConnected(station=STATION, protocol="ocpp1.6"), now_s=130.0)
+
+    assert codes_of(view, now_s=119.0) == {"EVSE_FAULTED", "CONTACTOR_WELDED"}
+    assert codes_of(again.evses[EVSE], now_s=131.0) == {"EVSE_FAULTED", "CONTACTOR_WELDED"}
+
+
+def codes_of(view: EvseView, *, now_s: float) -> set[str]:
+    draw = drawn(
+        an_evse("CP001"),
+        station=a_station(evses={EVSE: view}),
+        view=view,
+        memory=EvseMemory(),
+        policy=Policy(),
+        now_s=now_s,
+    )
+    snapshot = Bench(site=a_site(evses=[an_evse("CP001")])).snapshot()
+    return {c.code for c in conditions_of(snapshot, {EVSE: draw}, Memory())}
+
+
+def test_a_meter_that_stands_still_lets_nobody_above_the_minimum_before_it_moves() -> None:
+    """It may be frozen since the last vehicle left; the first ampere shows."""
+    bench = Bench(site=a_site(circuits=[a_circuit(limit_a=40.0)], evses=[an_evse("CP001")]))
+    bench.run(60)
+    bench.meter_frozen = True
+    bench.run(120)
+    bench.plug_in()
+    bench.run(20)
+
+    raises = [c for _, d in bench.history for c in d.wave.increases]
+
+    assert not [c for c in raises if c.limit_a > 6.0]

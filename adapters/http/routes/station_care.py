@@ -27,7 +27,8 @@ async def approve_station(
 ) -> c.AdoptedOut:
     """Take an unknown station in and make its password, shown this once.
 
-    It may connect and charge once its entry stands in the site file.
+    Its entry is written into the site file and put in force, as any change is. Where the controller
+    may not write the file, `in_site_file` is false: the station may connect once you have added it.
     """
     approval = Approval(
         circuit=asked.circuit,
@@ -35,7 +36,9 @@ async def approve_station(
     )
     work = care_of(services).adoption.approve(StationId(station), approval, who.name)
     try:
-        adopted = await services.bridge.carry_out(work)
+        adopted = await services.bridge.carry_out(
+            work, timeout_s=services.settings.change_timeout_s
+        )
     except KeyError:
         known = ", ".join(sorted(read_live(services.control).snapshot.site.circuits)[:20])
         raise unprocessable(
@@ -43,7 +46,12 @@ async def approve_station(
         ) from None
     except ValueError as error:
         raise _conflict(str(error)) from None
-    return c.AdoptedOut(id=station, secret=adopted.secret, site_file=approval.site_file_entry())
+    return c.AdoptedOut(
+        id=station,
+        secret=adopted.secret,
+        site_file=approval.site_file_entry(),
+        in_site_file=adopted.in_site_file,
+    )
 
 
 @router.post("/{id}/reject", status_code=204)

@@ -11,7 +11,7 @@ from adapters.simulator.lockstep.agenda import Agenda
 from adapters.simulator.lockstep.host import Host
 from adapters.simulator.lockstep.lines import Line
 from adapters.simulator.lockstep.meter import SimMeter
-from adapters.simulator.lockstep.station import Outlet, SimStation
+from adapters.simulator.lockstep.station import HIDES_S, Outlet, SimStation
 from controller.commands import SetLimit
 from controller.decide import Decision
 from controller.decision import Alarm
@@ -47,6 +47,8 @@ class MeterTruth:
 
     was_lost: bool = False
     good_again_s: float = float("-inf")
+    frozen_s: float = float("-inf")
+    """Until when it was frozen. Too short to be told from a load that stands still, that is no outage."""
 
 
 @dataclass(slots=True)
@@ -69,6 +71,8 @@ class Inspector:
     _truths: dict[MeterId, MeterTruth] = field(default_factory=dict)
     _ended: dict[tuple[str, str], float] = field(default_factory=dict)
     _over: dict[EvseId, float] = field(default_factory=dict)
+    _astray: dict[EvseId, float] = field(default_factory=dict)
+    """When each was last seen to draw what nobody granted."""
 
     def blame(self, promise: str, subject: str, text: str) -> None:
         """Note a broken promise."""
@@ -127,7 +131,7 @@ class Inspector:
                 if excess_a is None:
                     self._over.pop(evse, None)
                     continue
-                since_s = self._over.setdefault(evse, now_s)
+                since_s = max(self._over.setdefault(evse, now_s), station.linked_s)
                 if now_s - since_s >= self._patience_s(station, outlet) and excess_a > 0:
                     self._over[evse] = now_s + 3600.0
                     self.blame("LEDGER", evse, f"{excess_a:.1f} A more than is counted")
@@ -149,9 +153,12 @@ class Inspector:
         if bay.car is not None and self.agenda.now_s - bay.car.plugged_s < LEARN_S:
             return LEARN_S
         if bay.disobeys_a is not None or bay.leak_a:
+            self._astray[bay.evse.id] = self.agenda.now_s
             sample_s = station.quirks.sample_s
             is_dumb = sample_s is None or station.quirks.is_mute_meter or not station.connected
             return inf if is_dumb or sample_s is None else sample_s + LEARN_S
+        if self.agenda.now_s - self._astray.get(bay.evse.id, -inf) < LEARN_S:
+            return inf  # a moment ago it disobeyed; its current has still to fall
         return 0.0
 
     # --- I2: raises are paid for, and nothing rises in the dark ---------------------------------------
@@ -205,7 +212,25 @@ class Inspector:
             limit_a = line.poles[index].limit_a
             if total_a + building_a > limit_a + 1.0:
                 excess_a = total_a + building_a - limit_a
+                if excess_a <= self._hideable_a(circuit, index) + 1.0:
+                    continue
                 self.blame("UNPAID_RAISE", f"{circuit} {phase.value}", f"by {excess_a:.1f} A")
+
+    def _hideable_a(self, circuit: CircuitId, index: int) -> float:
+        """Return how far the building may have risen unseen behind vehicles with a new limit. [A].
+
+        Until a vehicle has settled and its station has sampled it, the meter cannot tell what it does
+        not take from what the building takes more.
+        """
+        total_a = 0.0
+        for station in self.stations.values():
+            for evse, outlet in station.outlets.items():
+                age_s = self.agenda.now_s - outlet.granted_s
+                is_below = circuit in self.site.path_to_root(self._evse(evse).circuit)
+                if is_below and index in outlet.bay.phases and age_s < HIDES_S:
+                    may_a = max(outlet.bay.limit_a, outlet.before_a)
+                    total_a += max(0.0, may_a - outlet.bay.current_a)
+        return total_a
 
     def _settled_building_a(self, line: Line, index: int) -> float:
         """Return the least of what the building has drawn lately: rises are seen late. [A]"""
@@ -219,7 +244,9 @@ class Inspector:
         started_s = self.host.started_s if self.host is not None else 0.0
         age_s = now_s - max(self.meters[meter].good_s, started_s)
         truth = self._truths.setdefault(meter, MeterTruth())
-        if age_s > self._blindness_s(meter):
+        is_first_ampere = command.limit_a <= self._evse(command.evse).min_a
+        is_still = self.meters[meter].fault.value == "frozen" and is_first_ampere
+        if age_s > self._blindness_s(meter) and not is_still:
             self.blame("BLIND_RAISE", command.evse, f"{meter} has given nothing for {age_s:.1f} s")
         if now_s - truth.good_again_s < self.policy.recovery_good_s - 2.0:
             self.blame("RECOVERY_JUMP", command.evse, f"{meter} is back only since a moment")
@@ -246,7 +273,9 @@ class Inspector:
             return
         for meter in self.meters.values():
             truth = self._truths.setdefault(meter.id, MeterTruth())
-            age_s = now_s - meter.good_s
+            if meter.fault.value == "frozen":
+                truth.frozen_s = now_s
+            age_s = now_s - max(meter.good_s, truth.frozen_s)
             if age_s > self.policy.meter_blind_s + 2.0 and meter.fault.value != "frozen":
                 truth.was_lost = meter.good_s > float("-inf")
             elif truth.was_lost and age_s < self.policy.meter_hold_s:

@@ -40,6 +40,8 @@ HARD_FAULTS = 36
 HARD_FROM_S = 7 * 3600.0
 HARD_UNTIL_S = 13 * 3600.0
 """Every third day is half a day on a small site in which something breaks every few minutes."""
+LATE_DEFAULT_S = 600.0
+"""A station that is slow to take its permanent default has it after so long. [s]"""
 GARAGE = (
     Vehicle(name="hatchback", max_a=16.0, battery_wh=58_000, soc_ratio=0.35),
     Vehicle(name="van", max_a=32.0, battery_wh=90_000, soc_ratio=0.2, ramp_a_per_s=6.0),
@@ -74,8 +76,11 @@ def a_day(seed: int, *, chargers: int | None = None, with_faults: bool = True) -
     if is_hard:
         faults = [_hard_fault(lot, site) for _ in range(HARD_FAULTS)]
         day = replace(day, duration_s=HARD_UNTIL_S, visits=visits(lot, site))
+        faults += _wrong_clocks(Random(f"clocks/{seed}"), site, faults)
         day = replace(day, faults=tuple(sorted(faults, key=lambda f: (f.at_s, f.kind.value))))
-        return replace(day, quirks=_quirks(lot, site))
+        return _with_late_default(
+            Random(f"default/{seed}"), replace(day, quirks=_quirks(lot, site))
+        )
     return replace(day, quirks=_quirks(lot, site), faults=random_faults(lot, site))
 
 
@@ -84,6 +89,50 @@ def _hard_fault(lot: Random, site: Site) -> Fault:
     kind = lot.choice(list(_LONGEST_S))
     fault = a_fault(lot, site, kind, lot.uniform(HARD_FROM_S, HARD_UNTIL_S - 1800.0))
     return replace(fault, for_s=min(fault.for_s, 600.0))
+
+
+def _wrong_clocks(lot: Random, site: Site, faults: Sequence[Fault]) -> list[Fault]:
+    """Let some starts find another wall clock, and stations that keep their leases meanwhile.
+
+    A box without a battery for its clock starts with the time of its last stop, or of its build.
+    """
+    found = []
+    for fault in faults:
+        if fault.kind not in _RESTARTS or lot.random() < 0.4:
+            continue
+        value = lot.choice((600.0, 3600.0, 86_400.0, -3600.0))
+        jump = Fault(kind=FaultKind.CLOCK_JUMPS, at_s=fault.at_s + 0.5, for_s=600.0, value=value)
+        found.append(jump)
+        for evse in site.evses():
+            if lot.random() < 0.5:
+                away = a_fault(lot, site, FaultKind.STATION_OFFLINE, fault.at_s - 5.0)
+                for_s = fault.for_s + lot.uniform(30.0, 240.0)
+                found.append(replace(away, target=evse.id, for_s=round(for_s, 1)))
+    return found
+
+
+def _with_late_default(lot: Random, day: Day) -> Day:
+    """Let a new station take its permanent default only after minutes, with a vehicle in it.
+
+    Until then nothing lies beneath a lease: its limit may be lowered and must not be raised.
+    """
+    evses = list(day.site.evses())
+    late, *others = lot.sample(evses, min(3, len(evses)))
+    quirks = dict(day.quirks)
+    quirks[late.station] = replace(quirks.get(late.station, Quirks()), set_up_s=LATE_DEFAULT_S)
+    guests = [
+        Visit(
+            evse=evse.id,
+            vehicle=replace(GARAGE[1], soc_ratio=0.2),
+            at_s=round(lot.uniform(60.0, 100.0), 1),
+            leaves_s=round(lot.uniform(200.0, 500.0) if evse is not late else 1500.0, 1),
+        )
+        for evse in (late, *others)
+    ]
+    busy = {v.evse for v in guests}
+    rest = [v for v in day.visits if v.evse not in busy or v.at_s > 1800.0]
+    visits_ = tuple(sorted((*guests, *rest), key=lambda v: (v.at_s, v.evse)))
+    return replace(day, quirks=quirks, visits=visits_)
 
 
 def _size(lot: Random) -> int:
@@ -310,6 +359,9 @@ _LONGEST_S: dict[FaultKind, tuple[float, float]] = {
     FaultKind.OPERATOR_LIMIT: (60.0, 60 * _MINUTES),
     FaultKind.BUILDING_STEP: (20.0, 10 * _MINUTES),
 }
+
+
+_RESTARTS = frozenset({FaultKind.CONTROLLER_KILLED, FaultKind.MACHINE_REBOOTS})
 
 
 def random_faults(lot: Random, site: Site) -> tuple[Fault, ...]:

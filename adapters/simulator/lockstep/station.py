@@ -35,6 +35,9 @@ TIMEOUT_S = 10.0
 REGULAR_S = 10.0
 """An interval that the controller asked for. [s]"""
 
+HIDES_S = 24.0
+"""So long after a new limit its vehicle may hide a change of the building: settling and a sample. [s]"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quirks:
@@ -93,6 +96,9 @@ class Outlet:
     """Its permanent default; None: it was never given one. [A]"""
     grant: Grant | None = None
     grant_count: int = 0
+    granted_s: float = float("-inf")
+    before_a: float = 0.0
+    """Most that it was allowed shortly before its last limit. [A]"""
     transaction: Transaction | None = None
     told: EvseState | None = None
     sampled_s: float = float("-inf")
@@ -143,6 +149,8 @@ class SimStation:
         """It hears and does not answer: a half-open connection."""
         self.ear: Ear | None = None
         self.session = 0
+        self.linked_s = float("-inf")
+        """When it connected last. [s]"""
         self.offset_s = round(lot.uniform(0.0, 9.9), 2) + 0.003
         self._agenda = agenda
         self._lot = lot
@@ -165,6 +173,7 @@ class SimStation:
             return
         self.ear, self.connected = ear, True
         self.session += 1
+        self.linked_s = self._agenda.now_s
         self._tell(StationConnected(station=self.id, protocol="ocpp1.6"))
         self._later(0.6, self._tell_states)
         self._later(self.quirks.set_up_s, self._set_up)
@@ -362,7 +371,10 @@ class SimStation:
         outlet.grant_count += 1
         count = outlet.grant_count
         limit_a = max(command.limit_a, self.quirks.lifts_to_a)
+        is_hurried = self._agenda.now_s - outlet.granted_s < HIDES_S
+        outlet.before_a = max(outlet.before_a if is_hurried else 0.0, outlet.bay.limit_a)
         outlet.grant = Grant(limit_a=limit_a, transaction=transaction)
+        outlet.granted_s = self._agenda.now_s
         self._relimit(outlet)
         end_s = command.lease_s - self.quirks.answer_s + self.quirks.lease_late_s
 

@@ -272,6 +272,48 @@ def test_backfill_is_rate_limited_while_new_samples_pass() -> None:
     run(scenario)
 
 
+def test_backfill_keeps_to_its_share_of_the_processor_while_new_samples_pass() -> None:
+    async def scenario() -> None:
+        spool = a_spool(3_000)
+        async with peer_answering(Script()) as peer:
+            settings = settings_for(peer.port, batch_lines=200, backfill_cpu_share=1e-9)
+            async with uploading(settings, spool) as upload:
+                await until(lambda: upload.stats()["sent"] >= 610)
+                at_rest = upload.stats()["sent"]
+                spool.put_samples(some_samples(10, start=3_000))
+                await until(lambda: 300 in stamps(peer.stored), timeout_s=5.0)
+                assert upload.stats()["sent"] == at_rest + 10
+
+    run(scenario)
+
+
+class CountingSpool(MemoryStore):
+    """Counts how often somebody looks for new samples."""
+
+    looks = 0
+
+    async def newest_cursor(self) -> int:
+        self.looks += 1
+        return await super().newest_cursor()
+
+
+def test_waiting_for_the_next_batch_is_no_work() -> None:
+    """Nothing new comes while the rest waits for its turn: the live batch is overdue all the time."""
+
+    async def scenario() -> None:
+        spool = CountingSpool()
+        spool.put_samples(some_samples(3_000))
+        async with peer_answering(Script()) as peer:
+            settings = settings_for(
+                peer.port, batch_lines=200, backfill_lines_per_s=2_000.0, interval_s=0.05
+            )
+            async with uploading(settings, spool) as upload:
+                await until(lambda: upload.stats()["sent"] == 3_000)
+        assert spool.looks < 400
+
+    run(scenario)
+
+
 def test_restart_in_the_middle_of_a_batch_sends_it_again() -> None:
     async def scenario() -> None:
         spool = a_spool(50)

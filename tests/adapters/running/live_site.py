@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,8 +85,16 @@ class LiveSite:
 
 @asynccontextmanager
 async def live_site(
-    folder: Path, *, chargers: int = 3, limit_a: float = 80.0, more: str = ""
+    folder: Path,
+    *,
+    chargers: int = 3,
+    limit_a: float = 80.0,
+    occupied: Sequence[int] | None = None,
+    protocols: Mapping[StationId, str] | None = None,
+    tick_s: float = 1.0,
+    more: str = "",
 ) -> AsyncIterator[LiveSite]:
+    """Run a site; a vehicle comes to every charger, or to those `occupied`, counted from 0."""
     maps = ROOT / "config" / "meters"
     ports = {name: free_port() for name in ("ocpp", "http", "meter")}
     file = folder / "site.yaml"
@@ -102,11 +110,14 @@ async def live_site(
             scenario=Scenario(
                 name="full",
                 arrivals=tuple(
-                    Arrival(evse=n, vehicle=FULL_POWER, at_s=0) for n in range(chargers)
+                    Arrival(evse=n, vehicle=FULL_POWER, at_s=0)
+                    for n in (range(chargers) if occupied is None else occupied)
                 ),
             ),
             seed=1,
             maps_dir=maps,
+            protocols=protocols,
+            tick_s=tick_s,
         )
         await simulator.start()
         client = httpx.AsyncClient(

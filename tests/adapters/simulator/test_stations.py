@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.simulator import station_common, uplink, uptime
+from adapters.simulator import firmware, station_common, uplink, uptime
 from adapters.simulator.charger import ChargerState
 from adapters.simulator.habits import StationHabits
 from adapters.simulator.meter import MeterFault
@@ -36,6 +36,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(station_common, "AUTHORISE_AFTER_S", 0.1)
     monkeypatch.setattr(uptime, "RESET_AFTER_S", 0.2)
     monkeypatch.setattr(uptime, "REBOOT_S", 0.3)
+    monkeypatch.setattr(firmware, "STAGE_S", 0.1)
 
 
 def run(
@@ -643,5 +644,60 @@ def test_the_meter_of_a_running_site_can_fail_and_heal() -> None:
             await asyncio.open_connection("127.0.0.1", port)
         await simulator.meter_fault(meter, None)
         assert simulator.meter_port(meter) == port
+
+    run(test, version="ocpp1.6")
+
+
+def update(version: str, location: str) -> Json:
+    if version == "ocpp1.6":
+        return {"location": location, "retrieveDate": timestamp()}
+    firmware = {"location": location, "retrieveDateTime": timestamp()}
+    return {"requestId": 7, "firmware": firmware}
+
+
+def stages(csms: Csms) -> list[str]:
+    return [p["status"] for p in csms.of(STATION, "FirmwareStatusNotification")]
+
+
+def version_told(csms: Csms) -> str:
+    boot = csms.of(STATION, "BootNotification")[-1]
+    return str(boot.get("chargingStation", boot)["firmwareVersion"])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_firmware_is_fetched_installed_and_told_after_the_restart(version: str) -> None:
+    async def test(csms: Csms, simulator: WireSimulator) -> None:
+        await csms.call(STATION, "UpdateFirmware", update(version, "https://x/wk-1.2.3.bin"))
+        await csms.until(lambda: "Installed" in stages(csms))
+
+        assert stages(csms) == ["Downloading", "Downloaded", "Installing", "Installed"]
+        assert version_told(csms) == "1.2.3"
+
+    run(test, version=version)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_firmware_waits_for_the_end_of_a_transaction(version: str) -> None:
+    async def test(csms: Csms, simulator: WireSimulator) -> None:
+        await start_charging(csms, simulator)
+        await csms.call(STATION, "UpdateFirmware", update(version, "https://x/wk-1.2.3.bin"))
+        await csms.until(lambda: "Downloaded" in stages(csms))
+        await asyncio.sleep(0.4)  # it could have gone on by now
+        waiting = stages(csms)[-1]
+        simulator.unplug(EVSE)
+        await csms.until(lambda: "Installed" in stages(csms))
+
+        assert waiting == "Downloaded"
+        assert simulator.stations[STATION].firmware.restarted_while_charging == 0
+
+    run(test, version=version)
+
+
+def test_a_file_that_is_no_firmware_fails() -> None:
+    async def test(csms: Csms, simulator: WireSimulator) -> None:
+        await csms.call(STATION, "UpdateFirmware", update("ocpp1.6", "https://x/readme"))
+        await csms.until(lambda: "DownloadFailed" in stages(csms))
+
+        assert simulator.stations[STATION].firmware.version == "1.0.0"
 
     run(test, version="ocpp1.6")
