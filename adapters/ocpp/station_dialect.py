@@ -236,11 +236,14 @@ class StationDialect:
         station, job = self._caller.station, Job(status=status, at=self._clock.now())
         self._intake.desk.post(JobReported(station=station, kind="drill", job=job))
 
-    async def _keep_wanted(self, values: Mapping[str, str]) -> None:
-        """Keep what an operator wrote as the configuration that is to stay."""
+    async def _keep_wanted(self, values: Mapping[str, str], keep: bool) -> None:
+        """Keep what an operator wrote as the configuration that is to stay, or keep it no longer."""
         station = self._caller.station
         wanted = await self._book.kept(DESIRED, station) or {}
-        await self._book.keep(DESIRED, station, wanted | dict(values))
+        others = {name: value for name, value in wanted.items() if name not in values}
+        after = others | (dict(values) if keep else {})
+        if after != wanted:
+            await self._book.keep(DESIRED, station, after)
 
     async def _wanted(self) -> dict[str, str]:
         """Return the configuration to keep: the site file's, and over it what operators wrote."""
