@@ -25,6 +25,7 @@ from adapters.modbus.catalogue import known_models
 from adapters.modbus.command import read_command
 from adapters.modbus.detect import SECONDS
 from adapters.modbus.detect_command import detect_command
+from adapters.modbus.loadmap import known_loads
 
 DONE, FAILED, BAD_USAGE = 0, 1, 2
 
@@ -76,7 +77,7 @@ def run_site(site: SitePath) -> None:
 @app.command()
 def check(site: SitePath) -> None:
     """Check a site file; print its tree and the fallback certificate."""
-    raise typer.Exit(check_command(site, known_models=known_models()))
+    raise typer.Exit(check_command(site, known_models=known_models(), known_loads=known_loads()))
 
 
 @app.command("demo")
