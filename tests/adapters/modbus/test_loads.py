@@ -186,6 +186,32 @@ def test_a_write_without_an_answer_may_have_arrived_and_is_no_refusal() -> None:
     played(play)
 
 
+def test_answers_that_get_lost_again_and_again_are_no_disobedience() -> None:
+    async def play(scene: Scene) -> None:
+        await scene.watch()
+        for _ in range(4):
+            scene.peer.silent_after = {16}
+            assert await scene.limit(16.0) == TimedOut()
+            scene.peer.silent_after = set()
+            await scene.watch()
+        assert (scene.peer.limit_a(), scene.alarm_codes()) == (2.0, set())
+
+    played(play)
+
+
+def test_a_decrease_whose_answer_is_lost_is_written_again() -> None:
+    async def play(scene: Scene) -> None:
+        await scene.watch()
+        await scene.limit(16.0)
+        scene.peer.is_silent = True
+        assert await scene.limit(6.0) == TimedOut()
+        scene.peer.is_silent = False
+        await scene.watch()
+        assert scene.peer.limit_a() == 6.0
+
+    played(play)
+
+
 def test_a_silent_device_is_told_and_counts_as_out_of_reach_until_it_is_set_up_again() -> None:
     async def play(scene: Scene) -> None:
         await scene.watch()
