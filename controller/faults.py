@@ -47,7 +47,7 @@ def conditions_of(
         if remembered.account.refusals or view.faulted_since_s is not None:
             found.extend(_of_evse(draw, refusals=remembered.account.refusals))
         at = snapshot.stations.get(draw.evse.station)
-        if at is not None and (view.transaction is not None or view.state in _NOTHING_FLOWS):
+        if at is not None and _may_be_amiss(draw, snapshot.now_s):
             found.extend(_of_current(draw, at, now_s=snapshot.now_s))
         if remembered.disobeys:
             found.append(_disobeys(draw))
@@ -177,6 +177,14 @@ def _last_sampled_a(draw: Draw, since_s: float) -> float:
     if sample is None or sample.taken_s < since_s or sample.value.terminal_a is None:
         return 0.0
     return max(sample.value.terminal_a)
+
+
+def _may_be_amiss(draw: Draw, now_s: float) -> bool:
+    """Tell whether its current, or the lack of a report, could tell anything. Asked in every cycle."""
+    view = draw.view
+    if view.transaction is not None:
+        return view.sample is None or now_s - view.sample.taken_s > SILENT_AFTER_S
+    return view.state in _NOTHING_FLOWS and (draw.measured_max_a or 0.0) > WELDED_A
 
 
 def _of_current(draw: Draw, station: StationView, *, now_s: float) -> Iterator[Condition]:

@@ -483,12 +483,11 @@ class SimStation:
 
         After a change the next instant of the interval sends the news; until then what was due is old.
         """
-        if outlet.sampled_a < 0.0 or not self.is_regular or not self.is_sampling(outlet):
+        if outlet.sampled_a < 0.0:
             return
         interval_s = self.quirks.sample_s or REGULAR_S
-        count = (self._agenda.now_s - self.offset_s) // interval_s
-        at_s = self.offset_s + count * interval_s
-        if at_s > outlet.sampled_s:
+        at_s = self.offset_s + (self._agenda.now_s - self.offset_s) // interval_s * interval_s
+        if at_s > outlet.sampled_s and self.is_regular and self.is_sampling(outlet):
             self._send(outlet, at_s, outlet.sampled_a, is_news=False)
 
     def catch_up(self) -> None:
