@@ -27,7 +27,8 @@ from controller.commands import (
 )
 from controller.core import Core
 from controller.image import ProcessImage
-from controller.memory import Memory
+from controller.ledger import Account, Grant, GrantState
+from controller.memory import EvseMemory, Memory
 from controller.phases import PhaseCurrents
 from controller.policy import Policy
 from controller.readings import GridReading
@@ -128,6 +129,26 @@ def test_its_watchdog_and_its_fallback_are_set_up_before_it_counts_as_connected(
         assert scene.peer.words == {TIMEOUT: 60, FALLBACK: 20, LIMIT: 20}
         assert (scene.station.connected, scene.station.protocol) == (True, "modbus")
         assert (scene.station.lease_mode, scene.view.fallback_a) == (LeaseMode.LEASED, 2.0)
+
+    played(play)
+
+
+def test_what_the_last_run_granted_counts_after_a_restart_until_its_lease_ends() -> None:
+    async def play(scene: Scene) -> None:
+        now_s = scene.clock.at_s
+        grant = Grant(
+            limit_a=20.0,
+            sent_s=now_s - 20.0,
+            until_s=now_s + 100.0,
+            state=GrantState.CONFIRMED,
+            confirmed_s=now_s - 19.0,
+            transaction=LOAD,
+        )
+        before = EvseMemory(transaction=LOAD, account=Account(grants=(grant,)))
+        core = _core(scene, Memory(evses={BATTERY: before}))
+        assert core.decide(scene.image.freeze()).committed_a[BATTERY] == 20.0
+        scene.clock.at_s += 120.0
+        assert core.decide(scene.image.freeze()).committed_a[BATTERY] == 2.0
 
     played(play)
 
@@ -364,11 +385,11 @@ def test_a_load_knows_no_actions_of_a_charger() -> None:
     played(play)
 
 
-def _core(scene: Scene) -> Core:
+def _core(scene: Scene, memory: Memory | None = None) -> Core:
     return Core(
         image=scene.image,
         alarms=scene.alarms,
         policy=Policy(increase_interval_s=5.0, newcomers=0),
         allocate=Allocator().allocate,
-        memory=Memory(),
+        memory=memory if memory is not None else Memory(),
     )
