@@ -20,6 +20,7 @@ from adapters.cli.logs import configure_logs
 from adapters.cli.roaming import roaming
 from adapters.cli.tokens import tokens
 from adapters.cli.upstream import upstream
+from adapters.cli.wiring import wiring
 from adapters.config.report import check_command
 from adapters.modbus.catalogue import known_models
 from adapters.modbus.command import read_command
@@ -51,6 +52,7 @@ app.add_typer(tokens, name="tokens")
 app.add_typer(roaming, name="ocpi")
 app.add_typer(billing, name="billing")
 app.add_typer(upstream, name="upstream")
+app.add_typer(wiring, name="wiring")
 station.command("certificate")(certificates.station_certificate)
 station.command("profile")(certificates.station_profile)
 
