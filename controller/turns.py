@@ -185,8 +185,10 @@ def advanced(
     for evse, after in evses.items():
         if after.transaction is None:
             continue
-        turn = memory.turn(evse)
-        before = memory.evse(evse)
+        turn, before = memory.turn(evse), memory.evse(evse)
+        if before is after and turn.transaction == after.transaction:
+            turns[evse] = turn  # it still runs, or did not run before either
+            continue
         if turn.transaction != after.transaction:
             turn = Turn(transaction=after.transaction, in_line_s=now_s)
         elif _has_ended(before, after, now_s, policy):

@@ -17,8 +17,11 @@ HOT_RATIO = 0.5
 
 def override_of(snapshot: Snapshot, evse: EvseId) -> EvseOverride:
     """Return the wishes for an EVSE: the operator's, and the vehicle's own where he has none."""
+    return _override_of(snapshot, evse, view_of(snapshot, evse))
+
+
+def _override_of(snapshot: Snapshot, evse: EvseId, view: EvseView | None) -> EvseOverride:
     override = snapshot.overrides.evses.get(evse, _NO_OVERRIDE)
-    view = view_of(snapshot, evse)
     if view is None or view.needs is None:
         return override
     departure_at, energy_wh = override.departure_at, override.energy_need_wh
@@ -44,7 +47,7 @@ def wanted_a(snapshot: Snapshot, evse: Evse) -> float:
     """
     view = view_of(snapshot, evse.id)
     running = view.transaction if view is not None else None
-    override = override_of(snapshot, evse.id)
+    override = _override_of(snapshot, evse.id, view)
     if override is _NO_OVERRIDE and view is not None and view.error_code is None:
         token_a = running.max_a if running is not None else None
         if token_a is None and view.external_limit_a is None:
@@ -62,10 +65,10 @@ def wanted_a(snapshot: Snapshot, evse: Evse) -> float:
 
 def priority_of(snapshot: Snapshot, evse: Evse) -> int:
     """Return who is served first: an operator's word, else the token's, else the configured one."""
-    override = override_of(snapshot, evse.id).priority
+    view = view_of(snapshot, evse.id)
+    override = _override_of(snapshot, evse.id, view).priority
     if override is not None:
         return override
-    view = view_of(snapshot, evse.id)
     running = view.transaction if view is not None else None
     return running.priority if running is not None and running.priority else evse.priority
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import NoneType
 from typing import Any, Final
 
 import orjson
@@ -15,7 +17,8 @@ _TOKEN_NAMES: Final = frozenset(
     {"idtag", "idtoken", "parentidtag", "groupidtoken", "additionalidtoken"}
 )
 _SECRET_NAME: Final = re.compile(
-    r"password|authorizationkey|secret|csr|certificate$|certificatechain|apikey", re.I
+    r"password|authorizationkey|secret|csr|certificate$|certificatechain|apikey|signedmeterdata",
+    re.I,
 )
 _SECRET_SETTING: Final = re.compile(r"authorizationkey|password|secret|apikey", re.I)
 """Names of configuration keys and variables whose value is a secret."""
@@ -31,6 +34,8 @@ _SUSPECTS: Final = (
     b"csr",
     b"certificate",
     b"apikey",
+    b"signed",
+    b"ocmf",
     b"://",
     b"\\u",
 )
@@ -40,16 +45,31 @@ _UPLOAD_CREDENTIALS: Final = re.compile(r"(?<=/uploads/)[^/?#\s]+")
 """One-time credentials in the URLs of our own receiver."""
 
 
-PLAIN_ACTIONS: Final = frozenset({"Heartbeat", "MeterValues"})
-"""Messages of either direction that hold neither tokens nor secrets, and come by the thousand."""
+_MAX_NUMBER: Final = 40
+"""A sampled value that is longer is no number but a signed record. [character]"""
+_METER_VALUES: Final = frozenset({"connectorId", "evseId", "transactionId", "meterValue"})
+_METER_VALUE: Final = frozenset({"timestamp", "sampledValue"})
+_SAMPLED: Final = frozenset(
+    {"value", "context", "measurand", "phase", "location", "unit", "unitOfMeasure", "format"}
+)
+"""Fields that hold no token and no secret, as OCPP 1.6 and 2.0.1 name them."""
+_UNIT_OF_MEASURE: Final = frozenset({"unit", "multiplier"})
+_NUMBERS: Final = (int, float)
 
 
-def redacted(raw: bytes, action: str = "") -> str:
+def redacted(raw: bytes, action: str = "", payload: Mapping[str, Any] | None = None) -> str:
     """Return a frame as text for the log: no secrets, tokens shortened, bounded.
 
+    Signed meter values are hidden too: their formats (OCMF for one) hold the id token of the driver.
     A frame that cannot be read is described, not shown, when it might hold a secret.
+
+    Args:
+        raw: The frame.
+        action: Its action, as far as it is known.
+        payload: Its payload, where it has been parsed: it saves the search in plain meter values,
+            which come by the thousand.
     """
-    if action in PLAIN_ACTIONS:
+    if payload is not None and _is_plain(action, payload):
         return raw[:MAX_TEXT].decode(errors="replace")
     if len(raw) <= _EMPTY_RESULT and raw.endswith(b",{}]"):
         return raw.decode(errors="replace")
@@ -63,6 +83,43 @@ def redacted(raw: bytes, action: str = "") -> str:
         return f"({len(raw)} bytes, not shown: unreadable)"
 
 
+def _is_plain(action: str, payload: Mapping[str, Any]) -> bool:
+    """Tell whether a payload has nothing but fields in which nobody looks for a secret."""
+    if action != "MeterValues":
+        return not payload and action == "Heartbeat"
+    elements = payload.get("meterValue")
+    return (
+        type(elements) is list
+        and payload.keys() <= _METER_VALUES
+        and type(payload.get("transactionId")) in (int, NoneType)
+        and all(map(_is_plain_element, elements))
+    )
+
+
+def _is_plain_element(element: Any) -> bool:
+    if type(element) is not dict or not element.keys() <= _METER_VALUE:
+        return False
+    samples = element.get("sampledValue")
+    return type(samples) is list and all(map(_is_plain_sample, samples))
+
+
+def _is_plain_sample(sample: Any) -> bool:
+    if type(sample) is not dict or not sample.keys() <= _SAMPLED:
+        return False
+    if sample.get("format") == "SignedData":
+        return False
+    for value in sample.values():
+        if type(value) is str:
+            if len(value) > _MAX_NUMBER:
+                return False
+        elif type(value) is dict:
+            if not value.keys() <= _UNIT_OF_MEASURE:
+                return False
+        elif type(value) not in _NUMBERS:
+            return False
+    return True
+
+
 def shortened(token: str) -> str:
     """Return the beginning of an id token."""
     return f"{token[:4]}…" if len(token) > 4 else "…"
@@ -70,7 +127,8 @@ def shortened(token: str) -> str:
 
 def _clean(name: str, value: Any) -> Any:
     if isinstance(value, dict):
-        return _clean_object(value)
+        cleaned = _clean_object(value)
+        return _without_record(cleaned) if name == "sampledValue" else cleaned
     if isinstance(value, list):
         return [_clean(name, entry) for entry in value]
     if not isinstance(value, str):
@@ -82,6 +140,13 @@ def _clean(name: str, value: Any) -> Any:
     if "://" not in value:
         return value
     return _UPLOAD_CREDENTIALS.sub(HIDDEN, _URL_CREDENTIALS.sub(f"{HIDDEN}@", value))
+
+
+def _without_record(sample: dict[str, Any]) -> dict[str, Any]:
+    """Hide a value that is no number."""
+    value = sample.get("value")
+    is_record = sample.get("format") == "SignedData" or len(str(value)) > _MAX_NUMBER
+    return {**sample, "value": HIDDEN} if "value" in sample and is_record else sample
 
 
 def _clean_object(value: dict[str, Any]) -> dict[str, Any]:

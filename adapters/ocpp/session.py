@@ -296,7 +296,8 @@ class Session:
         self._note_heard(received.monotonic_s)
         frame = frames.parse(raw, protocol=self.protocol, max_bytes=self._settings.max_frame_bytes)
         action = self._action_of(frame)
-        self._log_frame(raw, action, received, inbound=True)
+        payload = frame.payload if isinstance(frame, frames.Call) else None
+        self._log_frame(raw, action, received, inbound=True, payload=payload)
         match frame:
             case frames.CallResult() | frames.CallErrored():
                 self._take_answer(frame)
@@ -476,14 +477,22 @@ class Session:
             self._heard_at_s = now_s
             self._desk.post(StationHeard(station=self.station))
 
-    def _log_frame(self, raw: bytes, action: str, received: Received, *, inbound: bool) -> None:
+    def _log_frame(
+        self,
+        raw: bytes,
+        action: str,
+        received: Received,
+        *,
+        inbound: bool,
+        payload: dict[str, Any] | None = None,
+    ) -> None:
         self._desk.log_frame(
             FrameLogged(
                 station=self.station,
                 at=received.at,
                 inbound=inbound,
                 action=action,
-                text=redacted(raw, action),
+                text=redacted(raw, action, payload),
             )
         )
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from controller import assess, baseload, dispatch, draw, due, ledger, persist
+from controller import assess, baseload, dispatch, draw, due, ledger, persist, quiet
 from controller.commands import CommandOutcome, TimedOut
 from controller.decision import SiteMode
-from controller.ledger import Account
+from controller.ledger import Account, Grant
 from controller.memory import CircuitMemory, Memory
 from controller.phases import PHASES, PhaseCurrents, PhaseRotation, PhaseSet
 from controller.site import Evse
@@ -109,8 +109,21 @@ def clock_jump_trusted() -> list[Patch]:
 
 
 def skew_ignored() -> list[Patch]:
-    """Leases end by our clock."""
-    return [(ledger, "LEASE_GUARD_S", 0.0), (due, "LEASE_GUARD_S", 0.0)]
+    """Leases end by our clock, to the second."""
+    true = due.ledger_instants_s
+
+    def is_over(self: Grant, now_s: float, *, settle_s: float) -> bool:
+        return self.until_s is not None and now_s > self.until_s
+
+    def instants_s(account: Account, settle_s: float) -> Iterator[float]:
+        yield from true(account, settle_s)
+        yield from (g.until_s + due.AFTER_S for g in account.grants if g.until_s is not None)
+
+    return [
+        (Grant, "is_over", is_over),
+        (due, "ledger_instants_s", instants_s),
+        (quiet, "ledger_instants_s", instants_s),
+    ]
 
 
 def restart_forgets_limits() -> list[Patch]:
