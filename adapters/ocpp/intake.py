@@ -296,7 +296,7 @@ class Intake:
         if slope_w is not None:
             slope_w *= course.scale
             sample = to_sample(entry, wiring, slope_w=slope_w, limit_a=course.limit_a)
-        if sample is None or sample.energy_wh is None:
+        if sample is None or sample.energy_wh is None or course.scale == 1.0:
             return sample
         return replace(sample, energy_wh=sample.energy_wh * course.scale)
 
@@ -326,6 +326,8 @@ class Intake:
         """Book a start and report it."""
         receipt = await self.desk.open_transaction(opened)
         transaction = receipt.transaction
+        if self._is_past(transaction):
+            return receipt
         if transaction.ended_at is None:
             self.gate.shut(transaction.id)
             course = self._course(transaction.evse)
@@ -334,6 +336,20 @@ class Intake:
             course.noted_s = received.monotonic_s
         self.desk.post(TransactionChanged(transaction=transaction))
         return receipt
+
+    def _is_past(self, transaction: Transaction) -> bool:
+        """Tell whether a later transaction runs at the EVSE: an older one is booked, and no news.
+
+        Queued messages tell of what is over; they must not take the place of the vehicle that is there.
+        """
+        course = self._course(transaction.evse)
+        now = course.booked
+        return (
+            now is not None
+            and course.transaction == now.id
+            and transaction.id != now.id
+            and transaction.started_at < now.started_at
+        )
 
     def _believed(
         self, evse: EvseId | None, transaction: TransactionId | None, register_wh: float | None
@@ -356,6 +372,15 @@ class Intake:
         self.on_doubt(evse, reason)
         return None
 
+    def is_noted(self, evse: EvseId, transaction: TransactionId, received: Received) -> bool:
+        """Tell whether a running transaction was booked so lately that its register need not be."""
+        course = self._course(evse)
+        return (
+            course.transaction == transaction
+            and course.noted_s is not None
+            and received.monotonic_s - course.noted_s < NOTE_EVERY_S
+        )
+
     async def note(
         self, noted: TransactionNoted, received: Received, *, due: bool
     ) -> TransactionReceipt | None:
@@ -370,18 +395,15 @@ class Intake:
             The receipt; None when nothing was booked or the transaction is unknown.
         """
         evse = noted.evse or self.evse_of(noted.id)
-        if evse is not None and not due:
-            course = self._course(evse)
-            is_recent = course.noted_s is not None and (
-                received.monotonic_s - course.noted_s < NOTE_EVERY_S
-            )
-            if course.transaction == noted.id and is_recent:
-                return None
+        if evse is not None and not due and self.is_noted(evse, noted.id, received):
+            return None
         noted = replace(noted, meter_wh=self._believed(evse, noted.id, noted.meter_wh))
         receipt = await self.desk.note_transaction(noted)
         if receipt is None:
             return None
         transaction = receipt.transaction
+        if self._is_past(transaction):
+            return receipt
         course = self._course(transaction.evse)
         if transaction.ended_at is None:
             course.transaction = transaction.id
