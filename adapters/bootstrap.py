@@ -24,7 +24,10 @@ from adapters.http.settings import HttpSettings
 from adapters.influx.settings import InfluxSettings
 from adapters.influx.uploader import InfluxUploader
 from adapters.jobs import scheduled
+from adapters.loads import LoadMeters, SiteFleet, load_specs, without_loads
 from adapters.modbus.catalogue import known_models, load_map
+from adapters.modbus.loadmap import known_loads
+from adapters.modbus.loads import Loads
 from adapters.modbus.plausibility import MeterLimits
 from adapters.modbus.reader import MeterPoller
 from adapters.modbus.registermap import MeterMap
@@ -220,9 +223,11 @@ class RunningController:
         self._strays = Strays(conditions=self.alarms, clock=clock)
         desk.report_strays(self._strays)
         self.ocpp = self._ocpp_server(desk)
+        self.loads = Loads(post=image.post, conditions=self.alarms, clock=clock)
+        fleet = SiteFleet(stations=self.ocpp, loads=self.loads)
         self.cycle = Cycle(
             image=image,
-            fleet=self.ocpp,
+            fleet=fleet,
             store=self.store,
             recorder=self.store,
             alarms=self.alarms,
@@ -240,20 +245,21 @@ class RunningController:
             image=image,
             cycle=self.cycle,
             alarms=self.alarms,
-            fleet=self.ocpp,
+            fleet=fleet,
             store=self.store,
             clock=clock,
         )
         await self.operations.restore()
         self._back_office.bind(self.operations)
         await desk.restore()
+        self.loads.announce(load_specs(settings.file))
         self.planning = self._planning(image)
         await self.planning.restore()
         self._stack.push_async_callback(self.planning.stop)
         await self.stations.restore()
         await self._roll_out(image)
         feed = MeterFeed(image=image, store=self.store, clock=clock)
-        await self._serve(feed, desk)
+        await self._serve(LoadMeters(sink=feed, post=image.post, file=settings.file), desk)
 
     def _follow_wishes(self, file: SiteFile) -> None:
         """Take over what the site file wants of stations; they follow at their next boot."""
@@ -274,7 +280,7 @@ class RunningController:
         await self.rollouts.restore()
         self.stations.care = replace(self.stations.care, rollouts=self.rollouts)
 
-    async def _serve(self, feed: MeterFeed, desk: Desk) -> None:
+    async def _serve(self, feed: LoadMeters, desk: Desk) -> None:
         settings, clock = self._settings, self._clock
         await self.ocpp.start()
         self._stack.push_async_callback(self.ocpp.stop)
@@ -304,6 +310,8 @@ class RunningController:
         self._serve_partners()
         await self._serve_plcs()
         self._poll(settings.site, feed)
+        self.loads.start()
+        self._stack.push_async_callback(self.loads.stop)
         self._stack.push_async_callback(self._stop_polling)
         work = [self._run(self.cycle.run(), "cycle"), self._run(self.notifier.run(), "notify")]
         if settings.influx is not None:
@@ -338,7 +346,7 @@ class RunningController:
     # --- configuration ----------------------------------------------------------------------------
 
     async def _configure(
-        self, file: SiteFile, feed: MeterFeed, desk: Desk, scheduler: AsyncIOScheduler
+        self, file: SiteFile, feed: LoadMeters, desk: Desk, scheduler: AsyncIOScheduler
     ) -> None:
         """Let the configuration be changed while the controller runs."""
 
@@ -349,6 +357,8 @@ class RunningController:
             self.notifier.configure(notify_settings(after))
             self.stations.adoption.follow(after.site)
             self._follow_wishes(after)
+            feed.follow(after)
+            self._run(self.loads.follow(load_specs(after)), "loads")
 
         host = HotSwap(
             site=file.site,
@@ -362,10 +372,12 @@ class RunningController:
             notify=follow,
             plan=self.planning.reconfigure,
         )
-        models = known_models()
+        models, loads = known_models(), known_loads()
         self.configuration = SiteConfiguration(
             file,
-            load=lambda text: load_site_text(text, file.file, known_models=models),
+            load=lambda text: load_site_text(
+                text, file.file, known_models=models, known_loads=loads
+            ),
             host=host,
             store=self.store,
             conditions=self.alarms,
@@ -379,7 +391,7 @@ class RunningController:
         if self.configuration is not None:
             await self.configuration.look_at_file()
 
-    def _poll(self, site: Site, feed: MeterFeed) -> None:
+    def _poll(self, site: Site, feed: LoadMeters) -> None:
         """Poll the meters of a site instead of those polled so far."""
         poller = MeterPoller(meters=_meters(site), sink=feed, clock=self._clock)
         if self._meters is not None:
@@ -429,7 +441,7 @@ class RunningController:
             return
         self.ocpi = OcpiServer(
             settings=settings.ocpi,
-            site=settings.site,
+            site=without_loads(settings.site),
             control=self.operations,
             store=self.store,
             documents=self.store,

@@ -20,11 +20,13 @@ from adapters.cli.logs import configure_logs
 from adapters.cli.roaming import roaming
 from adapters.cli.tokens import tokens
 from adapters.cli.upstream import upstream
+from adapters.cli.wiring import wiring
 from adapters.config.report import check_command
 from adapters.modbus.catalogue import known_models
 from adapters.modbus.command import read_command
 from adapters.modbus.detect import SECONDS
 from adapters.modbus.detect_command import detect_command
+from adapters.modbus.loadmap import known_loads
 
 DONE, FAILED, BAD_USAGE = 0, 1, 2
 
@@ -50,6 +52,7 @@ app.add_typer(tokens, name="tokens")
 app.add_typer(roaming, name="ocpi")
 app.add_typer(billing, name="billing")
 app.add_typer(upstream, name="upstream")
+app.add_typer(wiring, name="wiring")
 station.command("certificate")(certificates.station_certificate)
 station.command("profile")(certificates.station_profile)
 
@@ -76,7 +79,7 @@ def run_site(site: SitePath) -> None:
 @app.command()
 def check(site: SitePath) -> None:
     """Check a site file; print its tree and the fallback certificate."""
-    raise typer.Exit(check_command(site, known_models=known_models()))
+    raise typer.Exit(check_command(site, known_models=known_models(), known_loads=known_loads()))
 
 
 @app.command("demo")

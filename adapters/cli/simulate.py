@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from adapters.cli.site_store import opened_site
+from adapters.loads import without_loads
 from adapters.simulator.lockstep.lockstep import Lockstep
 from adapters.simulator.lockstep.plots import write_plots
 from adapters.simulator.lockstep.random_days import days_on
@@ -65,10 +66,10 @@ def simulate_command(settings: SimulateSettings) -> int:
 
 
 def simulated_site(site: Site) -> Site:
-    """Return the site with its calculated meters as if they were read."""
+    """Return the site with its calculated meters as if they were read; loads are not simulated."""
     read = {m: Meter(id=m, model="calculated", connection="", unit=1) for m in site.virtual_meters}
     meters = dict(sorted({**site.meters, **read}.items()))
-    return replace(site, meters=meters, virtual_meters={})
+    return replace(without_loads(site), meters=meters, virtual_meters={})
 
 
 def _day(settings: SimulateSettings, site: Site, policy: Policy) -> Day:

@@ -11,6 +11,7 @@ import typer
 from adapters.config.loader import SiteFile, load_site_file
 from adapters.config.problems import SiteFileError
 from adapters.modbus.catalogue import known_models
+from adapters.modbus.loadmap import known_loads
 from adapters.store.errors import StoreError
 from controller.decision import Condition
 
@@ -29,7 +30,7 @@ class NoConditions:
 def opened_site(path: Path) -> SiteFile | None:
     """Load a site file; print every problem and return None when it is wrong."""
     try:
-        return load_site_file(path, known_models=known_models())
+        return load_site_file(path, known_models=known_models(), known_loads=known_loads())
     except SiteFileError as error:
         for problem in error.problems:
             typer.echo(str(problem), err=True)

@@ -21,6 +21,7 @@ from adapters.config.keys import (
     StationEntry,
     UploadsSection,
 )
+from adapters.config.load_keys import LoadEntry
 from adapters.config.settings import (
     HttpSettings,
     InfluxApi,
@@ -71,10 +72,7 @@ def to_site(document: SiteDocument) -> Site:
         timezone=document.site.timezone,
         voltage_v=document.site.voltage_v,
         circuits=_circuits(document),
-        stations={
-            StationId(name): _station(StationId(name), entry, document.site.voltage_v)
-            for name, entry in sorted(document.stations.items())
-        },
+        stations=_stations(document),
         meters={
             MeterId(name): Meter(
                 id=MeterId(name),
@@ -89,6 +87,40 @@ def to_site(document: SiteDocument) -> Site:
             for name, entry in sorted(document.meters.items())
         },
         virtual_meters=_virtual_meters(document),
+    )
+
+
+def _stations(document: SiteDocument) -> dict[StationId, Station]:
+    """Build the stations, and the loads, which are stations with one EVSE that speak no OCPP."""
+    stations = {
+        StationId(name): _station(StationId(name), entry, document.site.voltage_v)
+        for name, entry in document.stations.items()
+    }
+    for name, load in document.loads.items():
+        stations[StationId(name)] = Station(
+            id=StationId(name), evses=(to_load(StationId(name), load),)
+        )
+    return dict(sorted(stations.items()))
+
+
+def to_load(name: StationId, entry: LoadEntry) -> Evse:
+    """Build one load."""
+    return Evse(
+        id=evse_id(name, 1),
+        station=name,
+        number=1,
+        circuit=CircuitId(entry.circuit),
+        phases=entry.phases,
+        rotation=parse_rotation(entry.rotation or DEFAULT_ROTATION),
+        min_a=entry.min_a,
+        max_a=entry.max_a,
+        step_a=entry.step_a,
+        fallback_a=entry.fallback_a,
+        holds_lease=entry.holds_lease and entry.watchdog_s is not None,
+        priority=entry.priority,
+        solar_min_a=entry.solar_min_a,
+        is_load=True,
+        weight=entry.weight,
     )
 
 

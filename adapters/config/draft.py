@@ -25,6 +25,7 @@ from adapters.config.keys import (
     RepublishSection,
     VirtualMeterEntry,
 )
+from adapters.config.load_keys import LoadEntry
 from adapters.config.problems import KeyPath
 from adapters.config.roaming_keys import BillingSection, OcpiSection
 
@@ -41,10 +42,13 @@ class DraftEvse:
     circuit: str | None
     circuit_path: KeyPath
     """Where the circuit is named: at the EVSE or at its station."""
+    is_load: bool = False
 
     @property
     def path(self) -> KeyPath:
         """Where the EVSE stands in the file."""
+        if self.is_load:
+            return ("loads", self.station)
         return ("stations", self.station, "evses", self.number)
 
     @property
@@ -66,6 +70,8 @@ class Draft:
     parents: Mapping[str, str | None]
     """Parent of each circuit, whether the rest of its entry is valid or not; not where it is no id."""
     evses: tuple[DraftEvse, ...]
+    """Those of the stations, and each load as one."""
+    loads: Mapping[str, LoadEntry]
     station_ids: tuple[str, ...]
     group_ids: frozenset[str]
     groups: Mapping[str, str]
@@ -90,6 +96,7 @@ def draft_of(data: object) -> Draft:
     meters, circuits = _map(data, "meters"), _map(data, "circuits")
     virtual = _map(data, "virtual_meters")
     stations = _map(data, "stations")
+    loads = _entries(LoadEntry, _map(data, "loads"))
     return Draft(
         meters=_entries(MeterEntry, meters),
         meter_ids=frozenset(meters) | frozenset(virtual),
@@ -101,7 +108,11 @@ def draft_of(data: object) -> Draft:
             for circuit, raw in circuits.items()
             if "parent" not in _map(circuits, circuit) or _text(raw, "parent") is not None
         },
-        evses=tuple(evse for name, raw in stations.items() for evse in _evses(name, raw)),
+        evses=(
+            *(evse for name, raw in stations.items() for evse in _evses(name, raw)),
+            *(_load(name, entry) for name, entry in loads.items()),
+        ),
+        loads=loads,
         station_ids=tuple(stations),
         group_ids=frozenset(_map(data, "station_groups")),
         groups={n: g for n, raw in stations.items() if (g := _text(raw, "group")) is not None},
@@ -145,6 +156,25 @@ def _evses(station: str, raw: object) -> list[DraftEvse]:
             )
         )
     return found
+
+
+def _load(name: str, entry: LoadEntry) -> DraftEvse:
+    """Return a load as the EVSE that it is to all rules about currents and phases."""
+    return DraftEvse(
+        station=name,
+        number="1",
+        entry=EvseEntry(
+            max_a=entry.max_a,
+            min_a=entry.min_a,
+            phases=entry.phases,
+            rotation=entry.rotation,
+            fallback_a=entry.fallback_a,
+            step_a=entry.step_a,
+        ),
+        circuit=entry.circuit,
+        circuit_path=("loads", name, "circuit"),
+        is_load=True,
+    )
 
 
 def _entries(model: type[_Entry], maps: Mapping[str, object]) -> dict[str, _Entry]:

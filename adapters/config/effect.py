@@ -25,6 +25,7 @@ HOT: Final = (
     "virtual_meters",
     "circuits",
     "stations",
+    "loads",
     "station_groups",
     "policy",
     "planning",

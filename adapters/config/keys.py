@@ -32,6 +32,7 @@ from adapters.config.keybase import (
     Variable,
     Vendor,
 )
+from adapters.config.load_keys import LoadEntry
 from adapters.config.notify_keys import NotificationsSection
 from adapters.config.roaming_keys import BillingSection, OcpiSection, UpstreamSection
 from controller.policies import PRIORITY_CLASSES
@@ -543,6 +544,11 @@ class SiteDocument(Keys):
         examples=["{wallboxes: {configuration: {keys: {LightIntensity: 20}}}}"],
     )
     """Groups of stations by id, and the configuration that they are to keep."""
+    loads: dict[Name, LoadEntry] = Field(
+        default_factory=dict,
+        examples=["{battery: {circuit: main, model: generic/plc, connection: ..., max_a: 16}}"],
+    )
+    """Batteries, heat pumps and other loads by id whose limit can be set."""
     policy: PolicySection = PolicySection()
     """Thresholds and times of the controller."""
     planning: PlanningSection = PlanningSection()

@@ -61,21 +61,31 @@ class SiteFile:
     remarks: tuple[Remark, ...]
 
 
-def load_site_file(path: Path, *, known_models: frozenset[str] | None = None) -> SiteFile:
+def load_site_file(
+    path: Path,
+    *,
+    known_models: frozenset[str] | None = None,
+    known_loads: Mapping[str, bool] | None = None,
+) -> SiteFile:
     """Read and check a site file.
 
     Args:
         path: The file. Relative paths in it start at its folder.
         known_models: Meter models of the catalogue. None: models are not checked.
+        known_loads: Models of loads, and whether they have a watchdog. None: not checked.
 
     Raises:
         SiteFileError: With every problem of the file; problems of syntax stand alone.
     """
-    return load_site_text(read_text(path), path, known_models=known_models)
+    return load_site_text(read_text(path), path, known_models=known_models, known_loads=known_loads)
 
 
 def load_site_text(
-    text: str, path: Path, *, known_models: frozenset[str] | None = None
+    text: str,
+    path: Path,
+    *,
+    known_models: frozenset[str] | None = None,
+    known_loads: Mapping[str, bool] | None = None,
 ) -> SiteFile:
     """Check the text of a site file, for example one that was sent to the API.
 
@@ -83,12 +93,13 @@ def load_site_text(
         text: YAML 1.2.
         path: What problems name, and where relative paths start.
         known_models: Meter models of the catalogue. None: models are not checked.
+        known_loads: Models of loads, and whether they have a watchdog. None: not checked.
 
     Raises:
         SiteFileError: With every problem of the text; problems of syntax stand alone.
     """
     source = parse(text, path)
-    document = _document(source, known_models)
+    document = _document(source, known_models, known_loads)
     site = domain.to_site(document)
     certificate = certify(site)
     if not certificate.holds:
@@ -114,7 +125,9 @@ def load_site_text(
     )
 
 
-def _document(source: Source, known_models: frozenset[str] | None) -> SiteDocument:
+def _document(
+    source: Source, known_models: frozenset[str] | None, known_loads: Mapping[str, bool] | None
+) -> SiteDocument:
     """Return the document when neither its keys nor its rules leave a problem."""
     refused: tuple[Finding, ...] = ()
     document: SiteDocument | None = None
@@ -123,7 +136,7 @@ def _document(source: Source, known_models: frozenset[str] | None) -> SiteDocume
     except ValidationError as error:
         refused = findings_of(error, source)
     refused = merged(refused, (*empty_findings(source), *secret_findings(source)))
-    findings = (*refused, *broken_rules(draft_of(source.data), known_models))
+    findings = (*refused, *broken_rules(draft_of(source.data), known_models, known_loads))
     problems = (*source.duplicates, *_problems(findings, source))
     if problems or document is None:
         raise SiteFileError(problems)

@@ -8,7 +8,7 @@ from adapters.config.domain import to_phases, to_planning
 from adapters.config.keys import SiteDocument
 from adapters.config.problems import KeyPath
 from adapters.config.spelling import parse_listen
-from controller.site import Site
+from controller.site import Site, StationId, evse_id
 
 Note = tuple[KeyPath, str]
 
@@ -39,9 +39,9 @@ def _circuits(document: SiteDocument) -> Iterator[Note]:
 
 
 def _stations(document: SiteDocument, site: Site) -> Iterator[Note]:
-    if not document.stations:
+    if not document.stations and not document.loads:
         yield ("stations",), "no stations: the controller only watches the meters"
-    below_six = [evse for evse in site.evses() if evse.min_a < 6]
+    below_six = [evse for evse in site.evses() if evse.min_a < 6 and not evse.is_load]
     if below_six:
         first = below_six[0]
         yield (
@@ -49,19 +49,28 @@ def _stations(document: SiteDocument, site: Site) -> Iterator[Note]:
             f"{len(below_six)} EVSEs have a min_a below 6 A, the least that AC charging can signal "
             "(IEC 61851-1); right for DC only",
         )
-    unheld = sum(not evse.holds_lease for evse in site.evses())
+    unheld = sum(not evse.holds_lease and not evse.is_load for evse in site.evses())
     if unheld:
         yield (
             ("stations",),
             f"{unheld} EVSEs hold no lease: their whole rating is kept free whenever they are "
             "unreachable",
         )
+    for name in sorted(document.loads):
+        evse = site.evse(evse_id(StationId(name), 1))
+        if evse is not None and not evse.holds_lease:
+            yield (
+                ("loads", name),
+                "no watchdog brings it to its fallback: its whole rating is kept free whenever it "
+                "is unreachable",
+            )
 
 
 def _meters(document: SiteDocument) -> Iterator[Note]:
     used = {circuit.meter for circuit in document.circuits.values()}
     for virtual in document.virtual_meters.values():
         used |= {*virtual.sum, *virtual.minus}
+    used |= {load.meter for load in document.loads.values()}
     for name, entry in sorted(document.meters.items()):
         if name not in used and entry.role == "load":
             yield ("meters", name), "no circuit uses this meter"

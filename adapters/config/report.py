@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from math import floor
 from pathlib import Path
@@ -34,13 +34,18 @@ _FEW: Final = 3
 
 
 def check_command(
-    path: Path, *, known_models: frozenset[str] | None = None, console: Console | None = None
+    path: Path,
+    *,
+    known_models: frozenset[str] | None = None,
+    known_loads: Mapping[str, bool] | None = None,
+    console: Console | None = None,
 ) -> int:
     """Check a site file and print what was found.
 
     Args:
         path: The site file.
         known_models: Meter models of the catalogue. None: models are not checked.
+        known_loads: Models of loads, and whether they have a watchdog. None: not checked.
         console: Where to print. None: standard output.
 
     Returns:
@@ -48,7 +53,7 @@ def check_command(
     """
     out = console or Console(highlight=False)
     try:
-        site_file = load_site_file(path, known_models=known_models)
+        site_file = load_site_file(path, known_models=known_models, known_loads=known_loads)
     except SiteFileError as error:
         _print_problems(error, out)
         return REFUSED
@@ -106,12 +111,14 @@ def _print_accepted(site_file: SiteFile, out: Console) -> None:
     for remark in site_file.remarks:
         out.print(Text(str(remark)), soft_wrap=True)
     site = site_file.site
+    loads = sum(evse.is_load for evse in site.evses())
     counts = ", ".join(
         _count(number, noun)
         for number, noun in (
             (len(site.circuits), "circuit"),
-            (len(site.stations), "station"),
-            (sum(1 for _ in site.evses()), "EVSE"),
+            (len(site.stations) - loads, "station"),
+            (sum(1 for _ in site.evses()) - loads, "EVSE"),
+            *(((loads, "load"),) if loads else ()),
             (len(site.meters), "meter"),
         )
     )

@@ -10,6 +10,7 @@ from typing import Final
 from adapters.config.domain import DEFAULT_ROTATION, to_phases
 from adapters.config.draft import Draft, DraftEvse
 from adapters.config.keys import InfluxSection, PolicySection
+from adapters.config.load_rules import load_findings, load_models
 from adapters.config.problems import Finding, KeyPath, Spot
 from adapters.config.roaming import roaming_findings
 from adapters.config.spelling import names_one_phase, parse_connection, parse_listen, parse_rotation
@@ -19,15 +20,20 @@ from controller.phases import Phase
 Findings = Iterator[Finding]
 
 
-def broken_rules(draft: Draft, known_models: frozenset[str] | None) -> tuple[Finding, ...]:
+def broken_rules(
+    draft: Draft,
+    known_models: frozenset[str] | None,
+    known_loads: Mapping[str, bool] | None = None,
+) -> tuple[Finding, ...]:
     """Return every broken rule.
 
     Args:
         draft: What of the file can be understood.
         known_models: Meter models of the catalogue. None: models are not checked.
+        known_loads: Models of loads, and whether they have a watchdog. None: not checked.
     """
     findings = [finding for rule in _RULES for finding in rule(draft)]
-    return (*findings, *_models(draft, known_models))
+    return (*findings, *_models(draft, known_models), *load_models(draft, known_loads))
 
 
 def _parents(draft: Draft) -> Findings:
@@ -493,4 +499,5 @@ _RULES: Final[tuple[Callable[[Draft], Findings], ...]] = (
     _station_groups,
     _roaming,
     _influx,
+    load_findings,
 )

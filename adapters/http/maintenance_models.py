@@ -63,7 +63,7 @@ class ConfigurationRequest(MaintenanceRequest):
         Field(min_length=1, max_length=500),
     ]
     keep: bool = False
-    """Write it again whenever the station is found to differ."""
+    """Write it again whenever the station is found to differ; false: an earlier wish ends."""
 
 
 class ReportRequest(MaintenanceRequest):

@@ -28,8 +28,12 @@ from adapters.modbus.frames import (
     Complete,
     Incomplete,
     ReadRequest,
+    Request,
     Spoiled,
     Table,
+    WriteFunction,
+    WriteRequest,
+    function_of,
     judge_rtu,
     judge_tcp,
 )
@@ -64,6 +68,11 @@ class Refusal:
         return self.code in (2, 3)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """The device confirmed a write; what it holds then is for reading back."""
+
+
 class FailureKind(Enum):
     """What went wrong on the way."""
 
@@ -83,6 +92,7 @@ class Failure:
 
 
 Outcome: TypeAlias = Registers | Refusal | Failure
+WriteOutcome: TypeAlias = Written | Refusal | Failure
 
 _CLOSED: Final = Failure(
     kind=FailureKind.CLOSED,
@@ -96,13 +106,13 @@ class _Gate:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._request: ReadRequest | None = None
+        self._request: Request | None = None
         self._transaction = 0
         self._broken: asyncio.Future[Failure] | None = None
         self.is_open = True
         self.was_disturbed = False
 
-    def expect(self, request: ReadRequest) -> asyncio.Future[Failure]:
+    def expect(self, request: Request) -> asyncio.Future[Failure]:
         """Await the answer to a request; the future tells when it cannot come any more."""
         self._request = request
         self._broken = asyncio.get_running_loop().create_future()
@@ -166,6 +176,24 @@ class ModbusConnection:
             request: What to read.
             silence_s: Pause that the device needs after anything else on the line. [s]
         """
+        outcome = await self._answered(request, silence_s)
+        return outcome if not isinstance(outcome, Written) else _not_the_answer("it reads", request)
+
+    async def write(self, request: WriteRequest, *, silence_s: float) -> WriteOutcome:
+        """Write holding registers. After a failure they may hold the new or the old values.
+
+        Args:
+            request: What to write.
+            silence_s: Pause that the device needs after anything else on the line. [s]
+        """
+        outcome = await self._answered(request, silence_s)
+        return (
+            outcome if not isinstance(outcome, Registers) else _not_the_answer("it writes", request)
+        )
+
+    async def _answered(
+        self, request: Request, silence_s: float
+    ) -> Registers | Written | Refusal | Failure:
         if self._gate.was_disturbed or not self._gate.is_open:
             # Bytes that nobody asked for: whatever comes next may not be ours.
             await self.close()
@@ -207,7 +235,7 @@ class ModbusConnection:
         await self.close()
         return Failure(kind=FailureKind.NO_CONNECTION, text=_no_connection(self._endpoint))
 
-    async def _exchange(self, request: ReadRequest) -> Outcome:
+    async def _exchange(self, request: Request) -> Registers | Written | Refusal | Failure:
         client = self._client
         if client is None:
             return Failure(kind=FailureKind.NO_CONNECTION, text=_no_connection(self._endpoint))
@@ -280,7 +308,13 @@ def _client(endpoint: Endpoint, gate: _Gate) -> _Client:
     )
 
 
-async def _ask(client: _Client, request: ReadRequest) -> ModbusPDU:
+async def _ask(client: _Client, request: Request) -> ModbusPDU:
+    if isinstance(request, WriteRequest):
+        if request.function is WriteFunction.SINGLE:
+            value = request.words[0]
+            return await client.write_register(request.address, value, device_id=request.unit)
+        values = list(request.words)
+        return await client.write_registers(request.address, values, device_id=request.unit)
     read = (
         client.read_holding_registers
         if request.table is Table.HOLDING
@@ -289,20 +323,20 @@ async def _ask(client: _Client, request: ReadRequest) -> ModbusPDU:
     return await read(request.address, count=request.count, device_id=request.unit)
 
 
-def _checked(reply: ModbusPDU, request: ReadRequest) -> Outcome:
-    """Take the registers out of a reply that the gate let through."""
+def _checked(reply: ModbusPDU, request: Request) -> Registers | Written | Refusal | Failure:
+    """Take what matters out of a reply that the gate let through."""
     if reply.isError():
         return Refusal(code=reply.exception_code)
-    if (
-        reply.function_code != request.table.value
-        or reply.dev_id != request.unit
-        or len(reply.registers) != request.count
-    ):
+    if reply.function_code != function_of(request) or reply.dev_id != request.unit:
+        return _not_the_answer("it is for somebody else", request)
+    if isinstance(request, WriteRequest):
+        return Written()
+    if len(reply.registers) != request.count:
         return _not_the_answer(f"it is not for {request.count} registers", request)
     return Registers(words=tuple(reply.registers))
 
 
-def _not_the_answer(reason: str, request: ReadRequest) -> Failure:
+def _not_the_answer(reason: str, request: Request) -> Failure:
     return Failure(
         kind=FailureKind.BAD_REPLY,
         text=f"a reply is not the answer to the request: {reason}; check the wiring, the model, and "

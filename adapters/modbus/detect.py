@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Literal
 
 from adapters.modbus.catalogue import known_models, load_map
 from adapters.modbus.client import Failure, FailureKind, ModbusConnection, Outcome, Refusal
@@ -29,6 +29,10 @@ _SERIAL_SETTINGS: Final = (
 _NO_PATH: Final = frozenset({10, 11})
 """Exceptions of a gateway that finds nobody behind it."""
 _SILENT_READS: Final = 3
+_STRANGERS: Final = 3
+"""Units that answer and are no meter, after which the search ends."""
+_AGAIN_S: Final = 1.0
+"""Devices that serve one connection take so long to notice that the last one was closed. [s]"""
 _GATEWAY: Final = {Transport.TCP: Transport.RTU_OVER_TCP, Transport.RTU_OVER_TCP: Transport.TCP}
 
 
@@ -79,12 +83,14 @@ class _Search:
 class _Counting:
     """A connection that remembers answers: maps of one maker ask for the same registers."""
 
-    def __init__(self, endpoint: Endpoint, search: _Search) -> None:
+    def __init__(self, endpoint: Endpoint, search: _Search, presence: ReadRequest | None) -> None:
+        self._presence = presence
+        self._is_mute = presence is None
         self._line = ModbusConnection(endpoint)
         self._is_bus = endpoint.transport.is_rtu
         self._search = search
         self._known: dict[ReadRequest, Outcome] = {}
-        self.silent = 0
+        self._silent = 0
         """Reads in a row that nobody answered."""
 
     async def read(self, request: ReadRequest, *, silence_s: float) -> Outcome:
@@ -92,17 +98,37 @@ class _Counting:
         known = self._known.get(request)
         if known is not None:
             return known
-        self._search.reads += 1
-        pause_s = silence_s if self._is_bus else min(silence_s, self._search.pause_s)
-        outcome = await self._line.read(request, silence_s=pause_s)
-        is_silent = isinstance(outcome, Failure) and outcome.kind is FailureKind.SILENCE
-        self.silent = self.silent + 1 if is_silent else 0
+        outcome = await self._asked(request, silence_s)
+        if isinstance(outcome, Failure) and not (self._is_mute and _is_silence(outcome)):
+            # One answer that was lost or spoiled says nothing about the model.
+            if outcome.kind is FailureKind.NO_CONNECTION:
+                await asyncio.sleep(_AGAIN_S)
+            outcome = await self._asked(request, silence_s)
+        self._silent = self._silent + 1 if _is_silence(outcome) else 0
         self._known[request] = outcome
         return outcome
+
+    async def is_gone(self) -> bool:
+        """Tell whether the device has left. Some only leave unanswered what they do not know."""
+        if self._silent < _SILENT_READS or self._presence is None:
+            return False
+        outcome = await self._asked(self._presence, 0.0)
+        self._is_mute, self._silent = not _is_silence(outcome), 0
+        return not self._is_mute
+
+    async def _asked(self, request: ReadRequest, silence_s: float) -> Outcome:
+        self._search.reads += 1
+        pause_s = silence_s if self._is_bus else min(silence_s, self._search.pause_s)
+        return await self._line.read(request, silence_s=pause_s)
 
     async def close(self) -> None:
         """Close the line."""
         await self._line.close()
+
+
+def _is_silence(outcome: Outcome) -> bool:
+    kinds = (FailureKind.SILENCE, FailureKind.NO_CONNECTION)
+    return isinstance(outcome, Failure) and outcome.kind in kinds
 
 
 async def detect(
@@ -178,24 +204,26 @@ async def _on(text: str, endpoint: Endpoint, unit: int | None, search: _Search) 
         answer = await _is_there(endpoint, each, search)
         if answer is None:
             return []
-        if not answer:
+        if answer is False and (unit is None or not is_found_at_once):
             continue
+        if answer is False:
+            # Somebody knows that it is there: perhaps it leaves unanswered what it does not know.
+            return await _models(text, _hasty(endpoint), each, None, search)
         search.answered.setdefault(text, []).append(each)
-        found = await _models(text, endpoint, each, search)
+        found = await _models(text, endpoint, each, answer, search)
         if found:
             return found
-        if len(search.answered[text]) >= 3 and unit is None:
+        if len(search.answered[text]) >= _STRANGERS and unit is None:
             # A device that answers to every unit is no meter of ours at any of them.
             return []
     return []
 
 
-async def _is_there(endpoint: Endpoint, unit: int, search: _Search) -> bool | None:
-    """Tell whether a unit answers at all; None: there is no connection."""
-    probe = endpoint
-    if endpoint.timeout_s is None and endpoint.transport is not Transport.SERIAL:
-        probe = replace(endpoint, timeout_s=_SILENCE_S)
-    line = ModbusConnection(probe)
+async def _is_there(
+    endpoint: Endpoint, unit: int, search: _Search
+) -> ReadRequest | Literal[False] | None:
+    """Return a read that a unit answers, however; False: none; None: there is no connection."""
+    line = ModbusConnection(_hasty(endpoint))
     try:
         for table in Table:
             search.reads += 1
@@ -204,6 +232,8 @@ async def _is_there(endpoint: Endpoint, unit: int, search: _Search) -> bool | No
             match outcome:
                 case Failure(kind=FailureKind.NO_CONNECTION):
                     return None
+                case Failure(kind=FailureKind.SILENCE) if unit in _LIKELY_UNITS:
+                    continue
                 case Failure(kind=FailureKind.SILENCE) | Failure(kind=FailureKind.CLOSED):
                     return False
                 case Refusal(code=code) if code in _NO_PATH:
@@ -211,24 +241,36 @@ async def _is_there(endpoint: Endpoint, unit: int, search: _Search) -> bool | No
                 case Failure():
                     continue
                 case _:
-                    return True
+                    return request
     finally:
         await line.close()
     return False
 
 
-async def _models(text: str, endpoint: Endpoint, unit: int, search: _Search) -> list[Candidate]:
-    """Read by every map; where none fits, once more one register beside."""
-    line = _Counting(endpoint, search)
+def _hasty(endpoint: Endpoint) -> Endpoint:
+    """Return the endpoint with a short wait, where there may be nobody to wait for."""
+    if endpoint.timeout_s is not None or endpoint.transport is Transport.SERIAL:
+        return endpoint
+    return replace(endpoint, timeout_s=_SILENCE_S)
+
+
+async def _models(
+    text: str, endpoint: Endpoint, unit: int, presence: ReadRequest | None, search: _Search
+) -> list[Candidate]:
+    """Read by every map; where none fits, once more one register beside.
+
+    `presence` is a read that the device answers; None: none is known.
+    """
+    line = _Counting(endpoint, search, presence)
     found: list[Candidate] = []
     try:
-        for offset in (0, 1, -1):
+        for offset in (0, 1, -1) if presence is not None else (0,):
             for model in sorted(known_models()):
                 search.step(f"{text}, unit {unit}: {model}")
                 candidate = await _tried(line, model, unit, offset)
                 if candidate is not None:
                     found.append(replace(candidate, connection=text))
-                if line.silent >= _SILENT_READS:
+                if await line.is_gone():
                     return found
             if found:
                 return found
@@ -299,6 +341,8 @@ def _nothing(connection: str, unit: int | None, search: _Search, seconds: float 
             f"unit {units} answers, and no model of the catalogue fits; if the meter is loaded and "
             "supplied, write a map for it (docs/how-to/add-a-meter.md)"
         )
+        if unit is None and any(len(us) >= _STRANGERS for us in search.answered.values()):
+            text += "; the search ended there: give --unit to look at another one"
     elif seconds is not None:
         text = f"nothing was found in {seconds:g} s; give --unit, or --seconds for longer"
     else:

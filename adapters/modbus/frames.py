@@ -4,7 +4,7 @@ The library underneath accepts a reply with transaction id 0, with the function 
 request, with more or fewer registers than asked for. A reply here is either exactly the answer to
 the one request under way, or it is refused with the reason.
 
-Source: MODBUS Application Protocol Specification V1.1b3, 6.3, 6.4 and 7; MODBUS Messaging on
+Source: MODBUS Application Protocol Specification V1.1b3, 6.3, 6.4, 6.6, 6.12 and 7; MODBUS Messaging on
 TCP/IP Implementation Guide V1.0b, 3.1.3; MODBUS over Serial Line V1.02, 2.5.1.
 """
 
@@ -33,6 +33,46 @@ class ReadRequest:
     count: int
 
 
+class WriteFunction(Enum):
+    """How holding registers are written; the value is the function code."""
+
+    SINGLE = 6
+    """One register; all that some devices know."""
+    MULTIPLE = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteRequest:
+    """A write of neighbouring holding registers."""
+
+    unit: int
+    function: WriteFunction
+    address: int
+    """Zero-based."""
+    words: tuple[int, ...]
+    """What they shall hold, 0 to 65535 each; a single one with `WriteFunction.SINGLE`."""
+
+    @property
+    def count(self) -> int:
+        """Number of registers."""
+        return len(self.words)
+
+    @property
+    def echo(self) -> bytes:
+        """What the confirmation begins with after its function code.
+
+        A single write is confirmed with its value too. That is left to reading back: a device that
+        writes another value than it was given must not look like a broken line.
+        """
+        address = self.address.to_bytes(2, "big")
+        if self.function is WriteFunction.SINGLE:
+            return address
+        return address + self.count.to_bytes(2, "big")
+
+
+Request: TypeAlias = ReadRequest | WriteRequest
+
+
 @dataclass(frozen=True, slots=True)
 class Incomplete:
     """So far so good; more bytes must come."""
@@ -55,9 +95,11 @@ Verdict: TypeAlias = Incomplete | Complete | Spoiled
 _EXCEPTION_BIT: Final = 0x80
 _MBAP_BYTES: Final = 7
 _CRC_BYTES: Final = 2
+_CONFIRMATION_BYTES: Final = 5
+"""A confirmed write, from its function code on: code, address, and count or value."""
 
 
-def judge_tcp(received: bytes, request: ReadRequest, transaction: int) -> Verdict:
+def judge_tcp(received: bytes, request: Request, transaction: int) -> Verdict:
     """Judge bytes received over Modbus TCP.
 
     Args:
@@ -83,7 +125,7 @@ def judge_tcp(received: bytes, request: ReadRequest, transaction: int) -> Verdic
     return _whole(len(received), _MBAP_BYTES + expected)
 
 
-def judge_rtu(received: bytes, request: ReadRequest) -> Verdict:
+def judge_rtu(received: bytes, request: Request) -> Verdict:
     """Judge bytes received in RTU framing, from a serial line or through a transparent gateway.
 
     Args:
@@ -101,18 +143,30 @@ def judge_rtu(received: bytes, request: ReadRequest) -> Verdict:
     return verdict
 
 
-def _pdu_length(unit: int, pdu: bytes, request: ReadRequest) -> int | Spoiled:
+def _pdu_length(unit: int, pdu: bytes, request: Request) -> int | Spoiled:
     """Return the length that the answer must have from its function code on. [bytes]"""
     if unit != request.unit:
         return Spoiled(f"it comes from unit {unit} instead of {request.unit}")
-    function = pdu[0]
-    if function == request.table.value | _EXCEPTION_BIT:
+    asked, function = function_of(request), pdu[0]
+    if function == asked | _EXCEPTION_BIT:
         return 2
-    if function != request.table.value:
-        return Spoiled(f"it answers function {function} instead of {request.table.value}")
+    if function != asked:
+        return Spoiled(f"it answers function {function} instead of {asked}")
+    if isinstance(request, WriteRequest):
+        seen = pdu[1 : 1 + len(request.echo)]
+        if not request.echo.startswith(seen):
+            return Spoiled("it confirms a write of other registers")
+        return _CONFIRMATION_BYTES
     if pdu[1] != 2 * request.count:
         return Spoiled(f"it carries {pdu[1]} bytes instead of {2 * request.count}")
     return 2 + 2 * request.count
+
+
+def function_of(request: Request) -> int:
+    """Return the function code of a request."""
+    if isinstance(request, WriteRequest):
+        return request.function.value
+    return request.table.value
 
 
 def _whole(received: int, expected: int) -> Verdict:

@@ -18,6 +18,7 @@ from adapters.ocpp.metervalues import (
     register_wh,
     to_sample,
 )
+from adapters.ocpp.plausibility import register_objection
 from adapters.ocpp.settling import Settling
 from adapters.ocpp.translation import DialectSettings
 from controller.ports import Clock, StationDesk
@@ -36,7 +37,7 @@ from controller.station import (
     StationHeard,
     TransactionChanged,
 )
-from controller.transaction import TransactionId
+from controller.transaction import Transaction, TransactionId
 
 NOTE_EVERY_S = 60.0
 """A running transaction's register is stored so often; every note is a write to the disk. [s]"""
@@ -62,6 +63,8 @@ class _EvseCourse:
     scale: float = 1.0
     limit_a: float | None = None
     transaction: TransactionId | None = None
+    booked: Transaction | None = None
+    """The latest transaction as it is booked, running or not."""
     noted_s: float | None = None
     direct_s: float | None = None
     state: EvseState = EvseState.UNKNOWN
@@ -113,6 +116,8 @@ class Intake:
         self._settling = Settling()
         self.on_settled: Callable[[float], None] = lambda took_s: None
         """Told how long a station took to follow a lower limit. [s]"""
+        self.on_doubt: Callable[[EvseId, str], None] = lambda evse, reason: None
+        """Told of a value that cannot be right and is used for nothing."""
 
     # --- who and when
 
@@ -242,6 +247,8 @@ class Intake:
             received: When it arrived.
             live: False: the message itself says that it was kept back.
         """
+        for said in (text for e in entries for text in e.absurd):
+            self.on_doubt(evse, said)
         entry = newest(entries)
         if entry is None or not live:
             return
@@ -249,7 +256,9 @@ class Intake:
         if not self.is_live(entry.at, received):
             return
         course = self._course(evse)
-        course.track = course.track.add(received.monotonic_s, register_wh([entry]))
+        raw_wh = register_wh([entry])
+        believed_wh = self._believed(evse, course.transaction, raw_wh)
+        course.track = course.track.add(received.monotonic_s, raw_wh)
         direct = has_current_or_power(entry)
         if direct:
             course.direct_s = received.monotonic_s
@@ -261,7 +270,9 @@ class Intake:
         if sample is not None:
             course.sampled_s = received.monotonic_s
             course.drawn_a = max(sample.terminal_a) if sample.terminal_a is not None else None
-            course.raw_wh = register_wh([entry]) or course.raw_wh
+            course.raw_wh = believed_wh or course.raw_wh
+            if raw_wh is not None and believed_wh is None:
+                sample = replace(sample, energy_wh=None)
             self.desk.post(EvseSampled(evse=evse, sample=sample))
             self._watch_settling(evse, course.drawn_a, received.monotonic_s)
 
@@ -319,9 +330,31 @@ class Intake:
             self.gate.shut(transaction.id)
             course = self._course(transaction.evse)
             course.transaction = transaction.id
+            course.booked = transaction
             course.noted_s = received.monotonic_s
         self.desk.post(TransactionChanged(transaction=transaction))
         return receipt
+
+    def _believed(
+        self, evse: EvseId | None, transaction: TransactionId | None, register_wh: float | None
+    ) -> float | None:
+        """Return a register that can be right for a transaction; None: it is told and left out. [Wh]"""
+        course = self._courses.get(evse) if evse is not None else None
+        if register_wh is None or evse is None or course is None or course.booked is None:
+            return register_wh
+        if course.booked.id != transaction:
+            return register_wh
+        reason = register_objection(
+            register_wh,
+            course.booked,
+            scale_ratio=course.scale,
+            rating_w=self._settings.wiring(evse).rating_w,
+            at=self._clock.now(),
+        )
+        if reason is None:
+            return register_wh
+        self.on_doubt(evse, reason)
+        return None
 
     async def note(
         self, noted: TransactionNoted, received: Received, *, due: bool
@@ -344,6 +377,7 @@ class Intake:
             )
             if course.transaction == noted.id and is_recent:
                 return None
+        noted = replace(noted, meter_wh=self._believed(evse, noted.id, noted.meter_wh))
         receipt = await self.desk.note_transaction(noted)
         if receipt is None:
             return None
@@ -351,6 +385,7 @@ class Intake:
         course = self._course(transaction.evse)
         if transaction.ended_at is None:
             course.transaction = transaction.id
+            course.booked = transaction
             course.noted_s = received.monotonic_s
         self.desk.post(TransactionChanged(transaction=transaction))
         return receipt
@@ -358,7 +393,8 @@ class Intake:
     async def close(self, closed: TransactionClosed) -> TransactionReceipt | None:
         """Book an end and report it."""
         where = closed.evse or self.evse_of(closed.id)
-        closed = replace(closed, scale_ratio=self._proven_scale(where, closed.meter_wh))
+        ratio = self._proven_scale(where, closed.meter_wh)
+        closed = replace(closed, scale_ratio=ratio, meter_wh=self._end_wh(where, closed, ratio))
         self._ended = [*self._ended, closed.id][-REMEMBERED_ENDS:]
         for course in self._courses.values():
             if course.transaction == closed.id:
@@ -368,6 +404,27 @@ class Intake:
         if receipt is not None:
             self.desk.post(TransactionChanged(transaction=receipt.transaction))
         return receipt
+
+    def _end_wh(
+        self, where: EvseId | None, closed: TransactionClosed, ratio: float
+    ) -> float | None:
+        """Return the register at the end, as sent; one that cannot be right leaves the last one. [Wh]"""
+        course = self._courses.get(where) if where is not None else None
+        if where is None or closed.meter_wh is None or course is None or course.booked is None:
+            return closed.meter_wh
+        if course.booked.id != closed.id:
+            return closed.meter_wh
+        reason = register_objection(
+            closed.meter_wh,
+            course.booked,
+            scale_ratio=ratio,
+            rating_w=self._settings.wiring(where).rating_w,
+            at=self._clock.now(),
+        )
+        if reason is None:
+            return closed.meter_wh
+        self.on_doubt(where, f"{reason}; transaction {closed.id} is booked without it")
+        return None
 
     def _proven_scale(self, evse: EvseId | None, register_wh: float | None) -> float:
         """Return the factor that makes a booked register Wh; 1 unless it is proven to be another.

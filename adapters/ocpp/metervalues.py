@@ -94,6 +94,8 @@ class MeterEntry:
     at: datetime | None
     """The station's time stamp; None: not readable."""
     values: tuple[Measured, ...]
+    absurd: tuple[str, ...] = ()
+    """Values that cannot be: no numbers, or far beyond what there is. They are used for nothing."""
 
     @property
     def is_triggered(self) -> bool:
@@ -136,10 +138,32 @@ def _unit_v201(sampled: Mapping[str, Any]) -> tuple[str | None, int]:
 
 
 def _entry(element: Mapping[str, Any], unit_of: Any) -> MeterEntry:
-    values = (_measured(sampled, *unit_of(sampled)) for sampled in element["sampledValue"])
+    values: list[Measured] = []
+    absurd: list[str] = []
+    for sampled in element["sampledValue"]:
+        measured = _measured(sampled, *unit_of(sampled))
+        if measured is not None:
+            values.append(measured)
+        elif _is_absurd(sampled, unit_of(sampled)[0]):
+            absurd.append(_told(sampled))
     return MeterEntry(
-        at=parse_time(element.get("timestamp")), values=tuple(v for v in values if v is not None)
+        at=parse_time(element.get("timestamp")), values=tuple(values), absurd=tuple(absurd)
     )
+
+
+def _is_absurd(sampled: Mapping[str, Any], unit: str | None) -> bool:
+    """Tell a value that cannot be from one that is only left out, or said in a unit we do not use."""
+    measurand = sampled.get("measurand", REGISTER)
+    if measurand not in DIMENSIONS or sampled.get("format") == "SignedData":
+        return False
+    is_given = str(sampled.get("value", "")).strip() != ""
+    return is_given and _factor(unit, DIMENSIONS[measurand][0]) is not None
+
+
+def _told(sampled: Mapping[str, Any]) -> str:
+    """Write an absurd value for people, bounded and printable."""
+    value = "".join(c for c in str(sampled.get("value"))[:20] if c.isprintable())
+    return f"{sampled.get('measurand', REGISTER)} = {value!r}"
 
 
 def _measured(sampled: Mapping[str, Any], unit: str | None, multiplier: int) -> Measured | None:

@@ -64,7 +64,7 @@ class OperatorActions:
         capabilities: Capabilities,
         maintenance: Maintenance,
         restore: Callable[[], Awaitable[None]],
-        keep_wanted: Callable[[Mapping[str, str]], Awaitable[None]],
+        keep_wanted: Callable[[Mapping[str, str], bool], Awaitable[None]],
         wanted: Callable[[], Awaitable[Mapping[str, str]]],
     ) -> None:
         self._caller = caller
@@ -192,8 +192,7 @@ class OperatorActions:
             if reason is not None:
                 raise ParameterError(reason)
         result = await self._converse(self._maintenance.write(wanted, self._capabilities))
-        if request.parameters.get("keep") is True:
-            await self._keep_wanted(wanted)
+        await self._keep_wanted(wanted, request.parameters.get("keep") is True)
         return result
 
     async def reconcile(self, wanted: Mapping[str, str]) -> dict[str, str]:

@@ -50,6 +50,9 @@ ASKED_BOOT_S = 30.0
 
 
 CONFIG_DRIFT = "CONFIG_DRIFT"
+METER_IMPLAUSIBLE = "METER_IMPLAUSIBLE"
+DOUBT_S = 600.0
+"""How long an implausible value is told after it came last. [s]"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +124,7 @@ class StationDialect:
             on_learned=self._has_learned,
         )
         self._intake.on_settled = self._settled
+        self._intake.on_doubt = self._doubted
         self._behaviour: StationBehaviour | None = None
         self._has_news = False
         self._boot_seen = False
@@ -232,11 +236,14 @@ class StationDialect:
         station, job = self._caller.station, Job(status=status, at=self._clock.now())
         self._intake.desk.post(JobReported(station=station, kind="drill", job=job))
 
-    async def _keep_wanted(self, values: Mapping[str, str]) -> None:
-        """Keep what an operator wrote as the configuration that is to stay."""
+    async def _keep_wanted(self, values: Mapping[str, str], keep: bool) -> None:
+        """Keep what an operator wrote as the configuration that is to stay, or keep it no longer."""
         station = self._caller.station
         wanted = await self._book.kept(DESIRED, station) or {}
-        await self._book.keep(DESIRED, station, wanted | dict(values))
+        others = {name: value for name, value in wanted.items() if name not in values}
+        after = others | (dict(values) if keep else {})
+        if after != wanted:
+            await self._book.keep(DESIRED, station, after)
 
     async def _wanted(self) -> dict[str, str]:
         """Return the configuration to keep: the site file's, and over it what operators wrote."""
@@ -298,6 +305,16 @@ class StationDialect:
         self._capabilities.settled(took_s)
         if self._capabilities.settled_s != before:
             self._has_learned()
+
+    def _doubted(self, evse: EvseId, reason: str) -> None:
+        self._book.begin(
+            METER_IMPLAUSIBLE,
+            evse,
+            f"{evse} reports what cannot be: {reason}. It is used for nothing: no limit and no bill "
+            "counts it. Look at its meter and at the units in its settings.",
+            severity=Severity.WARNING,
+            lasts_s=DOUBT_S,
+        )
 
     def _has_learned(self) -> None:
         """Tell what was just learned, and keep it with the next message."""

@@ -263,3 +263,23 @@ def test_view_names_a_turned_phase_for_every_evse_on_it() -> None:
     assert found[EvseId("CP001/1")].verdict == "reversed"
     assert found[EvseId("CP001/1")].gain_ratio[Phase.L2] == pytest.approx(-1.0, abs=0.2)
     assert found[EvseId("CP002/1")].verdict == "right"
+
+
+@pytest.mark.parametrize(
+    ("distort", "verdict"),
+    [(honest, "right"), (turned_l2, "reversed"), (swapped, "phases"), (elsewhere, "unseen")],
+)
+def test_two_pauses_of_a_charging_vehicle_are_enough(distort: Distort, verdict: str) -> None:
+    """What `wattkeeper wiring check` does: the transaction goes on, the current stops and returns."""
+    evse = an_evse("CP001", phases=1, rotation=PhaseRotation.STR)
+    yard = Yard(seed=3, distort=distort, evses=[evse], loud=0.2)
+    for drawn_a in (16.0, 0.0, 16.0, 0.0, 16.0):
+        for cycle in range(15):
+            yard.now_s += CYCLE_S
+            yard.draw_a[evse.id] = drawn_a
+            if cycle % 5 == 0:
+                sample = EvseSample(terminal_a=(drawn_a, 0.0, 0.0))
+                yard.sampled[evse.id] = Reading(value=sample, taken_s=yard.now_s)
+            yard.watch.observe(yard.snapshot())
+    (found,) = views(yard.site, yard.watch.seen)
+    assert (found.verdict, found.steps) == (verdict, 4)

@@ -187,6 +187,61 @@ def test_device_that_is_no_meter_is_not_taken_for_one() -> None:
         found(HostileMeter(words={}), unit=1)
 
 
+@dataclass
+class MuteMeter(StrictMeter):
+    """Leaves unanswered what it does not know."""
+
+    def honest(self, asked: Asked) -> bytes:
+        answer = super().honest(asked)
+        is_refusal = bool(answer[7] & 0x80)
+        return b"" if is_refusal else answer
+
+
+@dataclass
+class LossyMeter(StrictMeter):
+    """Every fifth answer is lost on the way."""
+
+    def honest(self, asked: Asked) -> bytes:
+        return b"" if len(self.asked) % 5 == 4 else super().honest(asked)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (MuteMeter, "eastron-sdm630"),
+        (MuteMeter, "janitza-umg604"),
+        (LossyMeter, "eastron-sdm630"),
+    ],
+)
+def test_unanswered_reads_do_not_hide_the_meter(kind: type[StrictMeter], name: str) -> None:
+    shown = image_of(name)
+    plain = strict(shown.model, shown.words)
+    meter = kind(words=plain.words, function=plain.function, known=plain.known)
+
+    async def run() -> Finding:
+        async with meter.listening() as port:
+            connection = f"tcp://127.0.0.1:{port}?timeout_s=0.1"
+            return await detect(connection, unit=1, seconds=60, pause_s=0.0)
+
+    finding = asyncio.run(run())
+    assert (finding.best.model, finding.confidence) == (shown.model, Confidence.HIGH)
+
+
+def test_search_among_strangers_says_that_it_ended() -> None:
+    @dataclass
+    class Everybody:
+        """Equals every unit."""
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        __hash__ = None  # type: ignore[assignment]
+
+    meter = HostileMeter(words={}, unit=Everybody())  # type: ignore[arg-type]
+    with pytest.raises(NothingFoundError, match=r"unit 1, 2, 3 answers.*give --unit"):
+        found(meter)
+
+
 def test_search_ends_in_time() -> None:
     async def run() -> None:
         async with HostileMeter(words={}, unit=250).listening() as port:

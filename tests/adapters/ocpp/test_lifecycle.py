@@ -72,6 +72,19 @@ def test_what_is_not_kept_is_left_alone() -> None:
     run(body)
 
 
+def test_a_setting_that_is_written_once_more_without_keeping_is_kept_no_longer() -> None:
+    async def body() -> None:
+        book = StationBook(clock=StillClock(), pending_boots=False)
+        first = Connection(V16Dialect, keys({"LightIntensity": "50"}), book=book)
+        await first.dialect.act(write({"LightIntensity": "10"}, keep=True))
+        await first.dialect.act(write({"LightIntensity": "20"}, keep=False))
+        changed = {"LightIntensity": "90"}
+        await Connection(V16Dialect, keys(changed), book=book).provision()
+        assert changed["LightIntensity"] == "90"
+
+    run(body)
+
+
 def test_drift_that_cannot_be_mended_is_told_until_it_can() -> None:
     async def body() -> None:
         sink = RecordingConditions()

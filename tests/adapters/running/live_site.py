@@ -14,6 +14,7 @@ import httpx
 from adapters.bootstrap import RunningController
 from adapters.cli.settings import run_settings
 from adapters.config.loader import load_site_file
+from adapters.loads import without_loads
 from adapters.simulator.scenario import FULL_POWER, Arrival, Scenario
 from adapters.simulator.wire import WireSimulator
 from controller.records import Role, User
@@ -91,18 +92,19 @@ async def live_site(
     occupied: Sequence[int] | None = None,
     protocols: Mapping[StationId, str] | None = None,
     tick_s: float = 1.0,
+    more: str = "",
 ) -> AsyncIterator[LiveSite]:
     """Run a site; a vehicle comes to every charger, or to those `occupied`, counted from 0."""
     maps = ROOT / "config" / "meters"
     ports = {name: free_port() for name in ("ocpp", "http", "meter")}
     file = folder / "site.yaml"
-    file.write_text(site_text(ports, chargers=chargers, limit_a=limit_a))
+    file.write_text(site_text(ports, chargers=chargers, limit_a=limit_a) + more)
     settings = run_settings(load_site_file(file))
     async with RunningController(settings) as controller:
         await controller.store.add_user(User(name="ada", role=Role.ADMIN), None)
         token = await controller.store.issue_api_token("ada")
         simulator = WireSimulator(
-            site=settings.site,
+            site=without_loads(settings.site),
             ocpp_url=f"ws://127.0.0.1:{controller.ocpp.port}",
             secrets={StationId(f"CP{n:03}"): "unused" for n in range(1, 20)},
             scenario=Scenario(

@@ -351,7 +351,8 @@ export interface paths {
          * Approve Station
          * @description Take an unknown station in and make its password, shown this once.
          *
-         *     It may connect and charge once its entry stands in the site file.
+         *     Its entry is written into the site file and put in force, as any change is. Where the controller
+         *     may not write the file, `in_site_file` is false: the station may connect once you have added it.
          */
         post: operations["approve_station"];
         delete?: never;
@@ -973,7 +974,8 @@ export interface paths {
          * Read History
          * @description Return the mean or maximum of a field per step of `step` seconds; without times, the last hour.
          *
-         *     One field gives its points; several give a table of means on one time axis.
+         *     One field gives its points; several give a table of means on one time axis. Over more than two hours
+         *     steps begin at whole minutes, quarters or hours, the longest that divides the step.
          */
         get: operations["read_history"];
         put?: never;
@@ -1662,6 +1664,11 @@ export interface components {
             site_file: {
                 [key: string]: unknown;
             };
+            /**
+             * In Site File
+             * @description Whether that stands in the site file and is in force; else add it by hand.
+             */
+            in_site_file: boolean;
         };
         /**
          * AlarmOut

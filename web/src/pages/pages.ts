@@ -11,6 +11,7 @@ import BackOffice from "./BackOffice.svelte";
 import Chargers from "./Chargers.svelte";
 import Partners from "./Partners.svelte";
 import Planning from "./Planning.svelte";
+import Rollouts from "./Rollouts.svelte";
 import Sessions from "./Sessions.svelte";
 import Settings from "./Settings.svelte";
 import Site from "./Site.svelte";
@@ -36,6 +37,7 @@ export const PAGES: Page[] = [
   { path: "planning", title: "nav.planning", icon: "planning", role: "viewer", group: "operate", component: Planning },
   { path: "alarms", title: "nav.alarms", icon: "alarm", role: "viewer", group: "maintain", component: Alarms },
   { path: "stations", title: "nav.stations", icon: "station", role: "viewer", group: "maintain", component: Stations },
+  { path: "rollouts", title: "nav.rollouts", icon: "firmware", role: "viewer", group: "maintain", component: Rollouts },
   { path: "tokens", title: "nav.tokens", icon: "token", role: "operator", group: "maintain", component: Tokens },
   { path: "partners", title: "nav.partners", icon: "partner", role: "operator", group: "maintain", component: Partners },
   { path: "backoffice", title: "nav.backoffice", icon: "upstream", role: "viewer", group: "maintain", component: BackOffice },
