@@ -9,7 +9,7 @@ import pytest
 from tests.simulation.fault_rows import ROWS, Row
 from tests.simulation.fault_runs import ran
 
-SIMULATED = [row for row in ROWS if row.trial is not None]
+SIMULATED = [row for row in ROWS if row.trial is not None and not row.missing]
 ROOT = Path(__file__).resolve().parents[2]
 
 
