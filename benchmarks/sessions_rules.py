@@ -119,7 +119,7 @@ class Ours:
                 rules=self._turns,
             )
         )
-        problem = guided(_problem(present, line), guidance)
+        problem = guided(_problem(present, line, self._turns), guidance)
         answer = self._allocator.allocate(problem, deadline_s=10.0)
         assert answer.method is Method.LP, answer.note
         return {v.index: answer.current_a[v.evse] for v in present}
@@ -156,7 +156,8 @@ class Ours:
             vehicle.evse = self._seated[vehicle.index] = free.pop()
 
 
-def _problem(present: Sequence[Vehicle], line: PhaseCurrents) -> Problem:
+def _problem(present: Sequence[Vehicle], line: PhaseCurrents, turns: TurnRules) -> Problem:
+    ranks = _ranks(present, turns)
     return Problem(
         nodes=(Node(id=MAIN, parent=None, available=line),),
         loads=tuple(
@@ -167,11 +168,19 @@ def _problem(present: Sequence[Vehicle], line: PhaseCurrents) -> Problem:
                 min_a=v.min_a,
                 max_a=v.useful_a,
                 step_a=v.step_a,
+                rank=ranks[v.index],
                 current_a=v.held_a,
             )
             for v in present
         ),
     )
+
+
+def _ranks(present: Sequence[Vehicle], turns: TurnRules) -> dict[int, int]:
+    """Order the vehicles as the product's line does: below 0 who has waited as long as anybody may."""
+    ordered = sorted(present, key=lambda v: (-v.waited_h, v.begin, v.index))
+    overdue = sum(v.waited_h >= turns.turn_h - 1e-9 for v in present)
+    return {v.index: place - overdue for place, v in enumerate(ordered)}
 
 
 class Greedy:

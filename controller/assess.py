@@ -78,18 +78,27 @@ def assess(
     policy: Policy,
     *,
     peaks: Mapping[CircuitId, PhaseCurrents],
+    below: Mapping[CircuitId, tuple[EvseId, ...]],
 ) -> Assessment:
-    """Assess every circuit of the site; `peaks` is each one's `building_worst_case`. [A]"""
+    """Assess every circuit of the site.
+
+    Args:
+        snapshot: What is known.
+        draws: What each EVSE draws and may draw.
+        memory: What the decision before left.
+        policy: Thresholds and times.
+        peaks: Each circuit's `building_worst_case`. [A]
+        below: The EVSEs on each circuit and on those below it.
+    """
     site = snapshot.site
-    below = _draws_below(site, draws)
-    totals = {c: _totals(below[c]) for c in site.circuits}
     circuits: dict[CircuitId, CircuitState] = {}
     conditions: list[Condition] = []
     for circuit in site.circuits.values():
+        on_it = [draws[evse] for evse in below[circuit.id]]
         state, found = _assess_circuit(
             circuit,
-            below[circuit.id],
-            totals[circuit.id],
+            on_it,
+            _totals(on_it),
             peak=peaks[circuit.id],
             snapshot=snapshot,
             memory=memory,
@@ -116,15 +125,9 @@ def building_worst_case(site: Site, circuit: CircuitId) -> PhaseCurrents:
     return site.circuits[circuit].building_peak_a.highest(total)
 
 
-def _draws_below(site: Site, draws: Mapping[EvseId, Draw]) -> dict[CircuitId, list[Draw]]:
-    below: dict[CircuitId, list[Draw]] = {circuit: [] for circuit in site.circuits}
-    for evse in site.evses():
-        for circuit in site.path_to_root(evse.circuit):
-            below[circuit].append(draws[evse.id])
-    return below
-
-
 def _modes(site: Site, circuits: Mapping[CircuitId, CircuitState]) -> dict[EvseId, SiteMode]:
+    if all(state.mode is SiteMode.NORMAL for state in circuits.values()):
+        return dict.fromkeys((e.id for e in site.evses()), SiteMode.NORMAL)
     on_path = {
         circuit: max((circuits[c].mode for c in site.path_to_root(circuit)), key=_ORDER.index)
         for circuit in circuits
@@ -169,10 +172,19 @@ def _assess_circuit(
         is_ramping=after.recovered_s is not None
         and now_s - after.recovered_s < RAMP_INTERVALS * policy.increase_interval_s,
         is_still=_is_still(meter, now_s=now_s, policy=policy),
-        headroom=limit - building - committed,
-        usable=limit - PhaseCurrents.balanced(circuit.margin_a) - building,
+        headroom=_less(limit, building, committed),
+        usable=_less(limit, PhaseCurrents.balanced(circuit.margin_a), building),
     )
     return state, _conditions(state, meter, 0.0 if is_starting else age_s, policy)
+
+
+def _less(limit: PhaseCurrents, one: PhaseCurrents, other: PhaseCurrents) -> PhaseCurrents:
+    """Return what two currents leave of a limit, in one step. [A]"""
+    return PhaseCurrents(
+        l1_a=limit.l1_a - one.l1_a - other.l1_a,
+        l2_a=limit.l2_a - one.l2_a - other.l2_a,
+        l3_a=limit.l3_a - one.l3_a - other.l3_a,
+    )
 
 
 # --- the ladder -----------------------------------------------------------------------------------
@@ -302,10 +314,10 @@ def _limit(
     hot = thermal.overheat_ratio(heat, device=circuit.device)
     release = policy.thermal_shed_ratio / 2 if before.is_shedding else policy.thermal_shed_ratio
     is_shedding = hot > release
-    limit = circuit.limit_a.lowest(
-        snapshot.overrides.circuit_limit_a.get(circuit.id, circuit.limit_a)
-    )
-    limit = limit.lowest(snapshot.signal_limit_a.get(circuit.id, limit))
+    limit = circuit.limit_a
+    for lower in (snapshot.overrides.circuit_limit_a, snapshot.signal_limit_a):
+        if circuit.id in lower:
+            limit = limit.lowest(lower[circuit.id])
     if is_shedding:
         limit = limit.lowest(circuit.limit_a.scaled(policy.thermal_shed_to_ratio))
     if heat == before.heat and heating is before.heating and is_shedding == before.is_shedding:
@@ -335,7 +347,7 @@ def _with_base(
         now_s=now_s,
         believe_after_s=believe_after_s(policy),
     )
-    return before if base == before.base else replace(before, base=base)
+    return before if base is before.base or base == before.base else replace(before, base=base)
 
 
 def _building(
@@ -360,16 +372,24 @@ class _Totals:
 
 def _totals(draws: list[Draw]) -> _Totals:
     """Add up; those that draw nothing and may draw nothing add nothing."""
-    busy = [d for d in draws if d.bounds.most != ZERO or d.committed != ZERO]
+    busy = [d for d in draws if d.is_busy]
+    if not busy:
+        return _NO_TOTALS
+    bounds = [d.bounds for d in busy]
     return _Totals(
         committed=_sum([d.committed for d in busy]),
         bounds=DrawBounds(
-            least=_sum([d.bounds.least for d in busy]),
-            last_seen=_sum([d.bounds.last_seen for d in busy]),
-            reported=_sum([d.bounds.reported for d in busy]),
-            most=_sum([d.bounds.most for d in busy]),
+            least=_sum([b.least for b in bounds]),
+            last_seen=_sum([b.last_seen for b in bounds]),
+            reported=_sum([b.reported for b in bounds]),
+            most=_sum([b.most for b in bounds]),
         ),
     )
+
+
+_NO_TOTALS = _Totals(
+    committed=ZERO, bounds=DrawBounds(least=ZERO, last_seen=ZERO, reported=ZERO, most=ZERO)
+)
 
 
 def _sum(currents: list[PhaseCurrents]) -> PhaseCurrents:

@@ -74,13 +74,17 @@ def estimated(
         now_s: Monotonic now. [s]
         believe_after_s: How long a change must last that later samples could still explain. [s]
     """
+    if base is not None and _explains(base, meter, bounds, overloaded):
+        return base
+    least, likely = meter - bounds.most, meter - bounds.reported
+    most, seen = meter - bounds.least, meter - bounds.last_seen
     l1, l2, l3 = (
         _estimated_phase(
             base[i] if base else None,
-            least_a=meter.of(p) - bounds.most.of(p),
-            likely_a=meter.of(p) - bounds.reported.of(p),
-            most_a=meter.of(p) - bounds.least.of(p),
-            seen_a=meter.of(p) - bounds.last_seen.of(p),
+            least_a=least.of(p),
+            likely_a=likely.of(p),
+            most_a=most.of(p),
+            seen_a=seen.of(p),
             is_overloaded=overloaded.of(p) > 0,
             now_s=now_s,
             believe_after_s=believe_after_s,
@@ -90,10 +94,43 @@ def estimated(
     return (l1, l2, l3)
 
 
+def _explains(
+    base: BaseLoad, meter: PhaseCurrents, bounds: DrawBounds, overloaded: PhaseCurrents
+) -> bool:
+    """Tell whether the estimate lies within all bounds and nothing waits: then it stays. [A]
+
+    This is so in most cycles.
+    """
+    most, reported, least = bounds.most, bounds.reported, bounds.least
+    return (
+        overloaded.l1_a <= 0
+        and overloaded.l2_a <= 0
+        and overloaded.l3_a <= 0
+        and _explains_phase(base[0], meter.l1_a, most.l1_a, reported.l1_a, least.l1_a)
+        and _explains_phase(base[1], meter.l2_a, most.l2_a, reported.l2_a, least.l2_a)
+        and _explains_phase(base[2], meter.l3_a, most.l3_a, reported.l3_a, least.l3_a)
+    )
+
+
+def _explains_phase(
+    base: PhaseBase, meter_a: float, most_a: float, reported_a: float, least_a: float
+) -> bool:
+    value_a = base.value_a
+    return (
+        base.first_s is None
+        and base.rise is None
+        and base.fall is None
+        and meter_a - most_a <= value_a
+        and meter_a - reported_a <= value_a <= meter_a - least_a
+    )
+
+
 def is_first(base: BaseLoad | None, *, now_s: float, believe_after_s: float) -> bool:
     """Tell whether the estimate is so young that stations may not have reported yet."""
     if base is None:
         return True
+    if base[0].first_s is base[1].first_s is base[2].first_s is None:
+        return False
     return any(p.first_s is not None and now_s - p.first_s < believe_after_s for p in base)
 
 

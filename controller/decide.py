@@ -88,7 +88,9 @@ def decide(
     workspace = workspace if workspace is not None else Workspace()
     workspace.open(snapshot.site, policy)
     memory, draws = _remembered(snapshot, memory, policy, workspace)
-    assessment = assessing.assess(snapshot, draws, memory, policy, peaks=workspace.peaks)
+    assessment = assessing.assess(
+        snapshot, draws, memory, policy, peaks=workspace.peaks, below=workspace.below
+    )
     reserve = newcomers_reserve(snapshot, draws, memory, policy)
     question = pose(
         snapshot,
@@ -97,13 +99,14 @@ def decide(
         memory=memory,
         policy=policy,
         reserve=reserve,
+        workspace=workspace,
     )
     allocation = workspace.answer(question.problem)
     if allocation is None:
         allocation = allocate(question.problem, deadline_s=policy.solver_deadline_s)
         if not allocation.note:  # a solver that failed is asked again
             workspace.keep(question.problem, allocation)
-    targets = _targets(snapshot, question, allocation, draws, assessment, memory)
+    targets = _targets(snapshot, question, allocation, draws, assessment, memory, workspace)
     wave, accounts = dispatch(
         snapshot,
         targets=targets,
@@ -140,7 +143,9 @@ def question_of(snapshot: Snapshot, memory: Memory, policy: Policy) -> Question:
     workspace = Workspace()
     workspace.open(snapshot.site, policy)
     memory, draws = _remembered(snapshot, memory, policy, workspace)
-    assessment = assessing.assess(snapshot, draws, memory, policy, peaks=workspace.peaks)
+    assessment = assessing.assess(
+        snapshot, draws, memory, policy, peaks=workspace.peaks, below=workspace.below
+    )
     return pose(
         snapshot,
         assessment=assessment,
@@ -148,6 +153,7 @@ def question_of(snapshot: Snapshot, memory: Memory, policy: Policy) -> Question:
         memory=memory,
         policy=policy,
         reserve=newcomers_reserve(snapshot, draws, memory, policy),
+        workspace=workspace,
     )
 
 
@@ -163,12 +169,12 @@ def _remembered(
         outcomes.setdefault(outcome.command.evse, []).append(outcome)
     evses: dict[EvseId, EvseMemory] = {}
     draws: dict[EvseId, Draw] = {}
-    now_s = snapshot.now_s
+    now_s, steps, overrides = snapshot.now_s, workspace.steps, snapshot.overrides.evses
     for evse in snapshot.site.evses():
-        station, view = views_of(snapshot, evse.id)
+        station, view = views_of(snapshot, evse)
         before = memory.evse(evse.id)
-        most_a = wanted_a(snapshot, evse)
-        step = workspace.steps.get(evse.id)
+        override = overrides.get(evse.id)
+        step = steps.get(evse.id)
         is_covered = (
             step is not None
             and evse.id not in outcomes
@@ -178,11 +184,12 @@ def _remembered(
                 connected=station.connected,
                 lease_mode=station.lease_mode,
                 behaviour=station.behaviour,
-                wanted_a=most_a,
+                override=override,
                 now_s=now_s,
             )
         )
         if step is None or not is_covered:
+            most_a = wanted_a(snapshot, evse)
             after, draw = _stepped(
                 evse, station, view, before, outcomes.get(evse.id, []), policy, now_s, most_a
             )
@@ -193,13 +200,15 @@ def _remembered(
                 connected=station.connected,
                 lease_mode=station.lease_mode,
                 behaviour=station.behaviour,
-                wanted_a=most_a,
+                override=override,
                 from_s=now_s,
                 due_s=first_due_s(instants_s, now_s),
                 after=after,
                 draw=draw,
+                wanted_a=most_a,
+                is_shut=is_shut(snapshot, evse),
             )
-            workspace.steps[evse.id] = step
+            steps[evse.id] = step
         evses[evse.id], draws[evse.id] = step.after, step.draw
     started_s = memory.started_s if memory.started_s is not None else now_s
     return replace(
@@ -243,16 +252,13 @@ def _stepped(
     return after, draw
 
 
-def views_of(snapshot: Snapshot, evse: EvseId) -> tuple[StationView, EvseView]:
+def views_of(snapshot: Snapshot, evse: Evse) -> tuple[StationView, EvseView]:
     """Return the station's and the EVSE's view; empty ones when nothing is known."""
-    configured = snapshot.site.evse(evse)
-    if configured is None:
-        raise KeyError(evse)
-    station = snapshot.stations.get(configured.station)
+    station = snapshot.stations.get(evse.station)
     if station is None:
-        return StationView(id=configured.station), EvseView(id=evse)
-    view = station.evses.get(evse)
-    return station, view if view is not None else EvseView(id=evse)
+        return StationView(id=evse.station), EvseView(id=evse.id)
+    view = station.evses.get(evse.id)
+    return station, view if view is not None else EvseView(id=evse.id)
 
 
 def _advanced(
@@ -323,16 +329,14 @@ def _targets(
     draws: Mapping[EvseId, Draw],
     assessment: Assessment,
     memory: Memory,
+    workspace: Workspace,
 ) -> dict[EvseId, Target]:
-    targets = {}
-    for load in question.problem.loads:
-        evse = EvseId(load.id)
-        binding = allocation.binding.get(load.id)
-        cause = where_text(binding.node, binding.phase) if binding is not None else ""
-        targets[evse] = Target(
-            evse=evse, limit_a=allocation.current_a[load.id], cause=cause or "its own maximum"
-        )
-    pauses = frozenset(evse for evse in question.outside if is_shut(snapshot, draws[evse].evse))
+    inside = workspace.targets
+    if inside is None or allocation.note:  # with a note it was not kept
+        inside = _targets_inside(question.problem, allocation)
+        workspace.targets = inside if not allocation.note else None
+    targets = dict(inside)
+    pauses = frozenset(evse for evse in question.outside if workspace.steps[evse].is_shut)
     targets.update(
         targets_outside(
             snapshot,
@@ -344,6 +348,19 @@ def _targets(
         )
     )
     return {evse: at_least(target, draws[evse]) for evse, target in targets.items()}
+
+
+def _targets_inside(problem: Problem, allocation: Allocation) -> dict[EvseId, Target]:
+    """Return what the allocator's answer asks of those that took part."""
+    targets = {}
+    for load in problem.loads:
+        evse = EvseId(load.id)
+        binding = allocation.binding.get(load.id)
+        cause = where_text(binding.node, binding.phase) if binding is not None else ""
+        targets[evse] = Target(
+            evse=evse, limit_a=allocation.current_a[load.id], cause=cause or "its own maximum"
+        )
+    return targets
 
 
 def _plan(

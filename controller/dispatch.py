@@ -383,15 +383,17 @@ def targets_outside(
         station = snapshot.stations[draw.evse.station]
         if not draw.connected or station.lease_mode is LeaseMode.UNCONTROLLABLE:
             continue
+        account = memory.evse(evse).account
+        if not draw.is_charging and account.latest is None:
+            continue
         path = snapshot.site.path_to_root(draw.evse.circuit)
-        is_short = any(min(assessment.circuits[c].headroom) < 0 for c in path)
         target = _target_outside(
             draw,
-            memory.evse(evse).account,
+            account,
             is_paused=evse in pauses,
-            may_keep=_is_uncertain(memory.evse(evse).account)
+            may_keep=_is_uncertain(account)
             and assessment.modes[evse] is not SiteMode.FALLBACK
-            and not is_short,
+            and not any(min(assessment.circuits[c].headroom) < 0 for c in path),
         )
         if target is not None:
             found[evse] = target

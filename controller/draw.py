@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 
 from controller import ledger
@@ -60,16 +60,20 @@ class Draw:
     """Highest phase of the fresh sample. [A]"""
     floor_a: float = 0.0
     """The smallest limit that it keeps to; 0: it can be paused. [A]"""
+    is_charging: bool = field(init=False)
+    """Whether a transaction is running."""
+    is_busy: bool = field(init=False)
+    """Whether it draws, or may draw, anything."""
 
     @property
     def fallback_a(self) -> float:
         """What it falls back to; a configured fallback that it cannot hold is its minimum. [A]"""
         return max(self.evse.fallback_a, self.floor_a)
 
-    @property
-    def is_charging(self) -> bool:
-        """Whether a transaction is running."""
-        return self.view.transaction is not None
+    def __post_init__(self) -> None:
+        """Work out once what every decision asks for."""
+        object.__setattr__(self, "is_charging", self.view.transaction is not None)
+        object.__setattr__(self, "is_busy", self.bounds.most != ZERO or self.committed != ZERO)
 
 
 def settle_s(station: StationView, policy: Policy) -> float:

@@ -22,6 +22,7 @@ OUTAGE_LEAST = 3
 OUTAGE_BACK_S = 60.0
 """Most stations are back for so long before an outage is over. [s]"""
 _NOTHING_FLOWS = frozenset({EvseState.AVAILABLE, EvseState.RESERVED, EvseState.UNAVAILABLE})
+_WEAK = frozenset({LeaseMode.PERMANENT, LeaseMode.UNCONTROLLABLE})
 _DANGEROUS = frozenset({"GroundFailure", "OverCurrentFailure", "PowerSwitchFailure"})
 
 
@@ -31,22 +32,24 @@ def conditions_of(
     """Return what is wrong with stations and EVSEs now, ordered by subject."""
     started_s = memory.started_s if memory.started_s is not None else snapshot.now_s
     built = snapshot.site.stations
-    found = [
-        condition
-        for station in snapshot.stations.values()
-        if station.id not in built or not built[station.id].is_load  # its adapter tells more of it
-        for condition in _of_station(station, snapshot.now_s, started_s)
-    ]
+    found: list[Condition] = []
+    for station in snapshot.stations.values():
+        if station.id in built and built[station.id].is_load:
+            continue  # its adapter tells more of it
+        if not station.connected or station.lease_mode in _WEAK:
+            found.extend(_of_station(station, snapshot.now_s, started_s))
     if memory.outage is not None:
         found.append(_outage(snapshot))
     for evse, draw in draws.items():
+        remembered, view = memory.evse(evse), draw.view
         if draw.connected and draw.floor_a > draw.evse.fallback_a:
             found.append(_cannot_pause(draw))
-        found.extend(_of_evse(draw, refusals=memory.evse(evse).account.refusals))
-        station = snapshot.stations.get(draw.evse.station)
-        if station is not None:
-            found.extend(_of_current(draw, station, now_s=snapshot.now_s))
-        if memory.evse(evse).disobeys:
+        if remembered.account.refusals or view.faulted_since_s is not None:
+            found.extend(_of_evse(draw, refusals=remembered.account.refusals))
+        at = snapshot.stations.get(draw.evse.station)
+        if at is not None and _may_be_amiss(draw, snapshot.now_s):
+            found.extend(_of_current(draw, at, now_s=snapshot.now_s))
+        if remembered.disobeys:
             found.append(_disobeys(draw))
     return tuple(sorted(found, key=lambda c: (c.subject, c.code)))
 
@@ -174,6 +177,14 @@ def _last_sampled_a(draw: Draw, since_s: float) -> float:
     if sample is None or sample.taken_s < since_s or sample.value.terminal_a is None:
         return 0.0
     return max(sample.value.terminal_a)
+
+
+def _may_be_amiss(draw: Draw, now_s: float) -> bool:
+    """Tell whether its current, or the lack of a report, could tell anything. Asked in every cycle."""
+    view = draw.view
+    if view.transaction is not None:
+        return view.sample is None or now_s - view.sample.taken_s > SILENT_AFTER_S
+    return view.state in _NOTHING_FLOWS and (draw.measured_max_a or 0.0) > WELDED_A
 
 
 def _of_current(draw: Draw, station: StationView, *, now_s: float) -> Iterator[Condition]:

@@ -26,7 +26,7 @@ def newcomers_reserve(
     A vehicle that plugs in takes its fallback at once, before anybody can give way. Vehicles come
     in rushes: as many as came lately may come again.
     """
-    site = snapshot.site
+    site, remembered = snapshot.site, memory.evses
     idle: dict[CircuitId, list[Draw]] = {c: [] for c in site.circuits}
     count: dict[CircuitId, int] = dict.fromkeys(site.circuits, policy.newcomers)
     for evse, draw in draws.items():
@@ -34,7 +34,7 @@ def newcomers_reserve(
             for circuit in site.path_to_root(draw.evse.circuit):
                 idle[circuit].append(draw)
             continue
-        arrived_s = memory.evse(evse).arrived_s
+        arrived_s = remembered[evse].arrived_s if evse in remembered else None
         if arrived_s is not None and snapshot.now_s - arrived_s < policy.rush_s:
             for circuit in site.path_to_root(draw.evse.circuit):
                 count[circuit] += 1
@@ -47,6 +47,8 @@ def _largest(idle: list[Draw], count: int) -> PhaseCurrents:
         chosen = [] if largest is None else [largest]
     else:
         chosen = sorted(idle, key=lambda d: d.fallback_a, reverse=True)[:count]
+    if not chosen:
+        return ZERO
     total = ZERO
     for draw in chosen:
         total = total + PhaseCurrents.on(draw.evse.grid_phases, draw.fallback_a)

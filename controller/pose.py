@@ -22,6 +22,7 @@ from controller.wishes import is_shut as is_shut
 from controller.wishes import override_of as override_of
 from controller.wishes import priority_of as priority_of
 from controller.wishes import wanted_a as wanted_a
+from controller.workspace import Posed, Step, Workspace
 from optimizer.problem import Load, Node, Problem
 
 _NOTHING = PhaseCurrents.balanced(-1.0)
@@ -42,27 +43,31 @@ class Question:
 
 def is_controllable(draw: Draw, snapshot: Snapshot, memory: EvseMemory) -> bool:
     """Tell whether a limit can be sent now and will be heard."""
-    station = snapshot.stations[draw.evse.station]
+    return _is_controllable(draw, snapshot.stations[draw.evse.station].lease_mode, memory)
+
+
+def _is_controllable(draw: Draw, lease_mode: LeaseMode, memory: EvseMemory) -> bool:
     return (
         draw.connected
         and draw.is_charging
-        and station.lease_mode is not LeaseMode.UNCONTROLLABLE
+        and lease_mode is not LeaseMode.UNCONTROLLABLE
         and not memory.disobeys
         and not is_stubborn(memory)
     )
 
 
-def is_kept_on(draw: Draw, snapshot: Snapshot) -> bool:
+def is_kept_on(draw: Draw, zero_limit: ZeroLimit) -> bool:
     """Tell whether a pause would not be one, or would never end: it is admitted before all others."""
-    zero_limit = snapshot.stations[draw.evse.station].behaviour.zero_limit
     if zero_limit is ZeroLimit.STAYS_PAUSED:
         return draw.view.state is not EvseState.SUSPENDED_EV
     return not zero_limit.can_pause
 
 
-def _rank(draw: Draw, snapshot: Snapshot, ranks: Mapping[EvseId, int]) -> int:
+def _rank(step: Step, ranks: Mapping[EvseId, int]) -> int:
+    draw = step.draw
     rank = ranks.get(draw.evse.id, 0)
-    return rank - _BEFORE_ALL if draw.is_charging and is_kept_on(draw, snapshot) else rank
+    is_first = draw.is_charging and is_kept_on(draw, step.behaviour.zero_limit)
+    return rank - _BEFORE_ALL if is_first else rank
 
 
 def is_stubborn(memory: EvseMemory) -> bool:
@@ -78,26 +83,26 @@ def pose(
     memory: Memory,
     policy: Policy,
     reserve: Mapping[CircuitId, PhaseCurrents],
+    workspace: Workspace,
 ) -> Question:
     """Build the allocator's problem for this cycle; `reserve` is kept free for newcomers. [A]"""
     loads: list[Load] = []
-    outside: set[EvseId] = set()
+    outside: list[EvseId] = []  # in the site's order: sums must not depend on a hash
+    steps, posed, modes = workspace.steps, workspace.posed, assessment.modes
     ranks = turns.ranks(snapshot, draws, memory, policy)
     for evse in snapshot.site.evses():
-        load = _load(
-            draws[evse.id],
-            snapshot=snapshot,
-            memory=memory.evse(evse.id),
-            mode=assessment.modes[evse.id],
-            rank=_rank(draws[evse.id], snapshot, ranks),
-        )
-        if load is None:
-            outside.add(evse.id)
+        step, mode = steps[evse.id], modes[evse.id]
+        rank = _rank(step, ranks)
+        known = posed.get(evse.id)
+        if known is None or known.step is not step or known.mode is not mode or known.rank != rank:
+            load = _load(step, mode=mode, rank=rank)
+            known = posed[evse.id] = Posed(step=step, mode=mode, rank=rank, load=load)
+        if known.load is None:
+            outside.append(evse.id)
         else:
-            loads.append(load)
-    nodes = _nodes(snapshot, assessment, draws, outside, reserve)
-    problem = Problem(
-        nodes=nodes,
+            loads.append(known.load)
+    problem = workspace.problem(
+        nodes=_nodes(snapshot, assessment, steps, outside, reserve),
         loads=tuple(loads),
         budgets=surplus_budgets(snapshot.site, assessment, draws, loads),
         settle_a=policy.steady_a,
@@ -107,21 +112,15 @@ def pose(
     return Question(problem=problem, outside=frozenset(outside))
 
 
-def _load(
-    draw: Draw,
-    *,
-    snapshot: Snapshot,
-    memory: EvseMemory,
-    mode: SiteMode,
-    rank: int,
-) -> Load | None:
+def _load(step: Step, *, mode: SiteMode, rank: int) -> Load | None:
     """Return the EVSE as a load; None when it cannot or must not be given anything new."""
+    draw, memory = step.draw, step.after
     evse = draw.evse
-    if mode is SiteMode.FALLBACK or not is_controllable(draw, snapshot, memory):
+    if mode is SiteMode.FALLBACK or not _is_controllable(draw, step.lease_mode, memory):
         return None
-    if is_shut(snapshot, evse) or draw.view.state in _OUT_OF_ORDER:
+    if step.is_shut or draw.view.state in _OUT_OF_ORDER:
         return None
-    most_a = wanted_a(snapshot, evse)
+    most_a = step.wanted_a
     if memory.demand_a is not None:
         most_a = min(most_a, max(memory.demand_a, evse.min_a))
     latest = memory.account.latest
@@ -146,18 +145,17 @@ def _load(
 def _nodes(
     snapshot: Snapshot,
     assessment: Assessment,
-    draws: Mapping[EvseId, Draw],
+    steps: Mapping[EvseId, Step],
     outside: Iterable[EvseId],
     reserve: Mapping[CircuitId, PhaseCurrents],
 ) -> tuple[Node, ...]:
     site = snapshot.site
     taken: dict[CircuitId, PhaseCurrents] = dict.fromkeys(site.circuits, ZERO)
     for evse in outside:
-        draw = draws[evse]
-        counted = _counted(draw, snapshot)
+        counted = _counted(steps[evse])
         if counted == ZERO:
             continue
-        for circuit in site.path_to_root(draw.evse.circuit):
+        for circuit in site.path_to_root(steps[evse].draw.evse.circuit):
             taken[circuit] = taken[circuit] + counted
     return tuple(
         Node(
@@ -183,13 +181,14 @@ def _known(current: PhaseCurrents, *, otherwise: PhaseCurrents) -> PhaseCurrents
     return current if current.is_finite() else otherwise
 
 
-def _counted(draw: Draw, snapshot: Snapshot) -> PhaseCurrents:
+def _counted(step: Step) -> PhaseCurrents:
     """Return what an EVSE outside the problem takes from its circuits. [A].
 
     One that is about to be paused or brought to its fallback counts with what it will then draw;
     whatever it still holds until that is confirmed is guarded by the ledger when others rise.
     """
-    if draw.connected and draw.is_charging and is_shut(snapshot, draw.evse):
+    draw = step.draw
+    if draw.connected and draw.is_charging and step.is_shut:
         paused = PhaseCurrents.on(draw.phases, draw.floor_a)
         return paused if draw.view.fallback_a is not None else draw.committed
     return draw.committed

@@ -16,7 +16,7 @@ from controller.assess import METER_LOST_LONG_S, RAMP_INTERVALS
 from controller.baseload import BaseLoad
 from controller.decide import Decision
 from controller.dispatch import OVERTAKE_S, proof_due_s, renewal_s, retry_wait_s
-from controller.draw import ARRIVED_A, believe_after_s, settle_s
+from controller.draw import ACTIVE_STATES, ARRIVED_A, believe_after_s, settle_s
 from controller.due import (
     AFTER_S,
     first_due_s,
@@ -66,21 +66,23 @@ def quiet_until_s(
 
 def _is_settled(before: Memory, after: Memory) -> bool:
     """Tell whether the decision learned nothing but answers, which it has taken into account."""
+    known = before.evses
     for evse, memory in after.evses.items():
-        earlier = before.evses.get(evse)
+        earlier = known.get(evse)
         if earlier is not memory and (earlier is None or not _same_but_account(earlier, memory)):
             return False
     if not _same_line(before.turns, after.turns):
         return False
-    return all(
-        c in before.circuits and _same_but_heat(before.circuits[c], memory)
-        for c, memory in after.circuits.items()
-    )
+    for circuit, state in after.circuits.items():
+        past = before.circuits.get(circuit)
+        if past is not state and (past is None or not _same_but_heat(past, state)):
+            return False
+    return True
 
 
 def _same_line(one: Mapping[EvseId, Turn], other: Mapping[EvseId, Turn]) -> bool:
     """Tell whether the same stand in the same order; by how much the accounts differ orders nobody."""
-    if one == other:
+    if one is other or one == other:
         return True
     if one.keys() != other.keys():
         return False
@@ -126,32 +128,56 @@ def _same_but_heat(one: CircuitMemory, other: CircuitMemory) -> bool:
 # --- every comparison with the clock ----------------------------------------------------------------
 
 
-def _instants_s(
-    snapshot: Snapshot, memory: Memory, policy: Policy, steady: Steady
-) -> Iterator[float]:
-    yield from _of_turns(snapshot, memory, policy)
+def _instants_s(snapshot: Snapshot, memory: Memory, policy: Policy, steady: Steady) -> list[float]:
+    """Return all of them. A list, not a generator: this runs after every decision. [s]"""
+    found = [*_of_turns(snapshot, memory, policy), *_of_site(memory)]
+    for station in snapshot.stations.values():
+        if not station.connected:
+            lost_s = station.lost_since_s if station.lost_since_s is not None else memory.started_s
+            found.append((lost_s if lost_s is not None else -inf) + OFFLINE_AFTER_S + AFTER_S)
+        settling_s = settle_s(station, policy)
+        for evse, view in station.evses.items():
+            remembered = memory.evse(evse)
+            if remembered.account.commanded_s is None and _is_idle(view, remembered):
+                continue
+            found.extend(_of_evse(evse, view, remembered, policy, steady, settling_s))
+            found.extend(ledger_instants_s(remembered.account, settling_s))
+            if station.connected:
+                found.extend(_of_account(evse, remembered.account, policy))
+                found.extend(_of_gap(remembered))
+    for circuit in snapshot.site.circuits.values():
+        meter = snapshot.meters.get(circuit.meter) if circuit.meter is not None else None
+        found.extend(_of_circuit(circuit, memory.circuit(circuit.id), policy, snapshot.now_s))
+        if circuit.meter is not None and not steady.is_read(circuit.meter):
+            found.extend(_of_meter(meter, memory, policy))
+    return found
+
+
+def _is_idle(view: EvseView, memory: EvseMemory) -> bool:
+    """Tell whether no time matters at an EVSE: no vehicle, no sample and nothing granted."""
+    return (
+        view.sample is None
+        and view.transaction is None
+        and view.state not in ACTIVE_STATES
+        and memory.transaction is None
+        and not memory.account.grants
+        and memory.account.raised_s is None
+        and memory.arrived_s is None
+        and memory.running_since_s is None
+        and memory.waiting_since_s is None
+        and memory.under_since_s is None
+        and memory.over_since_s is None
+        and not memory.disobeys
+    )
+
+
+def _of_site(memory: Memory) -> Iterator[float]:
+    """Yield when an outage is over, or a step of our own clock is told or believed. [s]"""
     if memory.outage is not None and memory.outage.back_since_s is not None:
         yield memory.outage.back_since_s + OUTAGE_BACK_S
     if memory.clock.off_since_s is not None:
         yield memory.clock.off_since_s + TOLD_AFTER_S + AFTER_S
         yield memory.clock.off_since_s + BELIEVED_AFTER_S
-    for station in snapshot.stations.values():
-        if not station.connected:
-            lost_s = station.lost_since_s if station.lost_since_s is not None else memory.started_s
-            yield (lost_s if lost_s is not None else -inf) + OFFLINE_AFTER_S + AFTER_S
-        settling_s = settle_s(station, policy)
-        for evse, view in station.evses.items():
-            remembered = memory.evse(evse)
-            yield from _of_evse(evse, view, remembered, policy, steady, settling_s)
-            yield from ledger_instants_s(remembered.account, settling_s)
-            if station.connected:
-                yield from _of_account(evse, remembered.account, policy)
-                yield from _of_gap(remembered)
-    for circuit in snapshot.site.circuits.values():
-        meter = snapshot.meters.get(circuit.meter) if circuit.meter is not None else None
-        yield from _of_circuit(circuit, memory.circuit(circuit.id), policy, snapshot.now_s)
-        if circuit.meter is not None and not steady.is_read(circuit.meter):
-            yield from _of_meter(meter, memory, policy)
 
 
 def _of_turns(snapshot: Snapshot, memory: Memory, policy: Policy) -> Iterator[float]:
@@ -187,8 +213,8 @@ def _of_evse(
         yield proof_s
     if view.sample is None and view.transaction is None:
         return
-    awaited_s = list(_awaited_s(view, memory, policy, settling_s))
     if view.sample is not None and steady.sample_s(evse, view.sample.taken_s) is not None:
+        awaited_s = _awaited_s(view, memory, policy, settling_s)
         arrivals_s = (steady.sample_s(evse, t) for t in awaited_s if t > view.sample.taken_s)
         yield from (t for t in arrivals_s if t is not None)
         return

@@ -30,7 +30,10 @@ class ProtectiveDevice(Enum):
     @property
     def hold_ratio(self) -> float:
         """Multiple of the rating that the device carries for ever (conventional non-tripping current)."""
-        return {"mcb": 1.13, "mccb": 1.05, "gg": 1.25}[self.value]
+        return _HOLD_RATIO[self._value_]
+
+
+_HOLD_RATIO = {"mcb": 1.13, "mccb": 1.05, "gg": 1.25}
 
 
 class MeterRole(Enum):

@@ -15,6 +15,9 @@ from controller.transaction import Transaction
 class EvseState(Enum):
     """State of an EVSE: 1.6 ChargePointStatus, or 2.0.1 connector status with charging state."""
 
+    # Members are single objects; Enum's own hash is Python code and shows up in every cycle.
+    __hash__ = object.__hash__
+
     UNKNOWN = "unknown"
     """Nothing received since the station connected."""
     AVAILABLE = "available"

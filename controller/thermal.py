@@ -70,24 +70,27 @@ def heated(
 ) -> PhaseCurrents:
     """Advance the heat of each pole by `elapsed_s` at a constant current. Dimensionless."""
     keep = exp(-max(0.0, elapsed_s) / TIME_CONSTANT_S)
-    phases = zip(heat, current, rating, strict=True)
-    l1_a, l2_a, l3_a = (
-        h * keep + final_heat(i, rating_a=r, device=device) * (1 - keep) for h, i, r in phases
+    hold = device.hold_ratio
+    return PhaseCurrents(
+        l1_a=heat.l1_a * keep + _final_heat(current.l1_a, rating.l1_a, hold) * (1 - keep),
+        l2_a=heat.l2_a * keep + _final_heat(current.l2_a, rating.l2_a, hold) * (1 - keep),
+        l3_a=heat.l3_a * keep + _final_heat(current.l3_a, rating.l3_a, hold) * (1 - keep),
     )
-    return PhaseCurrents(l1_a=l1_a, l2_a=l2_a, l3_a=l3_a)
 
 
 def final_heat(current_a: float, *, rating_a: float, device: ProtectiveDevice) -> float:
     """Return the heat that a constant current leads to. Dimensionless."""
-    if rating_a <= 0:
-        return 0.0
-    return (current_a / (rating_a * device.hold_ratio)) ** 2
+    return _final_heat(current_a, rating_a, device.hold_ratio)
+
+
+def _final_heat(current_a: float, rating_a: float, hold_ratio: float) -> float:
+    return (current_a / (rating_a * hold_ratio)) ** 2 if rating_a > 0 else 0.0
 
 
 def overheat_ratio(heat: PhaseCurrents, *, device: ProtectiveDevice) -> float:
     """Return how far the hottest pole is between steady rated load (0) and tripping (1)."""
     rated = 1.0 / device.hold_ratio**2
-    return max((h - rated) / (1.0 - rated) for h in heat)
+    return (max(heat.l1_a, heat.l2_a, heat.l3_a) - rated) / (1.0 - rated)
 
 
 def heat_at(level: float, *, device: ProtectiveDevice) -> float:

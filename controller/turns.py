@@ -31,7 +31,7 @@ from controller.policy import Policy
 from controller.site import EvseId
 from controller.snapshot import Snapshot
 from controller.station import EvseState
-from controller.wishes import override_of, priority_of
+from controller.wishes import override_with, priority_with
 
 BOOK_S = 30.0
 """The account is booked so often. [s]"""
@@ -89,7 +89,7 @@ def place_of(
     draw: Draw, memory: EvseMemory, turn: Turn, *, snapshot: Snapshot, policy: Policy
 ) -> Place:
     """Return where an EVSE with a vehicle stands."""
-    override = override_of(snapshot, draw.evse.id)
+    override = override_with(snapshot, draw.evse.id, draw.view)
     now_s = snapshot.now_s
     since_s = turn.in_line_s if turn.in_line_s is not None else now_s
     slack_s = slack_of(draw, override, snapshot)
@@ -107,7 +107,7 @@ def place_of(
     has_waited_long = waits_in_line and now_s - since_s >= policy.max_wait_s
     return Place(
         is_on_time=not has_waited_long,
-        priority=0 if has_waited_long else -priority_of(snapshot, draw.evse),
+        priority=0 if has_waited_long else -priority_with(draw.evse, override, draw.view),
         kind=Class.IN_LINE if has_waited_long else kind,
         within_factor=since_s if has_waited_long else within,
     )
@@ -185,8 +185,10 @@ def advanced(
     for evse, after in evses.items():
         if after.transaction is None:
             continue
-        turn = memory.turn(evse)
-        before = memory.evse(evse)
+        turn, before = memory.turn(evse), memory.evse(evse)
+        if before is after and turn.transaction == after.transaction:
+            turns[evse] = turn  # it still runs, or did not run before either
+            continue
         if turn.transaction != after.transaction:
             turn = Turn(transaction=after.transaction, in_line_s=now_s)
         elif _has_ended(before, after, now_s, policy):

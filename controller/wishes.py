@@ -17,8 +17,12 @@ HOT_RATIO = 0.5
 
 def override_of(snapshot: Snapshot, evse: EvseId) -> EvseOverride:
     """Return the wishes for an EVSE: the operator's, and the vehicle's own where he has none."""
+    return override_with(snapshot, evse, view_of(snapshot, evse))
+
+
+def override_with(snapshot: Snapshot, evse: EvseId, view: EvseView | None) -> EvseOverride:
+    """Return the wishes for an EVSE whose view is at hand."""
     override = snapshot.overrides.evses.get(evse, _NO_OVERRIDE)
-    view = view_of(snapshot, evse)
     if view is None or view.needs is None:
         return override
     departure_at, energy_wh = override.departure_at, override.energy_need_wh
@@ -44,7 +48,7 @@ def wanted_a(snapshot: Snapshot, evse: Evse) -> float:
     """
     view = view_of(snapshot, evse.id)
     running = view.transaction if view is not None else None
-    override = override_of(snapshot, evse.id)
+    override = override_with(snapshot, evse.id, view)
     if override is _NO_OVERRIDE and view is not None and view.error_code is None:
         token_a = running.max_a if running is not None else None
         if token_a is None and view.external_limit_a is None:
@@ -62,10 +66,14 @@ def wanted_a(snapshot: Snapshot, evse: Evse) -> float:
 
 def priority_of(snapshot: Snapshot, evse: Evse) -> int:
     """Return who is served first: an operator's word, else the token's, else the configured one."""
-    override = override_of(snapshot, evse.id).priority
-    if override is not None:
-        return override
     view = view_of(snapshot, evse.id)
+    return priority_with(evse, override_with(snapshot, evse.id, view), view)
+
+
+def priority_with(evse: Evse, override: EvseOverride, view: EvseView | None) -> int:
+    """Return who is served first, with wishes and view at hand."""
+    if override.priority is not None:
+        return override.priority
     running = view.transaction if view is not None else None
     return running.priority if running is not None and running.priority else evse.priority
 

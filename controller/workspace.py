@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from controller.assess import building_worst_case
+from controller.decision import SiteMode
+from controller.dispatch import Target
 from controller.draw import Draw
 from controller.memory import EvseMemory
+from controller.operator import EvseOverride
 from controller.phases import PhaseCurrents
 from controller.policy import Policy
 from controller.site import CircuitId, EvseId, Site
 from controller.station import EvseView, LeaseMode, StationBehaviour
-from optimizer.problem import Allocation, Problem
+from optimizer.problem import Allocation, Budget, Load, Node, Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +27,16 @@ class Step:
     connected: bool
     lease_mode: LeaseMode
     behaviour: StationBehaviour
-    wanted_a: float
+    override: EvseOverride | None
     from_s: float
     due_s: float
     """From then on the same inputs may lead to something else. [s]"""
     after: EvseMemory
     draw: Draw
+    wanted_a: float
+    """The most that it may be given. [A]"""
+    is_shut: bool
+    """It is wanted to take nothing."""
 
     def covers(
         self,
@@ -39,19 +46,30 @@ class Step:
         connected: bool,
         lease_mode: LeaseMode,
         behaviour: StationBehaviour,
-        wanted_a: float,
+        override: EvseOverride | None,
         now_s: float,
     ) -> bool:
         """Tell whether it answers for these inputs, which are compared by identity."""
         return (
             self.view is view
             and self.before is before
+            and self.override is override
             and self.connected == connected
             and self.lease_mode is lease_mode
             and self.behaviour == behaviour
-            and self.wanted_a == wanted_a
             and self.from_s <= now_s < self.due_s
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posed:
+    """One EVSE as a load of the problem, and what that was made from."""
+
+    step: Step
+    mode: SiteMode
+    rank: int
+    load: Load | None
+    """None: it stays out of the problem."""
 
 
 class Workspace:
@@ -62,29 +80,64 @@ class Workspace:
         self._site: Site | None = None
         self._policy: Policy | None = None
         self._allocation: tuple[Problem, Allocation] | None = None
+        self._problem: Problem | None = None
         self._peaks: dict[CircuitId, PhaseCurrents] = {}
+        self._below: dict[CircuitId, tuple[EvseId, ...]] = {}
         self.steps: dict[EvseId, Step] = {}
+        self.posed: dict[EvseId, Posed] = {}
+        self.targets: Mapping[EvseId, Target] | None = None
+        """What the kept allocation asks of those that took part; None: not worked out yet."""
 
     def open(self, site: Site, policy: Policy) -> None:
         """Begin a decision; what belongs to another site or policy is thrown away."""
         if self._site is site and self._policy is policy:
             return
         self._site, self._policy = site, policy
-        self._allocation = None
+        self._allocation = self._problem = self.targets = None
         self._peaks = {c: building_worst_case(site, c) for c in site.circuits}
+        self._below = {c: tuple(e.id for e in site.evses_below(c)) for c in site.circuits}
         self.steps = {}
+        self.posed = {}
 
     @property
     def peaks(self) -> Mapping[CircuitId, PhaseCurrents]:
         """The building's worst case below each circuit. [A]"""
         return self._peaks
 
+    @property
+    def below(self) -> Mapping[CircuitId, tuple[EvseId, ...]]:
+        """The EVSEs on each circuit and on those below it, in the site's order."""
+        return self._below
+
+    def problem(
+        self,
+        nodes: tuple[Node, ...],
+        loads: tuple[Load, ...],
+        budgets: tuple[Budget, ...],
+        settle_a: float,
+    ) -> Problem:
+        """Return the problem; the one before, which was checked, where it is the same. [A]"""
+        known = self._problem
+        if (
+            known is not None
+            and known.nodes == nodes
+            and known.loads == loads
+            and known.budgets == budgets
+            and known.settle_a == settle_a
+        ):
+            return known
+        self._problem = Problem(nodes=nodes, loads=loads, budgets=budgets, settle_a=settle_a)
+        return self._problem
+
     def answer(self, problem: Problem) -> Allocation | None:
         """Return the allocation of the same problem; None: it was another one."""
-        if self._allocation is None or self._allocation[0] != problem:
+        if self._allocation is None:
+            return None
+        known = self._allocation[0]
+        if known is not problem and known != problem:
             return None
         return self._allocation[1]
 
     def keep(self, problem: Problem, allocation: Allocation) -> None:
         """Keep an allocation for the next decision."""
-        self._allocation = (problem, allocation)
+        self._allocation, self.targets = (problem, allocation), None

@@ -36,7 +36,7 @@ _MEANING: Final[Mapping[str, str]] = {
     "unseen": "the meter does not see this EVSE: correct its `circuit`, or the transformers do not embrace "
     "that cable",
     "unknown": "not clear: too little current, or too much else moved meanwhile. Repeat it when the "
-    "building is quiet and other EVSEs are paused or idle",
+    "building is quiet, and the other EVSEs have been paused or idle for 90 s",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
@@ -228,6 +228,9 @@ class EvseOut(Answer):
     id: str
     station: str
     evse: int
+    kind: Literal["vehicle", "load"] = Field(
+        "vehicle", description="`load`: a battery, heat pump or other load; never has a session."
+    )
     circuit: str | None
     state: str
     connected: bool

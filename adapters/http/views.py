@@ -152,6 +152,7 @@ def evse(
         id=status.id,
         station=station,
         evse=int(number),
+        kind="load" if built and built.is_load else "vehicle",
         circuit=built.circuit if built else None,
         state=status.state.value,
         connected=status.connected,

@@ -122,12 +122,13 @@ class Inspector:
         if now_s - self.host.disk.lost_s < self.policy.lease_s + 2 * LEARN_S:
             return  # nobody can know what an earlier life granted; its leases end by themselves
         for station in self.stations.values():
-            view = snapshot.stations[station.id]
             for evse, outlet in station.outlets.items():
-                known = view.evses[evse].transaction
-                excess_a = self._uncounted_a(
-                    station, outlet, known is not None, decision.committed_a[evse]
-                )
+                counted_a = decision.committed_a[evse]
+                if outlet.bay.current_a <= counted_a and outlet.bay.limit_a <= counted_a:
+                    self._over.pop(evse, None)
+                    continue
+                known = snapshot.stations[station.id].evses[evse].transaction
+                excess_a = self._uncounted_a(station, outlet, known is not None, counted_a)
                 if excess_a is None:
                     self._over.pop(evse, None)
                     continue

@@ -175,7 +175,7 @@ class Saboteur:
             FaultKind.STATION_REFUSES: lambda f: self._change(f, refuses_ratio=0.0),
             FaultKind.STATION_LOSES_ANSWERS: lambda f: self._change(f, loses_ratio=0.0),
             FaultKind.STATION_DISOBEYS: lambda f: self._disobey(f, is_on=False),
-            FaultKind.STATION_SILENT: lambda f: self._change(f, is_mute_meter=False),
+            FaultKind.STATION_SILENT: self._unmute,
             FaultKind.CONTACTOR_WELDED: lambda f: self._weld(f, 0.0),
             FaultKind.NETWORK_PARTITION: self._mend_network,
             FaultKind.CONTROLLER_KILLED: start,
@@ -243,6 +243,10 @@ class Saboteur:
         for outlet in self._station(fault).outlets.values():
             bay = outlet.bay
             bay.disobey(min(bay.evse.max_a, 20.0) if is_on else None)
+
+    def _unmute(self, fault: Fault) -> None:
+        self._change(fault, is_mute_meter=False)
+        self._station(fault).sample_anew()
 
     def _weld(self, fault: Fault, leak_a: float) -> None:
         station = self._station(fault)

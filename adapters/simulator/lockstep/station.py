@@ -177,7 +177,7 @@ class SimStation:
         self._tell(StationConnected(station=self.id, protocol="ocpp1.6"))
         self._later(0.6, self._tell_states)
         self._later(self.quirks.set_up_s, self._set_up)
-        self._resample()
+        self.sample_anew()
         for outlet in self.outlets.values():
             if self.quirks.forgets_on_reconnect:
                 self._drop_grant(outlet)
@@ -202,7 +202,7 @@ class SimStation:
     def resume(self) -> None:
         """Speak again on a connection that was never found dead."""
         self._tell_states()
-        self._resample()
+        self.sample_anew()
         for outlet in self.outlets.values():
             self._replay(outlet)
 
@@ -483,12 +483,11 @@ class SimStation:
 
         After a change the next instant of the interval sends the news; until then what was due is old.
         """
-        if outlet.sampled_a < 0.0 or not self.is_regular or not self.is_sampling(outlet):
+        if outlet.sampled_a < 0.0:
             return
         interval_s = self.quirks.sample_s or REGULAR_S
-        count = (self._agenda.now_s - self.offset_s) // interval_s
-        at_s = self.offset_s + count * interval_s
-        if at_s > outlet.sampled_s:
+        at_s = self.offset_s + (self._agenda.now_s - self.offset_s) // interval_s * interval_s
+        if at_s > outlet.sampled_s and self.is_regular and self.is_sampling(outlet):
             self._send(outlet, at_s, outlet.sampled_a, is_news=False)
 
     def catch_up(self) -> None:
@@ -496,8 +495,8 @@ class SimStation:
         for outlet in self.outlets.values():
             self.refresh(outlet)
 
-    def _resample(self) -> None:
-        """Whoever listens now has heard nothing yet."""
+    def sample_anew(self) -> None:
+        """Sample from now on: whoever listens has heard nothing yet."""
         for outlet in self.outlets.values():
             outlet.is_dirty, outlet.sampled_a = True, -1.0
             self._plan_sample(outlet)

@@ -10,11 +10,12 @@ import pytest
 from adapters.config.loader import load_site_text
 from adapters.config.problems import SiteFileError
 from adapters.config.report import check_command
-from adapters.loads import load_specs, sample_of, without_loads
+from adapters.loads import LoadMeters, load_specs, sample_of, without_loads
 from adapters.modbus.loadmap import known_loads
 from controller.phases import PhaseCurrents, PhaseRotation
-from controller.readings import GridReading
-from controller.site import CircuitId, StationId
+from controller.readings import EvseSample, GridReading
+from controller.site import CircuitId, EvseId, MeterId, StationId
+from controller.station import EvseSampled, StationEvent
 from tests.adapters.config.files import GOOD, load
 
 BATTERY = (
@@ -109,3 +110,26 @@ def test_a_meter_of_its_own_tells_its_current_at_its_terminals() -> None:
     assert (told_of.terminal_a, told_of.power_w) == ((0.0, 4.0, 5.0), 0.0)
     one = sample_of(reading, replace(evse, rotation=PhaseRotation.TRS, phases=1))
     assert one.terminal_a == (4.0, 0.0, 0.0)
+
+
+def test_readings_of_its_meter_go_on_and_are_told_of_the_load() -> None:
+    text = a_file(BATTERY.replace("16}", "16, meter: main}"))
+    kept: list[tuple[str, object]] = []
+    told_of: list[StationEvent] = []
+
+    class Sink:
+        def put_reading(self, meter: MeterId, reading: GridReading) -> None:
+            kept.append((meter, reading))
+
+        def put_fault(self, meter: MeterId, fault: str) -> None:
+            kept.append((meter, fault))
+
+    meters = LoadMeters(sink=Sink(), post=told_of.append, file=load(text))
+    reading = GridReading(current=PhaseCurrents.balanced(7.0))
+    meters.put_reading(MeterId("main"), reading)
+    meters.put_reading(MeterId("other"), reading)
+    meters.put_fault(MeterId("main"), "no answer")
+    assert kept == [("main", reading), ("other", reading), ("main", "no answer")]
+    assert told_of == [
+        EvseSampled(evse=EvseId("battery/1"), sample=EvseSample(terminal_a=(7.0, 7.0, 7.0)))
+    ]

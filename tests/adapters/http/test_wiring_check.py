@@ -71,7 +71,7 @@ def started(rig: Rig, control: FakeControl) -> Site:
         ("reversed", 1, "exchange its wires S1 and S2"),
         ("unseen", 1, "does not see this EVSE"),
         ("phases", 1, "correct the EVSE's `rotation`"),
-        ("unknown", 3, "Repeat it when the building is quiet"),
+        ("unknown", 3, "Repeat it when the building is quiet, and"),
     ],
 )
 def test_four_steps_are_made_and_judged(rig: Rig, verdict: Verdict, code: int, text: str) -> None:

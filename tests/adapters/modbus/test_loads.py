@@ -27,7 +27,8 @@ from controller.commands import (
 )
 from controller.core import Core
 from controller.image import ProcessImage
-from controller.memory import Memory
+from controller.ledger import Account, Grant, GrantState
+from controller.memory import EvseMemory, Memory
 from controller.phases import PhaseCurrents
 from controller.policy import Policy
 from controller.readings import GridReading
@@ -132,6 +133,26 @@ def test_its_watchdog_and_its_fallback_are_set_up_before_it_counts_as_connected(
     played(play)
 
 
+def test_what_the_last_run_granted_counts_after_a_restart_until_its_lease_ends() -> None:
+    async def play(scene: Scene) -> None:
+        now_s = scene.clock.at_s
+        grant = Grant(
+            limit_a=20.0,
+            sent_s=now_s - 20.0,
+            until_s=now_s + 100.0,
+            state=GrantState.CONFIRMED,
+            confirmed_s=now_s - 19.0,
+            transaction=LOAD,
+        )
+        before = EvseMemory(transaction=LOAD, account=Account(grants=(grant,)))
+        core = _core(scene, Memory(evses={BATTERY: before}))
+        assert core.decide(scene.image.freeze()).committed_a[BATTERY] == 20.0
+        scene.clock.at_s += 120.0
+        assert core.decide(scene.image.freeze()).committed_a[BATTERY] == 2.0
+
+    played(play)
+
+
 def test_a_limit_is_written_and_read_back() -> None:
     async def play(scene: Scene) -> None:
         await scene.watch()
@@ -182,6 +203,32 @@ def test_a_write_without_an_answer_may_have_arrived_and_is_no_refusal() -> None:
             await scene.watch()
         assert scene.peer.limit_a() == 2.0, "what nobody confirmed is not kept alive"
         assert scene.alarm_codes() == set()
+
+    played(play)
+
+
+def test_answers_that_get_lost_again_and_again_are_no_disobedience() -> None:
+    async def play(scene: Scene) -> None:
+        await scene.watch()
+        for _ in range(4):
+            scene.peer.silent_after = {16}
+            assert await scene.limit(16.0) == TimedOut()
+            scene.peer.silent_after = set()
+            await scene.watch()
+        assert (scene.peer.limit_a(), scene.alarm_codes()) == (2.0, set())
+
+    played(play)
+
+
+def test_a_decrease_whose_answer_is_lost_is_written_again() -> None:
+    async def play(scene: Scene) -> None:
+        await scene.watch()
+        await scene.limit(16.0)
+        scene.peer.is_silent = True
+        assert await scene.limit(6.0) == TimedOut()
+        scene.peer.is_silent = False
+        await scene.watch()
+        assert scene.peer.limit_a() == 6.0
 
     played(play)
 
@@ -338,11 +385,11 @@ def test_a_load_knows_no_actions_of_a_charger() -> None:
     played(play)
 
 
-def _core(scene: Scene) -> Core:
+def _core(scene: Scene, memory: Memory | None = None) -> Core:
     return Core(
         image=scene.image,
         alarms=scene.alarms,
         policy=Policy(increase_interval_s=5.0, newcomers=0),
         allocate=Allocator().allocate,
-        memory=Memory(),
+        memory=memory if memory is not None else Memory(),
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,9 +60,14 @@ class Hook:
 
 @dataclass
 class Mailbox:
-    """A mail server without TLS that remembers the mails."""
+    """A mail server that remembers the mails; with a certificate it offers STARTTLS and wants it."""
 
     mails: list[str] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
+    in_clear: list[str] = field(default_factory=list)
+    """Commands before TLS."""
+    signed_in: list[str] = field(default_factory=list)
+    _is_encrypted: bool = False
     server: asyncio.Server | None = None
 
     @property
@@ -69,8 +76,11 @@ class Mailbox:
         port: int = self.server.sockets[0].getsockname()[1]
         return port
 
-    async def start(self) -> Mailbox:
-        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+    async def start(self, *, at_once: bool = False) -> Mailbox:
+        """Listen; `at_once`: TLS from the first byte, as on port 465."""
+        tls = self.tls if at_once else None
+        self._is_encrypted = at_once
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=tls)
         return self
 
     async def stop(self) -> None:
@@ -79,10 +89,24 @@ class Mailbox:
         await self.server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        is_encrypted = self._is_encrypted
         writer.write(b"220 test\r\n")
         while line := (await reader.readline()).decode().strip():
             word = line.upper().split()[0]
-            if word == "DATA":
+            if not is_encrypted:
+                self.in_clear.append(word)
+            if word == "STARTTLS" and self.tls is not None:
+                writer.write(b"220 go on\r\n")
+                await writer.drain()
+                await writer.start_tls(self.tls)
+                is_encrypted = True
+            elif word == "EHLO" and self.tls is not None:
+                offer = b"AUTH PLAIN" if is_encrypted else b"STARTTLS"
+                writer.write(b"250-test\r\n250 " + offer + b"\r\n")
+            elif word == "AUTH":
+                self.signed_in.append(base64.b64decode(line.split()[2]).decode())
+                writer.write(b"235 welcome\r\n")
+            elif word == "DATA":
                 writer.write(b"354 go on\r\n")
                 mail = await reader.readuntil(b"\r\n.\r\n")
                 self.mails.append(mail.decode())

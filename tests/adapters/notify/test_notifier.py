@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,7 @@ from adapters.notify.settings import Email, NotifySettings, Webhook
 from controller.alarms import AlarmBook
 from controller.decision import Alarm, Condition, Severity
 from tests.adapters.notify.receivers import Hook, Mailbox
+from tests.fakes.certificates import a_certificate
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SECRET = "a shared key"
@@ -292,16 +295,16 @@ def test_a_metadata_address_is_refused_before_anything_is_sent() -> None:
     assert "name another one" in str(refused.value)
 
 
-def an_email(port: int, security: str) -> Email:
+def an_email(port: int, security: str, *, user: str | None = None) -> Email:
     return Email(
         name="janitor",
         to=("janitor@example.org",),
         sender="wattkeeper@example.org",
-        host="127.0.0.1",
+        host="localhost" if user else "127.0.0.1",
         port=port,
         security=security,
-        user=None,
-        password_env=None,
+        user=user,
+        password_env="MAIL_PASSWORD" if user else None,
         least=Severity.WARNING,
     )
 
@@ -328,5 +331,50 @@ def test_without_tls_no_mail_is_sent_in_clear() -> None:
             await deliver(mail, a_message(), NotifySettings(site="Depot"))
         await box.stop()
         assert box.mails == []
+
+    asyncio.run(scenario())
+
+
+def a_server_context(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    certificate, key = a_certificate(folder)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    return context, certificate
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_a_mail_goes_encrypted_through_a_server_that_wants_a_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, security: str
+) -> None:
+    context, certificate = a_server_context(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setenv("MAIL_PASSWORD", "mail password")
+
+    async def scenario() -> None:
+        box = await Mailbox(tls=context).start(at_once=security == "tls")
+        target = an_email(box.port, security, user="wattkeeper")
+        await deliver(target, a_message(), NotifySettings(site="Depot"))
+        await box.stop()
+        (mail,) = box.mails
+        assert "METER_LOST" in mail
+        assert box.signed_in == ["\0wattkeeper\0mail password"]
+        assert box.in_clear == (["EHLO", "STARTTLS"] if security == "starttls" else [])
+
+    asyncio.run(scenario())
+
+
+def test_a_mail_server_that_nobody_vouches_for_gets_neither_password_nor_mail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, _ = a_server_context(tmp_path)
+    monkeypatch.setenv("MAIL_PASSWORD", "mail password")
+
+    async def scenario() -> None:
+        box = await Mailbox(tls=context).start()
+        target = an_email(box.port, "starttls", user="wattkeeper")
+        with pytest.raises(DeliveryError, match="SSLCertVerificationError"):
+            await deliver(target, a_message(), NotifySettings(site="Depot"))
+        await box.stop()
+        assert (box.mails, box.signed_in) == ([], [])
 
     asyncio.run(scenario())

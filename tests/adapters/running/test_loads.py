@@ -28,7 +28,8 @@ def test_a_battery_takes_what_the_vehicles_leave_and_is_explained(tmp_path: Path
                 await site.until(lambda: site.drawn_a() > 60 and peer.limit_a() > 0)
                 await site.until(lambda: peer.limit_a() <= 20)
                 shown = (await site.ask("GET", f"/api/v1/evses/{BATTERY}")).json()
-                assert (shown["state"], shown["session_id"]) == ("charging", None)
+                assert (shown["kind"], shown["state"]) == ("load", "charging")
+                assert shown["session_id"] is None
                 assert (shown["connected"], shown["fallback_a"]) == (True, 0)
                 assert shown["reason"]["text"]
                 why = (await site.ask("GET", f"/api/v1/evses/{BATTERY}/why")).json()

@@ -2303,6 +2303,13 @@ export interface components {
             station: string;
             /** Evse */
             evse: number;
+            /**
+             * Kind
+             * @description `load`: a battery, heat pump or other load; never has a session.
+             * @default vehicle
+             * @enum {string}
+             */
+            kind: "vehicle" | "load";
             /** Circuit */
             circuit: string | null;
             /** State */
