@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from adapters.http import models as m
+from adapters.http.examples import add_examples
 from adapters.http.problems import MEDIA_TYPE
 from adapters.http.roles import required_role
 
@@ -43,6 +44,7 @@ def _document(api: FastAPI) -> dict[str, Any]:
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
     schemas["Problem"] = m.Problem.model_json_schema()
+    add_examples(schemas)
     components["securitySchemes"] = {
         "api_token": {"type": "http", "scheme": "bearer"},
         "browser_session": {"type": "apiKey", "in": "cookie", "name": "wattkeeper_session"},

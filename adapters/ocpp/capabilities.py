@@ -43,6 +43,10 @@ class Capabilities:
     """What is known about the model."""
     holds_lease: bool | None = None
     """Whether a drill has seen a lease end at a station of this model; None: never tried."""
+    takes_dynamic: bool = False
+    """It says that it takes dynamic profiles (2.1), and has refused none."""
+    takes_offline_duration: bool | None = None
+    """Whether it says that it knows `maxOfflineDuration` (2.1); None: it does not say."""
     zero_limit: ZeroLimit = ZeroLimit.PAUSES
     """What 0 A does: as the catalogue says, else as learned."""
     settled_s: list[float] = field(default_factory=list)

@@ -326,6 +326,8 @@ class Intake:
         """Book a start and report it."""
         receipt = await self.desk.open_transaction(opened)
         transaction = receipt.transaction
+        if self._is_past(transaction):
+            return receipt
         if transaction.ended_at is None:
             self.gate.shut(transaction.id)
             course = self._course(transaction.evse)
@@ -334,6 +336,20 @@ class Intake:
             course.noted_s = received.monotonic_s
         self.desk.post(TransactionChanged(transaction=transaction))
         return receipt
+
+    def _is_past(self, transaction: Transaction) -> bool:
+        """Tell whether a later transaction runs at the EVSE: an older one is booked, and no news.
+
+        Queued messages tell of what is over; they must not take the place of the vehicle that is there.
+        """
+        course = self._course(transaction.evse)
+        now = course.booked
+        return (
+            now is not None
+            and course.transaction == now.id
+            and transaction.id != now.id
+            and transaction.started_at < now.started_at
+        )
 
     def _believed(
         self, evse: EvseId | None, transaction: TransactionId | None, register_wh: float | None
@@ -382,6 +398,8 @@ class Intake:
         if receipt is None:
             return None
         transaction = receipt.transaction
+        if self._is_past(transaction):
+            return receipt
         course = self._course(transaction.evse)
         if transaction.ended_at is None:
             course.transaction = transaction.id

@@ -12,6 +12,7 @@ import structlog
 
 from adapters.ocpp.capabilities import Capabilities
 from adapters.ocpp.dialect import Caller, CallFailed
+from adapters.ocpp.dynamic import DynamicProfiles
 from adapters.ocpp.intake import Intake
 from adapters.ocpp.profiles import (
     ChargingProfile,
@@ -69,6 +70,7 @@ class Limiter:
         write: Callable[[ChargingProfile], dict[str, Any]],
         transaction_may_be_left_out: bool,
         on_learned: Callable[[], None],
+        dynamic: DynamicProfiles | None = None,
     ) -> None:
         self._caller = caller
         self._intake = intake
@@ -86,6 +88,7 @@ class Limiter:
         self._unrenewed: set[EvseId] = set()
         self._refused_zeros = 0
         self._on_learned = on_learned
+        self._dynamic = dynamic
 
     async def apply(self, command: SetLimit) -> CommandResult:
         """Carry out one limit within the command timeout."""
@@ -324,6 +327,8 @@ class Limiter:
         )
         urgent = self._is_decrease(evse, limit_a)
         self._sent_a[evse] = max(limit_a, self._sent_a.get(evse, 0.0))
+        if form.is_leased and await self._try_dynamic(profile, command, limit_a, urgent=urgent):
+            return ""
         try:
             answer = await self._caller.call(
                 "SetChargingProfile",
@@ -340,6 +345,40 @@ class Limiter:
             return ""
         info = answer.get("statusInfo") or {}
         return " ".join(part for part in (status or "no status", info.get("reasonCode")) if part)
+
+    async def _try_dynamic(
+        self, profile: ChargingProfile, command: SetLimit, limit_a: float, *, urgent: bool
+    ) -> bool:
+        """Change the limit in place where that is safe, else set a dynamic profile anew.
+
+        Returns:
+            False: the station takes none; it is asked for no other on this connection.
+        """
+        dynamic, evse, now_s = self._dynamic, command.evse, self._clock.monotonic_s()
+        if dynamic is None or not self._capabilities.takes_dynamic:
+            return False
+        fallback_a = self._intake.desk.fallback_a(evse) or 0.0
+        may_update = limit_a >= fallback_a - SAME_A and dynamic.may_update(
+            evse, profile, lease_s=command.lease_s, now_s=now_s
+        )
+        if may_update and await dynamic.update(evse, profile, urgent=urgent):
+            return True
+        try:
+            answer = await self._caller.call(
+                "SetChargingProfile",
+                dynamic.write(profile),
+                urgent=urgent,
+                replaces=f"limit:{evse}",
+            )
+        except CallFailed as failed:
+            if failed.kind != "error":
+                raise
+            answer = {}
+        if answer.get("status") == "Accepted":
+            dynamic.hold(evse, profile, until_s=now_s + command.lease_s)
+            return True
+        self._capabilities.takes_dynamic = False
+        return False
 
     def _is_decrease(self, evse: EvseId, limit_a: float) -> bool:
         """Whether the limit is below all that may still be in force; then it goes first."""

@@ -13,6 +13,7 @@ from adapters.ocpp.book import DESIRED, MODEL, READY, StationBook, model_key
 from adapters.ocpp.capabilities import Capabilities
 from adapters.ocpp.dialect import Caller, CallFailed, Received
 from adapters.ocpp.drill import Drill, Verdict
+from adapters.ocpp.dynamic import DynamicProfiles
 from adapters.ocpp.inbound import Inbound
 from adapters.ocpp.intake import Intake
 from adapters.ocpp.limiter import Limiter
@@ -72,6 +73,8 @@ class Wire:
     provision: Callable[[ProvisioningView, Capabilities], Steps]
     transaction_may_be_left_out: bool
     inbound: type[Inbound]
+    dynamic: Callable[[ChargingProfile], dict[str, Any]] | None = None
+    """Writes a dynamic profile; None: the version knows none."""
 
 
 class StationDialect:
@@ -122,6 +125,7 @@ class StationDialect:
             write=wire.profile,
             transaction_may_be_left_out=wire.transaction_may_be_left_out,
             on_learned=self._has_learned,
+            dynamic=None if wire.dynamic is None else DynamicProfiles(caller, write=wire.dynamic),
         )
         self._intake.on_settled = self._settled
         self._intake.on_doubt = self._doubted

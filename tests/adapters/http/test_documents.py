@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from jsonschema_rs import validator_for
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.records import Role
@@ -54,6 +57,37 @@ def test_bodies_have_examples(document: dict[str, object]) -> None:
     schemas = components["schemas"]
     for name in ("CircuitPatch", "EvsePatch", "TokenIn", "EvseOut", "CircuitOut", "SessionOut"):
         assert schemas[name]["examples"], name
+
+
+def bodies(document: dict[str, object]) -> Iterator[str]:
+    """Yield the schemas of what is asked and answered in JSON."""
+    for operation in operations(document):
+        answers: Any = operation["responses"]
+        contents = [a.get("content", {}) for code, a in answers.items() if code != "default"]
+        request: Any = operation.get("requestBody", {})
+        for content in (*contents, request.get("content", {})):
+            schema = content.get("application/json", {}).get("schema", {})
+            for part in (schema, *schema.get("anyOf", ())):
+                if "$ref" in part:
+                    yield part["$ref"].rpartition("/")[2]
+
+
+def test_every_body_has_an_example(document: dict[str, object]) -> None:
+    schemas: Any = document["components"]["schemas"]  # type: ignore[index]
+
+    assert {name for name in bodies(document) if not schemas[name].get("examples")} == set()
+
+
+def test_examples_fit_their_schemas(document: dict[str, object]) -> None:
+    schemas: Any = document["components"]["schemas"]  # type: ignore[index]
+    whole = {"components": document["components"]}
+    wrong = []
+    for name, schema in schemas.items():
+        known = validator_for({"$ref": f"#/components/schemas/{name}", **whole})
+        for example in schema.get("examples", ()):
+            wrong += [f"{name}: {e.message}" for e in known.iter_errors(example)]
+
+    assert wrong == []
 
 
 def test_the_contract_is_kept(document: dict[str, object]) -> None:

@@ -13,6 +13,7 @@ import os
 import random
 import statistics
 import time
+import zlib
 from typing import Any
 
 import psutil
@@ -115,7 +116,8 @@ async def attack(rig: Rig, frames: int, stations: int) -> list[float]:
     return delays_s
 
 
-async def campaign(frames: int, stations: int, *, p99_s: float) -> None:
+async def campaign(frames: int, stations: int, *, p99_s: float) -> dict[str, float]:
+    """Attack, hold the bar, and return what was measured."""
     with structlog.testing.capture_logs() as lines:
         async with a_server(stations=stations + 1, frames_per_s=1000.0, frames_burst=1000) as rig:
             before = psutil.Process(os.getpid()).memory_info().rss
@@ -131,20 +133,20 @@ async def campaign(frames: int, stations: int, *, p99_s: float) -> None:
     assert len(complaints) <= stations * (took_s + 1)
     assert [line for line in lines if line["event"] == "ocpp.session_failed"] == []
     assert grown < 20e6
+    return {
+        "neighbour p99 [ms]": 1000 * statistics.quantiles(delays_s, n=100)[98],
+        "lines per station and second begun": len(complaints) / stations / (took_s + 1),
+        "memory grown [MB]": grown / 1e6,
+    }
 
 
 def test_malformed_frames_end_no_connection_and_disturb_no_neighbour() -> None:
     # In the suite other tests take the processor: here the neighbour has to be answered at all.
-    asyncio.run(campaign(frames=1000, stations=5, p99_s=5.0))
+    assert asyncio.run(campaign(frames=1000, stations=5, p99_s=5.0))
 
 
-@pytest.mark.long
-def test_ten_thousand_malformed_frames_over_twenty_stations() -> None:
-    asyncio.run(campaign(frames=10_000, stations=20, p99_s=0.1))
-
-
-async def unsolicited(count: int, size: int, *, within_s: float) -> None:
-    """Send answers that nobody asked for; a command must still succeed within a second."""
+async def unsolicited(count: int, size: int, *, within_s: float) -> float:
+    """Send answers that nobody asked for; a command must succeed in time. Returns its time. [s]"""
     async with a_server() as rig:
         client = await rig.connect()
         padding = "x" * size
@@ -154,19 +156,15 @@ async def unsolicited(count: int, size: int, *, within_s: float) -> None:
         began = time.monotonic()
 
         assert await rig.server.apply(a_limit()) == Applied(self_expiring=False)
-        assert time.monotonic() - began < within_s
+        took_s = time.monotonic() - began
+        assert took_s < within_s
         station.cancel()
         await client.close()
+        return took_s
 
 
 def test_unsolicited_answers_do_not_make_a_station_uncontrollable() -> None:
-    asyncio.run(unsolicited(2500, 10, within_s=5.0))
-
-
-@pytest.mark.long
-def test_many_unsolicited_answers() -> None:
-    asyncio.run(unsolicited(5000, 10, within_s=1.0))
-    asyncio.run(unsolicited(5000, 200, within_s=1.0))
+    assert asyncio.run(unsolicited(2500, 10, within_s=5.0)) < 5.0
 
 
 OVERSIZED = {
@@ -196,27 +194,41 @@ def on_the_wire(payload: bytes) -> bytes:
     return b"\x81" + length + b"\0\0\0\0" + payload
 
 
+async def cost_s(frame: bytes) -> float:
+    """Send one frame and return the processor time until the station is answered or cut off. [s]"""
+    async with a_server() as rig:
+        neighbour = await rig.connect("CP001")
+        hostile = await rig.connect("CP002")
+        await ask(hostile, "MeterValues", {"connectorId": "1", "meterValue": []})
+        began = time.process_time()
+        hostile.transport.write(frame)
+        with contextlib.suppress(ConnectionClosed, ConnectionError):
+            await ask(hostile, "Heartbeat", {}, "after")
+        spent_s = time.process_time() - began
+        assert (await ask(neighbour, "Heartbeat", {}))[0] == 3
+        if not hostile.transport.is_closing():
+            hostile.transport.abort()
+        await neighbour.close()
+    return spent_s
+
+
 @pytest.mark.parametrize("name", OVERSIZED)
 def test_enormous_messages_cost_little_and_hurt_nobody(name: str) -> None:
-    async def run() -> None:
-        async with a_server() as rig:
-            neighbour = await rig.connect("CP001")
-            hostile = await rig.connect("CP002")
-            await ask(hostile, "MeterValues", {"connectorId": "1", "meterValue": []})
-            frame = on_the_wire(OVERSIZED[name])
-            began = time.process_time()
-            hostile.transport.write(frame)
-            with contextlib.suppress(ConnectionClosed, ConnectionError):
-                await ask(hostile, "Heartbeat", {}, "after")
-            spent_s = time.process_time() - began
+    assert asyncio.run(cost_s(on_the_wire(OVERSIZED[name]))) < 0.5
 
-            assert spent_s < 0.5
-            assert (await ask(neighbour, "Heartbeat", {}))[0] == 3
-            if not hostile.transport.is_closing():
-                hostile.transport.abort()
-            await neighbour.close()
 
-    asyncio.run(run())
+def bomb(ratio: int = 1000) -> bytes:
+    """Build a compressed text frame (RSV1) that nobody agreed on, and that swells a thousandfold."""
+    squeeze = zlib.compressobj(9, zlib.DEFLATED, -15)
+    inner = squeeze.compress(b"[" + b" " * (ratio * 1024)) + squeeze.flush(zlib.Z_SYNC_FLUSH)
+    frame = bytearray(on_the_wire(inner))
+    frame[0] |= 0x40
+    return bytes(frame)
+
+
+def test_a_compressed_frame_that_was_not_agreed_on_ends_its_connection_only() -> None:
+    assert len(bomb()) < 4096
+    assert asyncio.run(cost_s(bomb())) < 0.5
 
 
 def test_compression_is_never_agreed_so_there_is_no_bomb() -> None:
@@ -242,7 +254,7 @@ async def half_open(port: int, sockets: int, tricklers: int) -> float:
         while True:
             for writer in writers[:tricklers]:
                 writer.write(b"x")
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(1.0)
 
     slow = asyncio.create_task(trickle())
     began = time.monotonic()
@@ -270,15 +282,13 @@ async def half_open(port: int, sockets: int, tricklers: int) -> float:
     return took_s
 
 
-@pytest.mark.parametrize(
-    ("sockets", "tricklers"), [(50, 20), pytest.param(500, 100, marks=pytest.mark.long)]
-)
-def test_half_open_handshakes_do_not_keep_a_station_out(sockets: int, tricklers: int) -> None:
-    async def run() -> None:
-        async with a_server() as rig:
-            assert await half_open(rig.server.port, sockets, tricklers) < 5.0
+async def admitted_after_s(sockets: int, tricklers: int) -> float:
+    async with a_server() as rig:
+        return await half_open(rig.server.port, sockets, tricklers)
 
-    asyncio.run(run())
+
+def test_half_open_handshakes_do_not_keep_a_station_out() -> None:
+    assert asyncio.run(admitted_after_s(50, 20)) < 5.0
 
 
 def test_half_open_handshakes_end_and_connections_are_limited() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.ocpp.book import StationBook
 from controller.decision import Condition
-from controller.station import EvseSampled, EvseState, EvseStateChanged
+from controller.station import EvseSampled, EvseState, EvseStateChanged, TransactionChanged
 from tests.adapters.ocpp.connections import Connection, V16Dialect, V201Dialect, run
 from tests.adapters.ocpp.scripted_station import stamp
 from tests.fakes.recording_desk import StillClock
@@ -203,5 +203,34 @@ def test_version_2_0_1_books_and_tells_alike() -> None:
         assert [n.meter_wh for n in site.desk.noted if n.meter_wh] == []
         assert site.desk.closed[-1].meter_wh == 1800.0
         assert EvseState.FAULTED not in {e.state for e in site.desk.of(EvseStateChanged)}
+
+    run(body)
+
+
+def test_a_queued_transaction_of_before_does_not_take_the_place_of_the_running_one(
+    scene: Scene,
+) -> None:
+    async def body() -> None:
+        await scene.begin()
+        site = scene.site
+        known = len(site.desk.of(TransactionChanged))
+        old = {
+            "connectorId": 1,
+            "idTag": "D",
+            "meterStart": 500,
+            "timestamp": stamp(site.clock, 7200.0),
+        }
+        number = (await site.tell("StartTransaction", old))["transactionId"]
+        value = {"timestamp": stamp(site.clock, 7000.0), "sampledValue": [{"value": "700"}]}
+        await site.tell(
+            "MeterValues", {"connectorId": 1, "transactionId": number, "meterValue": [value]}
+        )
+        told = {e.transaction.id for e in site.desk.of(TransactionChanged)[known:]}
+        stop = {"transactionId": number, "meterStop": 900, "timestamp": stamp(site.clock, 6000.0)}
+        await site.tell("StopTransaction", stop)
+
+        assert str(number) not in told
+        assert site.desk.closed[-1].meter_wh == 900.0
+        assert [str(t) for _, t in site.dialect._intake.running_transactions()] == ["1000002"]
 
     run(body)

@@ -1629,6 +1629,12 @@ export interface components {
         /**
          * ActionOut
          * @description What became of an action.
+         * @example {
+         *       "action": "unlock",
+         *       "subject": "CP001/1",
+         *       "result": "applied",
+         *       "answer": {}
+         *     }
          */
         ActionOut: {
             /** Action */
@@ -1648,6 +1654,21 @@ export interface components {
         /**
          * AdoptedOut
          * @description An approved station; the secret is shown this once.
+         * @example {
+         *       "id": "CP009",
+         *       "secret": "shown-only-once",
+         *       "site_file": {
+         *         "circuit": "garage-a",
+         *         "evses": {
+         *           "1": {
+         *             "max_a": 32,
+         *             "phases": 3,
+         *             "fallback_a": 6
+         *           }
+         *         }
+         *       },
+         *       "in_site_file": true
+         *     }
          */
         AdoptedOut: {
             /** Id */
@@ -1673,6 +1694,18 @@ export interface components {
         /**
          * AlarmOut
          * @description A condition with its begin and, when over, its end.
+         * @example {
+         *       "code": "METER_LOST",
+         *       "subject": "main",
+         *       "text": "Meter main has not been read for 12 s: no answer. The building counts with its worst case until it is back.",
+         *       "severity": "alarm",
+         *       "begin": "2026-03-02T08:00:00.000Z",
+         *       "end": null,
+         *       "values": {
+         *         "age_s": "12",
+         *         "fault": "no answer"
+         *       }
+         *     }
          */
         AlarmOut: {
             /** Code */
@@ -1699,6 +1732,23 @@ export interface components {
         /**
          * Alarms
          * @description A page of alarms, newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "code": "METER_LOST",
+         *           "subject": "main",
+         *           "text": "Meter main has not been read for 12 s: no answer. The building counts with its worst case until it is back.",
+         *           "severity": "alarm",
+         *           "begin": "2026-03-02T08:00:00.000Z",
+         *           "end": null,
+         *           "values": {
+         *             "age_s": "12",
+         *             "fault": "no answer"
+         *           }
+         *         }
+         *       ],
+         *       "next_offset": null
+         *     }
          */
         Alarms: {
             /** Items */
@@ -1709,6 +1759,40 @@ export interface components {
         /**
          * AllStations
          * @description Stations by id, and those that wait for an operator or for the site file.
+         * @example {
+         *       "items": [
+         *         {
+         *           "id": "CP001",
+         *           "configured": true,
+         *           "connected": true,
+         *           "protocol": "ocpp1.6",
+         *           "lease_mode": "leased",
+         *           "info": {
+         *             "vendor": "Example",
+         *             "model": "One",
+         *             "serial": "4711",
+         *             "firmware": "1.4.2"
+         *           },
+         *           "last_boot_at": "2026-03-02T08:00:00.000Z",
+         *           "last_heard_age_s": 2.1,
+         *           "clock_skew_s": 0.2,
+         *           "jobs": {
+         *             "firmware": {
+         *               "status": "Installed",
+         *               "at": "2026-03-02T08:00:00.000Z",
+         *               "request_id": null
+         *             }
+         *           },
+         *           "has_secret": true,
+         *           "evses": [
+         *             "CP001/1"
+         *           ]
+         *         }
+         *       ],
+         *       "next_offset": null,
+         *       "pending": [],
+         *       "approved": []
+         *     }
          */
         AllStations: {
             /** Items */
@@ -1764,7 +1848,8 @@ export interface components {
          *       "created_at": "2026-03-01T12:00:00.000Z",
          *       "id": "5f2b8c01d9ae",
          *       "label": "billing",
-         *       "last_used_at": "2026-03-02T08:00:00.000Z"
+         *       "last_used_at": "2026-03-02T08:00:00.000Z",
+         *       "expires_at": null
          *     }
          */
         ApiTokenOut: {
@@ -1817,6 +1902,19 @@ export interface components {
         /**
          * Audit
          * @description A page of the audit log, newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "at": "2026-03-02T08:00:00.000Z",
+         *           "actor": "eva",
+         *           "action": "set_circuit_limit",
+         *           "subject": "garage-a",
+         *           "before": "",
+         *           "after": "{\"l1\": 60.0, \"l2\": 60.0, \"l3\": 60.0}"
+         *         }
+         *       ],
+         *       "next_offset": null
+         *     }
          */
         Audit: {
             /** Items */
@@ -1827,6 +1925,14 @@ export interface components {
         /**
          * AuditOut
          * @description Who changed what; `before` and `after` are JSON text.
+         * @example {
+         *       "at": "2026-03-02T08:00:00.000Z",
+         *       "actor": "eva",
+         *       "action": "set_circuit_limit",
+         *       "subject": "garage-a",
+         *       "before": "",
+         *       "after": "{\"l1\": 60.0, \"l2\": 60.0, \"l3\": 60.0}"
+         *     }
          */
         AuditOut: {
             /** At */
@@ -1845,6 +1951,13 @@ export interface components {
         /**
          * AvailabilityRequest
          * @description Put a station, an EVSE or one of its connectors in or out of service.
+         * @example {
+         *       "operative": false
+         *     }
+         * @example {
+         *       "operative": true,
+         *       "evse": 1
+         *     }
          */
         AvailabilityRequest: {
             /** Operative */
@@ -1857,6 +1970,10 @@ export interface components {
         /**
          * CallRequest
          * @description Send any message of the station's OCPP version, checked against its schema.
+         * @example {
+         *       "message": "GetLocalListVersion",
+         *       "payload": {}
+         *     }
          */
         CallRequest: {
             /** Message */
@@ -1869,6 +1986,10 @@ export interface components {
         /**
          * CertificateIn
          * @description An authority's certificate for a station.
+         * @example {
+         *       "use": "csms_root",
+         *       "certificate": "-----BEGIN CERTIFICATE-----\nMIIB...\n"
+         *     }
          */
         CertificateIn: {
             /** @default csms_root */
@@ -1902,6 +2023,16 @@ export interface components {
         /**
          * CertificatesOut
          * @description Certificates inside a station.
+         * @example {
+         *       "items": [
+         *         {
+         *           "hash_algorithm": "SHA256",
+         *           "issuer_name_hash": "9f86d081884c7d659a2feaa0c55ad015",
+         *           "issuer_key_hash": "a3bf4f1b2b0b822cd15d6c15b0f00a08",
+         *           "serial_number": "3b9aca07"
+         *         }
+         *       ]
+         *     }
          */
         CertificatesOut: {
             /** Items */
@@ -1992,7 +2123,10 @@ export interface components {
          *         "l1": 0.2,
          *         "l2": 0.2,
          *         "l3": 0.2
-         *       }
+         *       },
+         *       "meter": null,
+         *       "measured_a": null,
+         *       "measured_age_s": null
          *     }
          */
         CircuitOut: {
@@ -2034,6 +2168,55 @@ export interface components {
         /**
          * Circuits
          * @description A page of circuits by id.
+         * @example {
+         *       "items": [
+         *         {
+         *           "building_a": {
+         *             "l1": 0,
+         *             "l2": 0,
+         *             "l3": 0
+         *           },
+         *           "committed_a": {
+         *             "l1": 48,
+         *             "l2": 48,
+         *             "l3": 48
+         *           },
+         *           "device": "mcb",
+         *           "headroom_a": {
+         *             "l1": 12,
+         *             "l2": 12,
+         *             "l3": 12
+         *           },
+         *           "id": "garage-a",
+         *           "limit_a": {
+         *             "l1": 60,
+         *             "l2": 60,
+         *             "l3": 60
+         *           },
+         *           "mode": "normal",
+         *           "operating_limit_a": {
+         *             "l1": 60,
+         *             "l2": 60,
+         *             "l3": 60
+         *           },
+         *           "parent": "main",
+         *           "rating_a": {
+         *             "l1": 125,
+         *             "l2": 125,
+         *             "l3": 125
+         *           },
+         *           "thermal_ratio": {
+         *             "l1": 0.2,
+         *             "l2": 0.2,
+         *             "l3": 0.2
+         *           },
+         *           "meter": null,
+         *           "measured_a": null,
+         *           "measured_age_s": null
+         *         }
+         *       ],
+         *       "next_offset": null
+         *     }
          */
         Circuits: {
             /** Items */
@@ -2044,6 +2227,19 @@ export interface components {
         /**
          * ConfigChanged
          * @description The change is in force, on trial for its first cycles.
+         * @example {
+         *       "version": 8,
+         *       "state": "trial",
+         *       "applied": "hot",
+         *       "effect": {
+         *         "circuits": [],
+         *         "stations": [],
+         *         "policy": [],
+         *         "restart": [],
+         *         "warnings": []
+         *       },
+         *       "trial_s": 10
+         *     }
          */
         ConfigChanged: {
             /** Version */
@@ -2134,6 +2330,12 @@ export interface components {
         /**
          * ConfigurationRequest
          * @description Write configuration: keys of 1.6, `Component.Variable` of 2.0.1.
+         * @example {
+         *       "values": {
+         *         "HeartbeatInterval": "300"
+         *       },
+         *       "keep": true
+         *     }
          */
         ConfigurationRequest: {
             /** Values */
@@ -2149,6 +2351,11 @@ export interface components {
         /**
          * DataTransferRequest
          * @description Send a vendor's own message.
+         * @example {
+         *       "vendor_id": "com.example",
+         *       "message_id": "setLight",
+         *       "data": "50"
+         *     }
          */
         DataTransferRequest: {
             /** Vendor Id */
@@ -2204,6 +2411,18 @@ export interface components {
         /**
          * DryRunOut
          * @description What a change would do, or why it is refused.
+         * @example {
+         *       "valid": true,
+         *       "problems": [],
+         *       "effect": {
+         *         "circuits": [],
+         *         "stations": [],
+         *         "policy": [],
+         *         "restart": [],
+         *         "warnings": []
+         *       },
+         *       "text": "format: site/1\n"
+         *     }
          */
         DryRunOut: {
             /** Valid */
@@ -2293,7 +2512,10 @@ export interface components {
          *       "session_id": "CP001/17",
          *       "setpoint_a": 16,
          *       "state": "charging",
-         *       "station": "CP001"
+         *       "station": "CP001",
+         *       "soc_percent": null,
+         *       "departure_at": null,
+         *       "energy_need_wh": null
          *     }
          */
         EvseOut: {
@@ -2395,6 +2617,9 @@ export interface components {
         /**
          * EvseRequest
          * @description Where.
+         * @example {
+         *       "evse": 1
+         *     }
          */
         EvseRequest: {
             /** Evse */
@@ -2403,6 +2628,45 @@ export interface components {
         /**
          * Evses
          * @description A page of EVSEs by id.
+         * @example {
+         *       "items": [
+         *         {
+         *           "circuit": "garage-a",
+         *           "committed_a": 16,
+         *           "connected": true,
+         *           "drawn_a": {
+         *             "l1": 15.8,
+         *             "l2": 15.7,
+         *             "l3": 15.9
+         *           },
+         *           "energy_wh": 4200,
+         *           "evse": 1,
+         *           "fallback_a": 6,
+         *           "id": "CP001/1",
+         *           "id_token": "04A1B2C3D4",
+         *           "lease_until": "2026-03-02T08:05:00.000Z",
+         *           "max_a": 32,
+         *           "min_a": 6,
+         *           "paused": false,
+         *           "power_w": 10900,
+         *           "priority": 0,
+         *           "rating_a": 32,
+         *           "reason": {
+         *             "bound_by": "garage-a L1",
+         *             "code": "circuit_full",
+         *             "text": "16 A: garage-a is full on L1; 3 vehicles share 48 A."
+         *           },
+         *           "session_id": "CP001/17",
+         *           "setpoint_a": 16,
+         *           "state": "charging",
+         *           "station": "CP001",
+         *           "soc_percent": null,
+         *           "departure_at": null,
+         *           "energy_need_wh": null
+         *         }
+         *       ],
+         *       "next_offset": null
+         *     }
          */
         Evses: {
             /** Items */
@@ -2431,6 +2695,10 @@ export interface components {
         /**
          * FirmwareRequest
          * @description Update a station's firmware. Never during a transaction of the station.
+         * @example {
+         *       "location": "https://firmware.example/one-1.5.0.bin",
+         *       "retries": 3
+         *     }
          */
         FirmwareRequest: {
             /** Location */
@@ -2465,6 +2733,12 @@ export interface components {
         /**
          * HashIn
          * @description Which certificate, as the station lists it.
+         * @example {
+         *       "hash_algorithm": "SHA256",
+         *       "issuer_name_hash": "9f86d081884c7d659a2feaa0c55ad015",
+         *       "issuer_key_hash": "a3bf4f1b2b0b822cd15d6c15b0f00a08",
+         *       "serial_number": "3b9aca07"
+         *     }
          */
         HashIn: {
             /** Hash Algorithm */
@@ -2479,6 +2753,10 @@ export interface components {
         /**
          * Health
          * @description Alive, or ready.
+         * @example {
+         *       "status": "ready",
+         *       "cycle_age_s": 0.8
+         *     }
          */
         Health: {
             /** Status */
@@ -2499,6 +2777,20 @@ export interface components {
         /**
          * History
          * @description The mean of a field per step.
+         * @example {
+         *       "measurement": "circuit",
+         *       "field": "building_l1",
+         *       "tags": {
+         *         "circuit": "main"
+         *       },
+         *       "step_s": 60,
+         *       "points": [
+         *         {
+         *           "at": "2026-03-02T08:00:00.000Z",
+         *           "value": 41.2
+         *         }
+         *       ]
+         *     }
          */
         History: {
             /** Measurement */
@@ -2632,7 +2924,8 @@ export interface components {
          *       "mapped_ids": 42,
          *       "profiles": 1,
          *       "station": "CP001",
-         *       "waiting": 0
+         *       "waiting": 0,
+         *       "last_error": null
          *     }
          */
         LineOut: {
@@ -2669,9 +2962,11 @@ export interface components {
          *           "mapped_ids": 42,
          *           "profiles": 1,
          *           "station": "CP001",
-         *           "waiting": 0
+         *           "waiting": 0,
+         *           "last_error": null
          *         }
-         *       ]
+         *       ],
+         *       "next_offset": null
          *     }
          */
         Lines: {
@@ -2726,7 +3021,9 @@ export interface components {
          *       "sessions": 12,
          *       "state": "registered",
          *       "undelivered_cdrs": 0,
-         *       "version": "2.2.1"
+         *       "version": "2.2.1",
+         *       "last_error": null,
+         *       "last_error_at": null
          *     }
          */
         PartnerOut: {
@@ -2787,10 +3084,13 @@ export interface components {
          *           "sessions": 12,
          *           "state": "registered",
          *           "undelivered_cdrs": 0,
-         *           "version": "2.2.1"
+         *           "version": "2.2.1",
+         *           "last_error": null,
+         *           "last_error_at": null
          *         }
          *       ],
-         *       "tokens": 1200
+         *       "tokens": 1200,
+         *       "next_offset": null
          *     }
          */
         Partners: {
@@ -3120,6 +3420,19 @@ export interface components {
         /**
          * ReasonSpan
          * @description A reason and how long it held.
+         * @example {
+         *       "at": "2026-03-02T08:00:00.000Z",
+         *       "until": "2026-03-02T08:04:12.000Z",
+         *       "setpoint_a": 16,
+         *       "code": "circuit_full",
+         *       "text": "garage-a L1 is full: 60 A limit, 12 A taken by the building.",
+         *       "bound_by": "garage-a L1",
+         *       "wording": "",
+         *       "values": {
+         *         "limit_a": "60",
+         *         "building_a": "12"
+         *       }
+         *     }
          */
         ReasonSpan: {
             /** At */
@@ -3157,6 +3470,24 @@ export interface components {
         /**
          * ReasonSpans
          * @description A page of reasons, oldest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "at": "2026-03-02T08:00:00.000Z",
+         *           "until": "2026-03-02T08:04:12.000Z",
+         *           "setpoint_a": 16,
+         *           "code": "circuit_full",
+         *           "text": "garage-a L1 is full: 60 A limit, 12 A taken by the building.",
+         *           "bound_by": "garage-a L1",
+         *           "wording": "",
+         *           "values": {
+         *             "limit_a": "60",
+         *             "building_a": "12"
+         *           }
+         *         }
+         *       ],
+         *       "next_offset": null
+         *     }
          */
         ReasonSpans: {
             /** Items */
@@ -3167,6 +3498,9 @@ export interface components {
         /**
          * ReportRequest
          * @description Ask a station to describe itself; what it sends is kept.
+         * @example {
+         *       "kind": "full"
+         *     }
          */
         ReportRequest: {
             /**
@@ -3179,6 +3513,12 @@ export interface components {
         /**
          * ReservationRequest
          * @description Keep an EVSE free for an id token.
+         * @example {
+         *       "reservation_id": 12,
+         *       "id_token": "04A1B2C3D4",
+         *       "expires_at": "2026-03-02T09:00:00Z",
+         *       "evse": 1
+         *     }
          */
         ReservationRequest: {
             /** Reservation Id */
@@ -3206,6 +3546,9 @@ export interface components {
         /**
          * ResetRequest
          * @description How to restart.
+         * @example {
+         *       "kind": "soft"
+         *     }
          */
         ResetRequest: {
             /** @default soft */
@@ -3239,6 +3582,28 @@ export interface components {
         /**
          * RolloutOut
          * @description A roll-out: `running`, `paused` by a failure, `done` or `cancelled`.
+         * @example {
+         *       "id": "acf3bc45e396",
+         *       "state": "running",
+         *       "location": "https://firmware.example/one-1.5.0.bin",
+         *       "version": "1.5.0",
+         *       "by": "eva",
+         *       "created_at": "2026-03-02T08:00:00.000Z",
+         *       "stations": [
+         *         {
+         *           "station": "CP001",
+         *           "state": "done",
+         *           "ordered_at": "2026-03-02T08:00:00.000Z",
+         *           "text": ""
+         *         },
+         *         {
+         *           "station": "CP002",
+         *           "state": "waiting",
+         *           "ordered_at": null,
+         *           "text": "a transaction runs"
+         *         }
+         *       ]
+         *     }
          */
         RolloutOut: {
             /** Id */
@@ -3259,6 +3624,19 @@ export interface components {
         /**
          * RolloutRequest
          * @description A firmware for the stations named, or for those of a group of the site file.
+         * @example {
+         *       "location": "https://firmware.example/one-1.5.0.bin",
+         *       "version": "1.5.0",
+         *       "stations": [
+         *         "CP001",
+         *         "CP002"
+         *       ]
+         *     }
+         * @example {
+         *       "location": "https://firmware.example/one-1.5.0.bin",
+         *       "version": "1.5.0",
+         *       "group": "wallboxes"
+         *     }
          */
         RolloutRequest: {
             /** Location */
@@ -3291,6 +3669,32 @@ export interface components {
         /**
          * RolloutsOut
          * @description All roll-outs, the latest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "id": "acf3bc45e396",
+         *           "state": "running",
+         *           "location": "https://firmware.example/one-1.5.0.bin",
+         *           "version": "1.5.0",
+         *           "by": "eva",
+         *           "created_at": "2026-03-02T08:00:00.000Z",
+         *           "stations": [
+         *             {
+         *               "station": "CP001",
+         *               "state": "done",
+         *               "ordered_at": "2026-03-02T08:00:00.000Z",
+         *               "text": ""
+         *             },
+         *             {
+         *               "station": "CP002",
+         *               "state": "waiting",
+         *               "ordered_at": null,
+         *               "text": "a transaction runs"
+         *             }
+         *           ]
+         *         }
+         *       ]
+         *     }
          */
         RolloutsOut: {
             /** Items */
@@ -3373,17 +3777,56 @@ export interface components {
          * SessionDetail
          * @description A session with its curve and what limited it when.
          * @example {
-         *       "end_reason": "Local",
-         *       "ended_at": "2026-03-01T14:01:00.000Z",
-         *       "energy_wh": 7500,
-         *       "evse": "CP001/1",
          *       "id": "CP001/17",
-         *       "id_token": "04A1B2C3D4",
-         *       "last_wh": 8500,
-         *       "start_wh": 1000,
-         *       "started_at": "2026-03-01T12:01:00.000Z",
+         *       "transaction_id": "17",
          *       "station": "CP001",
-         *       "transaction_id": "17"
+         *       "evse": "CP001/1",
+         *       "id_token": "04A1B2C3D4",
+         *       "started_at": "2026-03-02T08:00:00.000Z",
+         *       "ended_at": "2026-03-02T10:00:00.000Z",
+         *       "end_reason": "Local",
+         *       "energy_wh": 7500,
+         *       "start_wh": 1000,
+         *       "last_wh": 8500,
+         *       "curve": {
+         *         "step_s": 60,
+         *         "at": [
+         *           "2026-03-02T08:00:00.000Z"
+         *         ],
+         *         "drawn_l1": [
+         *           15.8
+         *         ],
+         *         "drawn_l2": [
+         *           15.7
+         *         ],
+         *         "drawn_l3": [
+         *           15.9
+         *         ],
+         *         "limit_a": [
+         *           16
+         *         ],
+         *         "power_w": [
+         *           10900
+         *         ],
+         *         "energy_wh": [
+         *           180
+         *         ]
+         *       },
+         *       "limited_by": [
+         *         {
+         *           "at": "2026-03-02T08:00:00.000Z",
+         *           "until": null,
+         *           "setpoint_a": 16,
+         *           "code": "circuit_full",
+         *           "text": "garage-a L1 is full: 60 A limit, 12 A taken by the building.",
+         *           "bound_by": "garage-a L1",
+         *           "wording": "",
+         *           "values": {
+         *             "limit_a": "60",
+         *             "building_a": "12"
+         *           }
+         *         }
+         *       ]
          *     }
          */
         SessionDetail: {
@@ -3463,6 +3906,25 @@ export interface components {
         /**
          * Sessions
          * @description A page of sessions, newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "end_reason": "Local",
+         *           "ended_at": "2026-03-01T14:01:00.000Z",
+         *           "energy_wh": 7500,
+         *           "evse": "CP001/1",
+         *           "id": "CP001/17",
+         *           "id_token": "04A1B2C3D4",
+         *           "last_wh": 8500,
+         *           "start_wh": 1000,
+         *           "started_at": "2026-03-01T12:01:00.000Z",
+         *           "station": "CP001",
+         *           "transaction_id": "17"
+         *         }
+         *       ],
+         *       "next_offset": null,
+         *       "total": 1
+         *     }
          */
         Sessions: {
             /** Items */
@@ -3521,6 +3983,10 @@ export interface components {
         /**
          * SignIn
          * @description Name and password of an account.
+         * @example {
+         *       "name": "eva",
+         *       "password": "a long pass phrase"
+         *     }
          */
         SignIn: {
             /** Name */
@@ -3572,7 +4038,8 @@ export interface components {
          *       "id": "dso-4711",
          *       "in_force": false,
          *       "limit_w": 40000,
-         *       "note": "DSO event 4711"
+         *       "note": "DSO event 4711",
+         *       "limit_a": null
          *     }
          */
         SignalOut: {
@@ -3606,6 +4073,10 @@ export interface components {
         /**
          * SignedIn
          * @description Who is signed in.
+         * @example {
+         *       "name": "eva",
+         *       "role": "operator"
+         *     }
          */
         SignedIn: {
             /** Name */
@@ -3616,6 +4087,66 @@ export interface components {
         /**
          * SiteOut
          * @description The whole site in one answer.
+         * @example {
+         *       "id": "depot-nord",
+         *       "name": "Depot Nord",
+         *       "timezone": "Europe/Stockholm",
+         *       "voltage_v": 230,
+         *       "mode": "normal",
+         *       "alarms": [],
+         *       "last_cycle": {
+         *         "solver": "lp",
+         *         "solve_ms": 3.2,
+         *         "age_s": 0.4,
+         *         "at": "2026-03-02T08:00:00.000Z"
+         *       },
+         *       "circuits": [
+         *         {
+         *           "building_a": {
+         *             "l1": 0,
+         *             "l2": 0,
+         *             "l3": 0
+         *           },
+         *           "committed_a": {
+         *             "l1": 48,
+         *             "l2": 48,
+         *             "l3": 48
+         *           },
+         *           "device": "mcb",
+         *           "headroom_a": {
+         *             "l1": 12,
+         *             "l2": 12,
+         *             "l3": 12
+         *           },
+         *           "id": "garage-a",
+         *           "limit_a": {
+         *             "l1": 60,
+         *             "l2": 60,
+         *             "l3": 60
+         *           },
+         *           "mode": "normal",
+         *           "operating_limit_a": {
+         *             "l1": 60,
+         *             "l2": 60,
+         *             "l3": 60
+         *           },
+         *           "parent": "main",
+         *           "rating_a": {
+         *             "l1": 125,
+         *             "l2": 125,
+         *             "l3": 125
+         *           },
+         *           "thermal_ratio": {
+         *             "l1": 0.2,
+         *             "l2": 0.2,
+         *             "l3": 0.2
+         *           },
+         *           "meter": null,
+         *           "measured_a": null,
+         *           "measured_age_s": null
+         *         }
+         *       ]
+         *     }
          */
         SiteOut: {
             /** Id */
@@ -3637,6 +4168,9 @@ export interface components {
         /**
          * StartRequest
          * @description Who charges.
+         * @example {
+         *       "id_token": "04A1B2C3D4"
+         *     }
          */
         StartRequest: {
             /** Id Token */
@@ -3645,6 +4179,41 @@ export interface components {
         /**
          * StationDetail
          * @description A station with its latest frames, oldest first.
+         * @example {
+         *       "id": "CP001",
+         *       "configured": true,
+         *       "connected": true,
+         *       "protocol": "ocpp1.6",
+         *       "lease_mode": "leased",
+         *       "info": {
+         *         "vendor": "Example",
+         *         "model": "One",
+         *         "serial": "4711",
+         *         "firmware": "1.4.2"
+         *       },
+         *       "last_boot_at": "2026-03-02T08:00:00.000Z",
+         *       "last_heard_age_s": 2.1,
+         *       "clock_skew_s": 0.2,
+         *       "jobs": {
+         *         "firmware": {
+         *           "status": "Installed",
+         *           "at": "2026-03-02T08:00:00.000Z",
+         *           "request_id": null
+         *         }
+         *       },
+         *       "has_secret": true,
+         *       "evses": [
+         *         "CP001/1"
+         *       ],
+         *       "frames": [
+         *         {
+         *           "at": "2026-03-02T08:00:00.000Z",
+         *           "direction": "in",
+         *           "action": "Heartbeat",
+         *           "text": "[2,\"17\",\"Heartbeat\",{}]"
+         *         }
+         *       ]
+         *     }
          */
         StationDetail: {
             /** Id */
@@ -3707,6 +4276,33 @@ export interface components {
         /**
          * StationOut
          * @description A station now.
+         * @example {
+         *       "id": "CP001",
+         *       "configured": true,
+         *       "connected": true,
+         *       "protocol": "ocpp1.6",
+         *       "lease_mode": "leased",
+         *       "info": {
+         *         "vendor": "Example",
+         *         "model": "One",
+         *         "serial": "4711",
+         *         "firmware": "1.4.2"
+         *       },
+         *       "last_boot_at": "2026-03-02T08:00:00.000Z",
+         *       "last_heard_age_s": 2.1,
+         *       "clock_skew_s": 0.2,
+         *       "jobs": {
+         *         "firmware": {
+         *           "status": "Installed",
+         *           "at": "2026-03-02T08:00:00.000Z",
+         *           "request_id": null
+         *         }
+         *       },
+         *       "has_secret": true,
+         *       "evses": [
+         *         "CP001/1"
+         *       ]
+         *     }
          */
         StationOut: {
             /** Id */
@@ -3744,7 +4340,8 @@ export interface components {
          *       "kind": "webhook",
          *       "least": "warning",
          *       "name": "ops",
-         *       "waiting": 0
+         *       "waiting": 0,
+         *       "fault": null
          *     }
          */
         TargetOut: {
@@ -3769,6 +4366,20 @@ export interface components {
         /**
          * Targets
          * @description A page of targets.
+         * @example {
+         *       "items": [
+         *         {
+         *           "address": "https://ops.example/hooks/depot",
+         *           "delivered_at": "2026-03-02T08:00:00.000Z",
+         *           "kind": "webhook",
+         *           "least": "warning",
+         *           "name": "ops",
+         *           "waiting": 0,
+         *           "fault": null
+         *         }
+         *       ],
+         *       "next_offset": null
+         *     }
          */
         Targets: {
             /** Items */
@@ -3845,6 +4456,18 @@ export interface components {
         /**
          * TokenOut
          * @description An id token known at this site.
+         * @example {
+         *       "id": "04A1B2C3D4",
+         *       "status": "accepted",
+         *       "label": "Van 7",
+         *       "group": null,
+         *       "expires_at": null,
+         *       "priority": 2,
+         *       "kind": "ISO14443",
+         *       "max_a": null,
+         *       "stations": [],
+         *       "concurrent": 1
+         *     }
          */
         TokenOut: {
             /** Id */
@@ -3887,6 +4510,23 @@ export interface components {
         /**
          * Tokens
          * @description Tokens by id.
+         * @example {
+         *       "items": [
+         *         {
+         *           "id": "04A1B2C3D4",
+         *           "status": "accepted",
+         *           "label": "Van 7",
+         *           "group": null,
+         *           "expires_at": null,
+         *           "priority": 2,
+         *           "kind": "ISO14443",
+         *           "max_a": null,
+         *           "stations": [],
+         *           "concurrent": 1
+         *         }
+         *       ],
+         *       "next_offset": null
+         *     }
          */
         Tokens: {
             /** Items */
@@ -3897,6 +4537,12 @@ export interface components {
         /**
          * TokensImported
          * @description What an import changed.
+         * @example {
+         *       "added": 12,
+         *       "changed": 1,
+         *       "same": 87,
+         *       "deleted": 0
+         *     }
          */
         TokensImported: {
             /** Added */
@@ -3917,6 +4563,10 @@ export interface components {
         /**
          * TriggerRequest
          * @description What to ask for, and of which EVSE; null: of the whole station.
+         * @example {
+         *       "what": "status",
+         *       "evse": 1
+         *     }
          */
         TriggerRequest: {
             /** @default status */
@@ -3929,6 +4579,19 @@ export interface components {
         /**
          * UploadOut
          * @description A file that a station was asked for.
+         * @example {
+         *       "id": "9f86d081884c7d65",
+         *       "station": "CP001",
+         *       "kind": "diagnostics",
+         *       "state": "stored",
+         *       "name": "diagnostics.tar.gz",
+         *       "size_bytes": 48213,
+         *       "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+         *       "requested_by": "eva",
+         *       "requested_at": "2026-03-02T08:00:00.000Z",
+         *       "stored_at": "2026-03-02T08:00:31.000Z",
+         *       "file": "/api/v1/uploads/9f86d081884c7d65/file"
+         *     }
          */
         UploadOut: {
             /** Id */
@@ -3964,6 +4627,24 @@ export interface components {
         /**
          * UploadsOut
          * @description Files of stations, newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "id": "9f86d081884c7d65",
+         *           "station": "CP001",
+         *           "kind": "diagnostics",
+         *           "state": "stored",
+         *           "name": "diagnostics.tar.gz",
+         *           "size_bytes": 48213,
+         *           "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+         *           "requested_by": "eva",
+         *           "requested_at": "2026-03-02T08:00:00.000Z",
+         *           "stored_at": "2026-03-02T08:00:31.000Z",
+         *           "file": "/api/v1/uploads/9f86d081884c7d65/file"
+         *         }
+         *       ],
+         *       "next_offset": null
+         *     }
          */
         UploadsOut: {
             /** Items */
@@ -4017,6 +4698,20 @@ export interface components {
         /**
          * Users
          * @description A page of accounts by name.
+         * @example {
+         *       "items": [
+         *         {
+         *           "created_at": "2026-03-01T12:00:00.000Z",
+         *           "has_password": true,
+         *           "last_seen_at": "2026-03-02T08:00:00.000Z",
+         *           "name": "ada",
+         *           "role": "admin",
+         *           "sessions": 1,
+         *           "tokens": []
+         *         }
+         *       ],
+         *       "next_offset": null
+         *     }
          */
         Users: {
             /** Items */
@@ -4027,6 +4722,15 @@ export interface components {
         /**
          * VariableOut
          * @description One variable with its value.
+         * @example {
+         *       "name": "OCPPCommCtrlr.HeartbeatInterval",
+         *       "type": "Actual",
+         *       "value": "300",
+         *       "mutability": "ReadWrite",
+         *       "unit": "s",
+         *       "data_type": "integer",
+         *       "choices": null
+         *     }
          */
         VariableOut: {
             /** Name */
@@ -4047,6 +4751,21 @@ export interface components {
         /**
          * VariablesOut
          * @description A page of a station's variables, by name.
+         * @example {
+         *       "items": [
+         *         {
+         *           "name": "OCPPCommCtrlr.HeartbeatInterval",
+         *           "type": "Actual",
+         *           "value": "300",
+         *           "mutability": "ReadWrite",
+         *           "unit": "s",
+         *           "data_type": "integer",
+         *           "choices": null
+         *         }
+         *       ],
+         *       "next_offset": null,
+         *       "at": "2026-03-02T08:00:00.000Z"
+         *     }
          */
         VariablesOut: {
             /** At */
@@ -4085,6 +4804,18 @@ export interface components {
         /**
          * Versions
          * @description A page of versions, newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "actor": "ada",
+         *           "at": "2026-03-02T08:00:00.000Z",
+         *           "note": "second garage",
+         *           "state": "running",
+         *           "version": 12
+         *         }
+         *       ],
+         *       "next_offset": null
+         *     }
          */
         Versions: {
             /** Items */
@@ -4095,6 +4826,82 @@ export interface components {
         /**
          * WhyOut
          * @description Why an EVSE has its setpoint, with the numbers from its circuit up to the grid.
+         * @example {
+         *       "id": "CP001/1",
+         *       "at": "2026-03-02T08:00:00.000Z",
+         *       "state": "charging",
+         *       "setpoint_a": 16,
+         *       "committed_a": 16,
+         *       "drawn_a": {
+         *         "l1": 15.8,
+         *         "l2": 15.7,
+         *         "l3": 15.9
+         *       },
+         *       "max_a": 32,
+         *       "reason": {
+         *         "code": "circuit_full",
+         *         "text": "garage-a L1 is full: 60 A limit, 12 A taken by the building.",
+         *         "bound_by": "garage-a L1",
+         *         "wording": "",
+         *         "values": {
+         *           "limit_a": "60",
+         *           "building_a": "12"
+         *         }
+         *       },
+         *       "chain": [
+         *         {
+         *           "circuit": "garage-a",
+         *           "mode": "normal",
+         *           "binds": true,
+         *           "bound_phase": "l1",
+         *           "limit_a": {
+         *             "l1": 60,
+         *             "l2": 60,
+         *             "l3": 60
+         *           },
+         *           "building_a": {
+         *             "l1": 12,
+         *             "l2": 3,
+         *             "l3": 3
+         *           },
+         *           "committed_a": {
+         *             "l1": 48,
+         *             "l2": 32,
+         *             "l3": 32
+         *           },
+         *           "headroom_a": {
+         *             "l1": 0,
+         *             "l2": 25,
+         *             "l3": 25
+         *           }
+         *         }
+         *       ],
+         *       "explanation": {
+         *         "text": "garage-a L1 is full: 60 A limit, 12 A taken by the building. It shares garage-a L1 with CP002/1 and CP003/1. One ampere more there would give it 0.33 A. +1.0 A if garage-a were 63 A.",
+         *         "held_by": [
+         *           {
+         *             "subject": "garage-a",
+         *             "phase": "l1"
+         *           }
+         *         ],
+         *         "gain_per_ampere": 0.333,
+         *         "missing_a": null,
+         *         "shared_with": [
+         *           "CP002/1",
+         *           "CP003/1"
+         *         ],
+         *         "changes": [
+         *           {
+         *             "kind": "larger_limit",
+         *             "gain_a": 1,
+         *             "text": "+1.0 A if garage-a were 63 A",
+         *             "circuit": "garage-a",
+         *             "limit_a": 63
+         *           }
+         *         ]
+         *       },
+         *       "conditions": []
+         *     }
          */
         WhyOut: {
             /** Id */
@@ -4138,6 +4945,24 @@ export interface components {
         /**
          * WiringList
          * @description Pairs by EVSE, the nearest circuit first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "evse": "CP001/1",
+         *           "circuit": "garage-a",
+         *           "meter": "main",
+         *           "verdict": "right",
+         *           "steps": 9,
+         *           "gain": {
+         *             "l1": 0.98,
+         *             "l2": 1.01,
+         *             "l3": 0.99
+         *           },
+         *           "tells_phases": true
+         *         }
+         *       ],
+         *       "next_offset": null
+         *     }
          */
         WiringList: {
             /** Items */
@@ -4148,6 +4973,19 @@ export interface components {
         /**
          * WiringOut
          * @description An EVSE and the meter of a circuit above it.
+         * @example {
+         *       "evse": "CP001/1",
+         *       "circuit": "garage-a",
+         *       "meter": "main",
+         *       "verdict": "right",
+         *       "steps": 9,
+         *       "gain": {
+         *         "l1": 0.98,
+         *         "l2": 1.01,
+         *         "l3": 0.99
+         *       },
+         *       "tells_phases": true
+         *     }
          */
         WiringOut: {
             /** Evse */
