@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import floor
+from math import floor, inf
 from zlib import crc32
 
 from controller import ledger
@@ -116,7 +116,9 @@ def dispatch(
     increases = _paid_increases(rising, snapshot, assessment, policy, reserve)
     done = {c.evse for c in increases}
     renewals = [
-        _command(c, min(c.held_a, _renewal_cap_a(c)), policy)
+        _command(
+            c, min(c.held_a, _renewal_cap_a(c), _surely_held_a(c, assessment, snapshot)), policy
+        )
         for c in left
         if c.target.evse in due and c.target.evse not in done
     ]
@@ -224,6 +226,18 @@ def _decreased_a(case: _Case, assessment: Assessment, snapshot: Snapshot) -> flo
     if case.account.confirmed is None:
         lowest_a = min(lowest_a, case.draw.evse.fallback_a)
     return min(case.target.limit_a, lowest_a)
+
+
+def _surely_held_a(case: _Case, assessment: Assessment, snapshot: Snapshot) -> float:
+    """Return what a renewal cannot raise while a circuit is short; else no bound. [A].
+
+    A station that connected anew may have lost its limit, or outlived its lease while we were away:
+    what is counted for it is then more than it holds.
+    """
+    latest = case.account.latest
+    if latest is None or latest.sent_s >= _connected_since_s(snapshot, case):
+        return inf
+    return case.draw.evse.fallback_a if _is_short(case, assessment, snapshot) else inf
 
 
 def _is_worth_rising(case: _Case, policy: Policy) -> bool:

@@ -7,6 +7,7 @@ from math import inf
 
 from controller import ledger
 from controller.baseload import DrawBounds
+from controller.ledger import Grant
 from controller.memory import EvseMemory
 from controller.phases import ZERO, PhaseCurrents, PhaseSet
 from controller.policy import Policy
@@ -312,22 +313,31 @@ def _with_demand(
     return replace(memory, demand_a=demand_a, under_since_s=under_since_s)
 
 
+def followed_from_s(grant: Grant) -> float:
+    """Return from when on a grant is being followed. [s]"""
+    return grant.confirmed_s if grant.confirmed_s is not None else grant.sent_s
+
+
 def _learn_obedience(
     memory: EvseMemory, draw: Draw, *, policy: Policy, settle_s: float, now_s: float
 ) -> EvseMemory:
-    """Compare samples with what was granted; only those that had time to follow can accuse."""
+    """Compare samples with what was granted; only those that had time to follow can accuse.
+
+    The oldest grant that is kept is the one that surely took effect. Newer ones, of which the highest
+    counts, are no excuse: a station that ignores limits must not be excused by every new limit.
+    """
     sample, taken_a = draw.view.sample, draw.measured_max_a or 0.0
     grants = memory.account.grants
     if sample is None or not grants:
         return memory
-    moved_s = max(g.confirmed_s if g.confirmed_s is not None else g.sent_s for g in grants)
+    governed_s = followed_from_s(grants[0])
     highest_a = max(g.limit_a for g in grants)
     allowed_a = highest_a + max(policy.disobey_gap_a, policy.disobey_ratio * highest_a)
     if taken_a <= allowed_a:
         since_s = memory.obeyed_since_s if memory.obeyed_since_s is not None else now_s
         disobeys = memory.disobeys and now_s - since_s < policy.obey_for_s
         return _with_obedience(memory, None, obeyed_since_s=since_s, disobeys=disobeys)
-    if sample.taken_s < moved_s + settle_s:
+    if sample.taken_s < governed_s + settle_s:
         return memory
     since_s = memory.over_since_s if memory.over_since_s is not None else sample.taken_s
     disobeys = memory.disobeys or sample.taken_s - since_s >= policy.disobey_after_s

@@ -14,8 +14,9 @@ from controller.phases import PHASES, ZERO, Phase, PhaseCurrents
 from controller.site import CircuitId, EvseId, Site
 from optimizer.problem import Budget, Load, Node, Problem
 
-LEAST_WEIGHT = 0.25
-"""A load that the plan gives only its minimum still takes part in what is left over. [A]"""
+LEAST_WEIGHT = 0.02
+"""A load that the plan gives only its minimum takes part in what is left over, after the others: with
+0.25 the vehicles that should wait took a sixth of a small connection from those that leave soon. [A]"""
 
 NO_TOTAL_A = 1e6
 """A total of so much limits nothing. [A]"""

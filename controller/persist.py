@@ -18,8 +18,9 @@ from controller.site import CircuitId, EvseId
 from controller.transaction import TransactionId
 
 FORMAT = "memory/1"
-BASE_KEPT_S = 600.0
-"""After a longer stop the building's load is estimated anew. [s]"""
+BASE_KEPT_S = 60.0
+"""After a longer stop the building's load is estimated anew: leases end meanwhile, and what is then
+granted again must fit beside what the building takes now. [s]"""
 RESTART_HEADSTART_S = 60.0
 """Part of the time of small rises that a restart need not wait. [s]"""
 

@@ -16,7 +16,13 @@ from controller.assess import METER_LOST_LONG_S, RAMP_INTERVALS
 from controller.baseload import BaseLoad
 from controller.decide import Decision
 from controller.dispatch import OVERTAKE_S, proof_due_s, renewal_s, retry_wait_s
-from controller.draw import ACTIVE_STATES, ARRIVED_A, believe_after_s, settle_s
+from controller.draw import (
+    ACTIVE_STATES,
+    ARRIVED_A,
+    believe_after_s,
+    followed_from_s,
+    settle_s,
+)
 from controller.due import (
     AFTER_S,
     first_due_s,
@@ -235,6 +241,8 @@ def _awaited_s(
         yield moved_s + settling_s
         truly_s = max(g.confirmed_s or g.sent_s for g in grants)
         yield truly_s + settling_s
+    if grants:
+        yield followed_from_s(grants[0]) + settling_s
     if memory.over_since_s is not None:
         yield memory.over_since_s + policy.disobey_after_s
 

@@ -14,7 +14,7 @@ import numpy
 
 from optimizer.admission import Admission, admit
 from optimizer.lp import FairShareLp
-from optimizer.phases import Phase, PhaseCurrents
+from optimizer.phases import PHASES, Phase, PhaseCurrents
 from optimizer.problem import Budget, Load, Node, Problem
 from optimizer.tree import Row, tree_of
 
@@ -22,6 +22,8 @@ FULL_A = 1e-6
 """A row with less left is full. [A]"""
 GAIN_A = 1e-6
 """A smaller gain is none. [A]"""
+MISSING_WITHIN_A = 0.05
+"""So exactly what is missing is found. [A]"""
 DEADLINE_S = 5.0
 
 
@@ -94,10 +96,34 @@ class Counterfactuals:
         ]
         if not short:
             return None
-        missing_a = max(short)[0]
-        rows = [row for _, row in short]
+        rows, missing_a = self._missing(index, [row for _, row in short], max(short)[0])
         gain_a = self.gain_a(load.id, self.raised(rows, missing_a + FULL_A))
         return self._as_held(index, rows, gain_a / missing_a, missing_a=missing_a)
+
+    def _missing(self, index: int, short: list[int], least_a: float) -> tuple[list[int], float]:
+        """Return what must be free where until a load starts, those ahead in line included. [A]
+
+        Whoever is ahead takes what comes free first, and may then fill another row of its way.
+        """
+        if self._starts_with(index, short, least_a):
+            return short, least_a
+        waiting = ~self._admitted(self._problem).admitted
+        enough_a = least_a + float(self._tree.min_a[waiting].sum()) * len(PHASES)
+        every = list(self._tree.rows_of[index])
+        rows = next((x for x in (short, every) if self._starts_with(index, x, enough_a)), None)
+        if rows is None:
+            return short, least_a
+        low_a, high_a = least_a, enough_a
+        while high_a - low_a > MISSING_WITHIN_A:
+            middle_a = (low_a + high_a) / 2
+            if self._starts_with(index, rows, middle_a):
+                high_a = middle_a
+            else:
+                low_a = middle_a
+        return rows, high_a
+
+    def _starts_with(self, index: int, rows: list[int], more_a: float) -> bool:
+        return bool(self._admitted(self.raised(rows, more_a + FULL_A)).admitted[index])
 
     def _as_held(
         self, index: int, rows: list[int], marginal_factor: float, *, missing_a: float

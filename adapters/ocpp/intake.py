@@ -296,7 +296,7 @@ class Intake:
         if slope_w is not None:
             slope_w *= course.scale
             sample = to_sample(entry, wiring, slope_w=slope_w, limit_a=course.limit_a)
-        if sample is None or sample.energy_wh is None:
+        if sample is None or sample.energy_wh is None or course.scale == 1.0:
             return sample
         return replace(sample, energy_wh=sample.energy_wh * course.scale)
 
@@ -372,6 +372,15 @@ class Intake:
         self.on_doubt(evse, reason)
         return None
 
+    def is_noted(self, evse: EvseId, transaction: TransactionId, received: Received) -> bool:
+        """Tell whether a running transaction was booked so lately that its register need not be."""
+        course = self._course(evse)
+        return (
+            course.transaction == transaction
+            and course.noted_s is not None
+            and received.monotonic_s - course.noted_s < NOTE_EVERY_S
+        )
+
     async def note(
         self, noted: TransactionNoted, received: Received, *, due: bool
     ) -> TransactionReceipt | None:
@@ -386,13 +395,8 @@ class Intake:
             The receipt; None when nothing was booked or the transaction is unknown.
         """
         evse = noted.evse or self.evse_of(noted.id)
-        if evse is not None and not due:
-            course = self._course(evse)
-            is_recent = course.noted_s is not None and (
-                received.monotonic_s - course.noted_s < NOTE_EVERY_S
-            )
-            if course.transaction == noted.id and is_recent:
-                return None
+        if evse is not None and not due and self.is_noted(evse, noted.id, received):
+            return None
         noted = replace(noted, meter_wh=self._believed(evse, noted.id, noted.meter_wh))
         receipt = await self.desk.note_transaction(noted)
         if receipt is None:

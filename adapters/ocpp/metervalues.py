@@ -65,6 +65,8 @@ CONTEXT_RANK = {
     "Other": 5,
 }
 """Contexts of a momentary value, the best first. Interruption.* describe a past moment."""
+_SHORT = 15
+"""A decimal number of so few characters needs no closer look; nearly all values are such."""
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 SAME_MOMENT_S = 2.0
 PLAUSIBLE_RATIO = 1.5
@@ -108,6 +110,8 @@ def parse_number(value: object) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
+        if len(value) <= _SHORT and value.isascii() and value.replace(".", "", 1).isdigit():
+            return float(value)
         text = value.strip()
         if len(text) > 40 or NUMBER.fullmatch(text) is None:
             return None
@@ -223,6 +227,8 @@ def register_wh(entries: Iterable[MeterEntry], context: str | None = None) -> fl
 
 def _best_context(values: Iterable[Measured]) -> list[Measured]:
     live = [v for v in values if v.context in CONTEXT_RANK]
+    if not live or all(v.context == live[0].context for v in live):
+        return live
     return sorted(live, key=lambda v: CONTEXT_RANK[v.context])
 
 

@@ -158,8 +158,9 @@ class InboundV16(Inbound):
         if evse is None:
             return {}
         await self.keep_signed(payload["meterValue"], transaction=transaction, where=evse)
-        stamps = [entry.at for entry in entries if entry.at is not None]
-        if transaction is not None and not self._intake.has_ended(transaction):
+        is_due = transaction is not None and not self._intake.is_noted(evse, transaction, received)
+        if is_due and transaction is not None and not self._intake.has_ended(transaction):
+            stamps = [entry.at for entry in entries if entry.at is not None]
             await self._intake.note(
                 TransactionNoted(
                     station=self._intake.station,
