@@ -219,7 +219,6 @@ ROWS: tuple[Row, ...] = (
             safe(below_limit, 30.0),
             recovered(lambda r: r.over_s, least_s=120.0),
         ),
-        missing="every new limit excuses it anew: when the building has just moved it is told after 44 s",
         remark="t_d to the alarm: 15 s of disobedience between two samples of a station that samples every "
         "10 s. Stopping its transaction after 60 s is left to the operator",
     ),
