@@ -312,6 +312,7 @@ def test_every_control_and_picture_has_a_name(page: Page, demo: Demo) -> None:
     evse = a_charging_evse(demo)
     nameless = []
     places = ("", f"chargers/{evse}", "why", "sessions", "planning", "alarms", "stations/CP001")
+    places = (*places, "rollouts", "partners", "backoffice")
     for path in (*places, "tokens", "users", "audit", "account", "settings", "settings/text"):
         page.goto(f"{demo.address}/#/{path}")
         expect(page.locator("#main h1").first).to_be_attached()

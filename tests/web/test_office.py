@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -29,6 +33,11 @@ from tests.web.rig import (
 pytestmark = [pytest.mark.timeout(120)]
 
 NAME, PASSWORD = "ada", "correct horse battery"
+ANSWERS: dict[str, Any] = {
+    "GetConfiguration": {"configurationKey": [], "unknownKey": []},
+    "GetDiagnostics": {"fileName": "log.txt"},
+}
+"""What a station says; to everything else: accepted."""
 
 
 @dataclass(kw_only=True)
@@ -50,6 +59,31 @@ class Office:
             return refused.response.status_code
 
 
+@contextmanager
+def live_station(office: Office, station: str, secret: str) -> Iterator[list[str]]:
+    """Run a station that boots and accepts whatever it is asked; yield what that was."""
+    word = base64.b64encode(f"{station}:{secret}".encode()).decode()
+    heard: list[str] = []
+    with connect(
+        f"{office.ocpp}/{station}",
+        subprotocols=[Subprotocol("ocpp1.6")],
+        additional_headers={"Authorization": f"Basic {word}"},
+    ) as link:
+
+        def answer() -> None:
+            for text in link:
+                frame = json.loads(text)
+                if frame[0] == 2:
+                    heard.append(frame[2])
+                    said = ANSWERS.get(frame[2], {"status": "Accepted"})
+                    link.send(json.dumps([3, frame[1], said]))
+
+        threading.Thread(target=answer, daemon=True).start()
+        boot = {"chargePointVendor": "Example", "chargePointModel": "One"}
+        link.send(json.dumps([2, "boot", "BootNotification", boot]))
+        yield heard
+
+
 def hook_server(told: list[bytes]) -> HTTPServer:
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -66,7 +100,7 @@ def hook_server(told: list[bytes]) -> HTTPServer:
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     folder = tmp_path_factory.mktemp("office")
-    http, ocpp, ocpi, nobody = (free_port() for _ in range(4))
+    http, ocpp, ocpi, nobody, files = (free_port() for _ in range(5))
     told: list[bytes] = []
     hook = hook_server(told)
     threading.Thread(target=hook.serve_forever, daemon=True).start()
@@ -80,6 +114,7 @@ stations:
 ocpp: {{listen: "127.0.0.1:{ocpp}", security_profile: 1, unknown_tokens: reject}}
 http: {{listen: "127.0.0.1:{http}"}}
 store: {{path: office.db}}
+uploads: {{listen: "127.0.0.1:{files}"}}
 upstream: {{url: "ws://127.0.0.1:{nobody}/ocpp"}}
 billing:
   currency: SEK
@@ -178,6 +213,32 @@ def test_a_new_station_is_adopted_and_stands_in_the_site_file(desk: Page, office
     expect(waiting).to_have_count(0)
     eventually(desk, lambda: "NEW-1" in office.file.read_text(), "the site file does not name it")
     assert "fallback_a: 6" in office.file.read_text().partition("NEW-1")[2]
+
+
+def test_diagnostics_are_asked_for_and_the_file_is_awaited(desk: Page, office: Office) -> None:
+    office.knock("NEW-2")
+    desk.goto(f"{office.address}/#/stations")
+    expect(desk.locator("section.card").filter(has_text="waits for approval")).to_contain_text(
+        "NEW-2"
+    )
+    entry = {"circuit": "main", "evses": [{"number": 1, "max_a": 16, "fallback_a": 6}]}
+    approved = desk.request.post(
+        f"{office.address}/api/v1/stations/NEW-2/approve",
+        data=entry,
+        headers={"X-Wattkeeper": "1"},
+    ).json()
+    with live_station(office, "NEW-2", approved["secret"]) as heard:
+        desk.goto(f"{office.address}/#/stations/NEW-2")
+        panel = desk.get_by_role("dialog", name="NEW-2")
+        expect(panel).to_contain_text("connected")
+        panel.get_by_role("button", name="Maintenance").click()
+        panel.get_by_role("button", name="Send diagnostics").click()
+        expect(desk.locator(".toasts")).to_contain_text(
+            "The station was asked for its diagnostics."
+        )
+        expect(panel.locator("li").filter(has_text="Diagnostics")).to_contain_text("expected")
+
+    assert "GetDiagnostics" in heard
 
 
 def test_the_test_button_tells_who_is_reached_and_who_is_not(desk: Page, office: Office) -> None:
