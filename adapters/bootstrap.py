@@ -58,6 +58,7 @@ from adapters.upstream.overview import LineOverview
 from adapters.upstream.relay import Relay
 from adapters.upstream.secrets import LegSecrets
 from adapters.upstream.settings import UpstreamSettings
+from adapters.upstream.watch import LineWatch
 from adapters.vault import Vault
 from adapters.watchdog import Watchdog
 from controller import persist
@@ -92,6 +93,7 @@ PLAN_DEADLINE_S = 10.0
 REASONS_EVERY_S = 5.0
 FILE_EVERY_S = 10.0
 ROLLOUTS_EVERY_S = 5.0
+LINES_EVERY_S = 10.0
 CERTIFICATES_EVERY_S = 6 * 3600.0
 LOCAL_LISTS_EVERY_S = 20.0
 
@@ -167,6 +169,7 @@ class RunningController:
         self.uploader: InfluxUploader | None = None
         self.ocpi: OcpiServer | None = None
         self.relay: Relay | None = None
+        self._line_watch: LineWatch | None = None
         self._back_office = BackOfficeLimits()
         self.republish: RepublishServer | None = None
         self._desk: Desk
@@ -340,6 +343,7 @@ class RunningController:
                 "local lists": (LOCAL_LISTS_EVERY_S, self.stations.lists.refresh),
                 "configuration": (FILE_EVERY_S, self._look_at_file),
                 "rollouts": (ROLLOUTS_EVERY_S, self.rollouts.tick),
+                "back office": (LINES_EVERY_S, self._look_at_lines),
             }
         )
 
@@ -387,6 +391,10 @@ class RunningController:
         self.stations.adoption.write_with(SiteEntries(self.configuration))
         self._stack.push_async_callback(self.configuration.close)
 
+    async def _look_at_lines(self) -> None:
+        if self._line_watch is not None:
+            self._line_watch.look()
+
     async def _look_at_file(self) -> None:
         if self.configuration is not None:
             await self.configuration.look_at_file()
@@ -424,6 +432,7 @@ class RunningController:
             keep_secret=secrets.keep,
         )
         self._stack.push_async_callback(self.relay.close)
+        self._line_watch = LineWatch(self.relay.states, conditions=self.alarms, clock=self._clock)
 
     def _key_file(self) -> Path:
         store = self._settings.store_path

@@ -121,7 +121,8 @@ def simulate_site(
 def replay_recording(
     recording: Annotated[Path, typer.Argument(help="The store of a site (store.path).")],
     sets: Annotated[
-        list[str] | None, typer.Option("--set", help="KEY=NUMBER, as main.limit_a=80.")
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE, as main.limit_a=80 or CP001.copies=3."),
     ] = None,
     golden: Annotated[
         Path | None, typer.Option(help="Write the latest cycle as a golden scenario.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import typer
 
 from adapters.cli.site_store import NoConditions
+from adapters.cli.whatif import Moment, Question, ReplayError, changed, parsed
 from adapters.clock import SystemClock
 from adapters.store.cycles import CycleRecord, encode
 from adapters.store.errors import StoreError
@@ -21,30 +21,12 @@ from controller.codec import CodecError, from_plain, to_plain
 from controller.cycle import RECORD_FORMAT
 from controller.decide import Decision, decide
 from controller.memory import Memory
-from controller.phases import PhaseCurrents
 from controller.policy import Policy
-from controller.site import CircuitId, Site
 from controller.snapshot import Snapshot
 from optimizer.allocate import Allocator
 
 MOST = 200_000
 SHOWN = 5
-
-
-class ReplayError(Exception):
-    """The recording or the question cannot be used; the text says how to mend it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """One recorded cycle, ready to be decided again."""
-
-    number: int
-    snapshot: Snapshot
-    memory: Memory
-    policy: Policy
-    plan: Mapping[str, Any]
-    """As recorded, plain."""
 
 
 def replay_command(path: Path, questions: Sequence[str], golden: Path | None) -> int:
@@ -55,7 +37,7 @@ def replay_command(path: Path, questions: Sequence[str], golden: Path | None) ->
         moments = asyncio.run(_moments(path))
         if not moments:
             raise ReplayError(f"{path}: holds no cycles that can be decided again.")
-        asked = [_parsed(q) for q in questions]
+        asked = [parsed(q) for q in questions]
         if golden is not None:
             write_golden(moments[-1], golden)
             typer.echo(f"{golden}: cycle {moments[-1].number} as a golden scenario")
@@ -116,76 +98,60 @@ def _compared(moments: Sequence[Moment]) -> int:
     return 1 if differing else 0
 
 
-# --- what if ------------------------------------------------------------------------------------------
+# --- what if ----------------------------------------------------------------------------------------
 
 
-def _parsed(text: str) -> tuple[str, float]:
-    key, sign, value = text.partition("=")
-    try:
-        number = float(value)
-    except ValueError:
-        number = float("nan")
-    if not sign or number != number:
-        raise ReplayError(
-            f"--set {text}: write KEY=NUMBER, as main.limit_a=80, CP001/1.max_a=16 or "
-            "policy.lease_s=60."
-        )
-    return key.strip(), number
-
-
-def changed(moment: Moment, key: str, value: float) -> Moment:
-    """Return the moment with a fuse, a charger or a policy changed.
-
-    Raises:
-        ReplayError: There is no such thing.
-    """
-    subject, _, name = key.rpartition(".")
-    site = moment.snapshot.site
-    if subject == "policy" and name in {f.name for f in fields(Policy)}:
-        return replace(moment, policy=replace(moment.policy, **{name: value}))  # type: ignore[arg-type]
-    if CircuitId(subject) in site.circuits and name == "limit_a":
-        circuit = site.circuits[CircuitId(subject)]
-        circuit = replace(circuit, limit_a=PhaseCurrents.balanced(value))
-        site = replace(site, circuits={**site.circuits, circuit.id: circuit})
-        return replace(moment, snapshot=replace(moment.snapshot, site=site))
-    if any(e.id == subject for e in site.evses()) and name in {"max_a", "min_a", "fallback_a"}:
-        snapshot = replace(moment.snapshot, site=_with_evse(site, subject, name, value))
-        return replace(moment, snapshot=snapshot)
-    raise ReplayError(
-        f"--set {key}: this recording has no such key. Ask for CIRCUIT.limit_a, EVSE.max_a or "
-        "policy.NAME."
-    )
-
-
-def _with_evse(site: Site, evse: str, name: str, value: float) -> Site:
-    stations = {
-        s: replace(
-            station,
-            evses=tuple(
-                replace(e, **{name: value}) if e.id == evse else e  # type: ignore[arg-type]
-                for e in station.evses
-            ),
-        )
-        for s, station in site.stations.items()
-    }
-    return replace(site, stations=stations)
-
-
-def _asked(moments: Sequence[Moment], asked: Sequence[tuple[str, float]]) -> int:
-    was_a = would_a = 0.0
+def _asked(moments: Sequence[Moment], asked: Sequence[Question]) -> int:
+    """Decide every moment as it would have been, and say what came of it beside what happened."""
+    was, would = _Tally(), _Tally()
     for moment in moments:
         other = moment
-        for key, value in asked:
-            other = changed(other, key, value)
-        was_a += sum(e["setpoint_a"] for e in moment.plan["evses"].values())
-        would_a += sum(e.setpoint_a for e in decided(other).plan.evses.values())
+        for question in asked:
+            other = changed(other, question)
+        was.add(_setpoints_a(moment.plan), moment.snapshot)
+        would.add(_setpoints_a(plain_plan(decided(other))), other.snapshot)
     count = len(moments)
-    typer.echo(f"{count} cycles, each decided with {', '.join(f'{k}={v:g}' for k, v in asked)}")
-    typer.echo(f"  setpoints together  {was_a / count:.1f} A as it was, {would_a / count:.1f} A so")
+    typer.echo(f"{count} cycles, each decided with {', '.join(str(q) for q in asked)}")
+    typer.echo(
+        f"  setpoints together  {was.total_a / count:.1f} A as it was, {would.total_a / count:.1f} A so"
+    )
+    typer.echo(
+        f"  per vehicle         {was.mean_a:.1f} A as it was, {would.mean_a:.1f} A so"
+        f" ({was.vehicles / count:.1f} and {would.vehicles / count:.1f} vehicles)"
+    )
+    typer.echo(
+        f"  without current     {was.idle / count:.1f} vehicles as it was, {would.idle / count:.1f} so"
+    )
     typer.echo(
         "  Each cycle starts from what was recorded: later cycles know nothing of the change."
     )
     return 0
+
+
+class _Tally:
+    """Adds up what vehicles are given."""
+
+    def __init__(self) -> None:
+        self.total_a = 0.0
+        self.vehicles = 0
+        self.idle = 0
+
+    def add(self, setpoints_a: Mapping[str, float], snapshot: Snapshot) -> None:
+        """Take in a cycle."""
+        views = (v for s in snapshot.stations.values() for v in s.evses.values())
+        charging = [v.id for v in views if v.transaction is not None]
+        self.total_a += sum(setpoints_a.values())
+        self.vehicles += len(charging)
+        self.idle += sum(setpoints_a.get(e, 0.0) <= 0.0 for e in charging)
+
+    @property
+    def mean_a(self) -> float:
+        """Current per vehicle and phase. [A]"""
+        return self.total_a / self.vehicles if self.vehicles else 0.0
+
+
+def _setpoints_a(plan: Mapping[str, Any]) -> dict[str, float]:
+    return {e: float(s["setpoint_a"]) for e, s in plan["evses"].items()}
 
 
 def write_golden(moment: Moment, path: Path) -> None:
@@ -201,3 +167,22 @@ def write_golden(moment: Moment, path: Path) -> None:
             indent=1,
         )
     )
+
+
+def read_golden(path: Path) -> tuple[Moment, dict[str, float]]:
+    """Read a golden scenario: a moment, and the setpoints that must be decided from it. [A]
+
+    Raises:
+        ReplayError: It is none; the text names the place.
+    """
+    try:
+        data = json.loads(path.read_text())
+        moment = Moment(
+            number=0,
+            snapshot=from_plain(Snapshot, data["snapshot"], f"{path.name}.snapshot"),
+            memory=from_plain(Memory, data["memory"], f"{path.name}.memory"),
+            policy=from_plain(Policy, data["policy"], f"{path.name}.policy"),
+        )
+        return moment, {str(e): float(a) for e, a in data["setpoints_a"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ReplayError(f"{path}: is no golden scenario: {error}.") from error

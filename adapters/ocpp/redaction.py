@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from types import NoneType
 from typing import Any, Final
 
 import orjson
@@ -47,14 +46,45 @@ _UPLOAD_CREDENTIALS: Final = re.compile(r"(?<=/uploads/)[^/?#\s]+")
 
 _MAX_NUMBER: Final = 40
 """A sampled value that is longer is no number but a signed record. [character]"""
-_METER_VALUES: Final = frozenset({"connectorId", "evseId", "transactionId", "meterValue"})
+_PLAIN_FIELDS: Final[Mapping[str, frozenset[str]]] = {
+    "Heartbeat": frozenset(),
+    "MeterValues": frozenset({"connectorId", "evseId", "transactionId", "meterValue"}),
+    "TransactionEvent": frozenset(
+        {
+            "eventType",
+            "timestamp",
+            "triggerReason",
+            "seqNo",
+            "offline",
+            "numberOfPhasesUsed",
+            "cableMaxCurrent",
+            "reservationId",
+            "transactionInfo",
+            "evse",
+            "meterValue",
+        }
+    ),
+}
+"""Messages that come by the thousand, and their fields that hold no token and no secret."""
+_PARTS: Final = frozenset(
+    {
+        "transactionId",
+        "chargingState",
+        "timeSpentCharging",
+        "stoppedReason",
+        "remoteStartId",
+        "id",
+        "connectorId",
+    }
+)
+"""Fields of `transactionInfo` and `evse`."""
 _METER_VALUE: Final = frozenset({"timestamp", "sampledValue"})
 _SAMPLED: Final = frozenset(
     {"value", "context", "measurand", "phase", "location", "unit", "unitOfMeasure", "format"}
 )
 """Fields that hold no token and no secret, as OCPP 1.6 and 2.0.1 name them."""
 _UNIT_OF_MEASURE: Final = frozenset({"unit", "multiplier"})
-_NUMBERS: Final = (int, float)
+_NUMBERS: Final = (int, float, bool)
 
 
 def redacted(raw: bytes, action: str = "", payload: Mapping[str, Any] | None = None) -> str:
@@ -85,15 +115,28 @@ def redacted(raw: bytes, action: str = "", payload: Mapping[str, Any] | None = N
 
 def _is_plain(action: str, payload: Mapping[str, Any]) -> bool:
     """Tell whether a payload has nothing but fields in which nobody looks for a secret."""
-    if action != "MeterValues":
-        return not payload and action == "Heartbeat"
-    elements = payload.get("meterValue")
-    return (
-        type(elements) is list
-        and payload.keys() <= _METER_VALUES
-        and type(payload.get("transactionId")) in (int, NoneType)
-        and all(map(_is_plain_element, elements))
-    )
+    fields = _PLAIN_FIELDS.get(action)
+    if fields is None or not payload.keys() <= fields:
+        return False
+    for name, value in payload.items():
+        if name == "meterValue":
+            if type(value) is not list or not all(map(_is_plain_element, value)):
+                return False
+        elif not _is_plain_field(value):
+            return False
+    return True
+
+
+def _is_plain_field(value: Any) -> bool:
+    """Tell whether a value is a number, a short text, or an object of such with names we know."""
+    if type(value) is str:
+        return len(value) <= _MAX_NUMBER
+    if type(value) is dict:
+        return value.keys() <= _PARTS and all(
+            type(v) in _NUMBERS or (type(v) is str and len(v) <= _MAX_NUMBER)
+            for v in value.values()
+        )
+    return type(value) in _NUMBERS
 
 
 def _is_plain_element(element: Any) -> bool:

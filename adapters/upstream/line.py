@@ -134,8 +134,8 @@ class Line:
             compression=None,
             max_size=MAX_BYTES,
             open_timeout=10,
-            ping_interval=30,
-            ping_timeout=30,
+            ping_interval=10,
+            ping_timeout=10,
             user_agent_header=None,
         ) as socket:
             if socket.subprotocol != self.protocol:

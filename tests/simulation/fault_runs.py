@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
-from math import inf
 
 from adapters.simulator.lockstep.lockstep import Lockstep
 from adapters.simulator.lockstep.scenario import Day, Fault, FaultKind, LoadChange, Visit
@@ -14,7 +13,7 @@ from controller.commands import SetLimit
 from controller.decide import Allocate, Decision
 from controller.decision import Alarm, SiteMode
 from controller.phases import PhaseCurrents
-from controller.site import CircuitId, EvseId
+from controller.site import CircuitId, EvseId, StationId
 from controller.snapshot import Snapshot
 from optimizer.admission import Admission
 from optimizer.allocate import Allocator
@@ -94,7 +93,9 @@ class Trial:
     code: str = ""
     """The alarm that tells it."""
     building_steps_s: float | None = None
-    """So long after the fault's begin the building takes 30 A more, so that limits have to fall. [s]"""
+    """So long after the fault's begin the building takes more, so that limits have to fall. [s]"""
+    step_a: float = 30.0
+    lasts_s: float = UNTIL_S
     vehicle_takes_a: float = 32.0
     solver_fails: bool = False
 
@@ -143,7 +144,7 @@ class Run:
             for _, a in self.lockstep.inspector.alarms
             if a.condition.code == self.trial.code
         ]
-        return len(subjects) == len(set(subjects)) and len(subjects) % 2 == 0 and subjects != []
+        return subjects != [] and len(subjects) == len(set(subjects)) and len(subjects) % 2 == 0
 
     @property
     def rises_s(self) -> float | None:
@@ -169,8 +170,8 @@ class Run:
         return self.first_s(lambda m: m.may_draw_a + PEAK_A <= LIMIT_A + 0.5)
 
 
-def _station(evse: EvseId) -> str:
-    return evse.partition("/")[0]
+def _station(evse: EvseId) -> StationId:
+    return StationId(evse.partition("/")[0])
 
 
 class FailingSolver(Allocator):
@@ -213,7 +214,7 @@ def _jolt(lockstep: Lockstep) -> None:
     step_a = 3.0 if round(lockstep.agenda.now_s / 20.0) % 2 else -3.0
     for index in range(3):
         lockstep._add_load(MAIN, index, step_a)
-    if lockstep.agenda.now_s < UNTIL_S - 1200.0:
+    if lockstep.agenda.now_s < AT_S + 900.0:
         lockstep.agenda.after(20.0, lambda: _jolt(lockstep))
 
 
@@ -225,16 +226,20 @@ def _day(trial: Trial) -> Day:
     visits = []
     for number, evse in enumerate(site.evses()):
         takes_a = trial.vehicle_takes_a if evse.id == EVSE else BUS.max_a
-        comes_s = AT_S if trial.kind is None and evse.id == EVSE else 60.0 + 20.0 * number
-        vehicle = replace(BUS, max_a=takes_a)
-        if trial.solver_fails or trial.kind is not None or evse.id != EVSE:
-            comes_s = 60.0 + 20.0 * number
-        visits.append(Visit(evse=evse.id, vehicle=vehicle, at_s=comes_s, leaves_s=UNTIL_S + 100.0))
+        is_late = evse.id == EVSE and takes_a < BUS.max_a
+        visits.append(
+            Visit(
+                evse=evse.id,
+                vehicle=replace(BUS, max_a=takes_a),
+                at_s=AT_S if is_late else 60.0 + 20.0 * number,
+                leaves_s=trial.lasts_s + 100.0,
+            )
+        )
     loads = [_load(0.0, BUILDING_A)]
     if trial.building_steps_s is not None:
-        loads.append(_load(AT_S + trial.building_steps_s, BUILDING_A + 30.0))
+        loads.append(_load(AT_S + trial.building_steps_s, BUILDING_A + trial.step_a))
         loads.append(_load(AT_S + trial.for_s + 300.0, BUILDING_A))
-    faults = ()
+    faults: tuple[Fault, ...] = ()
     if trial.kind is not None:
         faults = (
             Fault(
@@ -248,7 +253,7 @@ def _day(trial: Trial) -> Day:
     return Day(
         site=site,
         seed=7,
-        duration_s=UNTIL_S,
+        duration_s=trial.lasts_s,
         visits=tuple(visits),
         loads=tuple(loads),
         faults=faults,
@@ -257,6 +262,3 @@ def _day(trial: Trial) -> Day:
 
 def _load(at_s: float, current_a: float) -> LoadChange:
     return LoadChange(circuit=MAIN, at_s=at_s, current=PhaseCurrents.balanced(current_a))
-
-
-NEVER = inf

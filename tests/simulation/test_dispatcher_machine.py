@@ -137,9 +137,10 @@ class Dispatcher(RuleBasedStateMachine):
         assert garage.fits(PhaseCurrents.balanced(50.0), tolerance_a=0.5)
 
 
-QUICK = settings(max_examples=15, stateful_step_count=20, deadline=None, derandomize=True)
+QUICK = settings(max_examples=8, stateful_step_count=20, deadline=None, derandomize=True)
 
 
+@pytest.mark.timeout(600)
 class TestDispatcher(Dispatcher.TestCase):  # type: ignore[misc, valid-type, name-defined]
     settings = QUICK
 

@@ -11,6 +11,7 @@ from adapters.simulator.lockstep.agenda import Agenda
 from adapters.simulator.lockstep.host import Host
 from adapters.simulator.lockstep.lines import Line
 from adapters.simulator.lockstep.meter import SimMeter
+from adapters.simulator.lockstep.scenario import Fault
 from adapters.simulator.lockstep.station import HIDES_S, Outlet, SimStation
 from controller.commands import SetLimit
 from controller.decide import Decision
@@ -61,6 +62,8 @@ class Inspector:
     lines: Mapping[CircuitId, Line]
     stations: Mapping[StationId, SimStation]
     meters: Mapping[MeterId, SimMeter]
+    faults: tuple[Fault, ...] = ()
+    """What breaks on this day: a new cause may begin an alarm anew at once."""
     violations: list[Violation] = field(default_factory=list)
     alarms: list[tuple[float, Alarm]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -106,7 +109,17 @@ class Inspector:
             if alarm.end is not None:
                 self._ended[key] = now_s
             elif now_s - self._ended.get(key, -FLAP_S) < FLAP_S and key[0] not in _MAY_REPEAT:
+                if self._has_new_cause(key[1], self._ended[key]):
+                    continue
                 self.blame("ALARM_FLAPS", key[1], f"{key[0]} began again")
+
+    def _has_new_cause(self, subject: str, since_s: float) -> bool:
+        """Tell whether something broke at a subject, or everywhere, since its alarm ended."""
+        return any(
+            since_s < f.at_s <= self.agenda.now_s
+            and (not f.target or subject.startswith(f.target) or f.target.startswith(subject))
+            for f in self.faults
+        )
 
     def failed(self, error: Exception) -> None:
         """Check that only a broken optimizer makes a cycle fail."""

@@ -71,6 +71,7 @@ class Lockstep:
             lines=self.lines,
             stations=self.stations,
             meters=self.meters,
+            faults=day.faults,
         )
         self.host = Host(
             site=day.site,

@@ -56,6 +56,34 @@ def test_signed_records_in_other_messages_leak_no_token(action: str) -> None:
     assert TOKEN not in shown(action, {"transactionId": 1, "transactionData": data})
 
 
+EVENT = {
+    "eventType": "Updated",
+    "timestamp": "2026-01-01T00:00:00Z",
+    "triggerReason": "MeterValuePeriodic",
+    "seqNo": 3,
+    "offline": False,
+    "transactionInfo": {"transactionId": "0b1f", "chargingState": "Charging"},
+    "evse": {"id": 1, "connectorId": 1},
+    "meterValue": [{"timestamp": "x", "sampledValue": [{"value": 5.0}]}],
+}
+
+
+@pytest.mark.parametrize("parsed", [True, False])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"idToken": {"idToken": TOKEN, "type": "ISO14443"}},
+        {"transactionInfo": {"transactionId": "0b1f", "idToken": TOKEN}},
+        {"evse": {"id": 1, "customData": {"vendorId": "v", "idTag": TOKEN}}},
+        {"customData": {"vendorId": "v", "idTag": TOKEN}},
+        {"triggerReason": {"idTag": TOKEN}},
+    ],
+)
+def test_transaction_events_leak_no_token(more: dict[str, Any], parsed: bool) -> None:
+    assert TOKEN not in shown("TransactionEvent", {**EVENT, **more}, parsed=parsed)
+    assert "Charging" in shown("TransactionEvent", EVENT, parsed=parsed)
+
+
 def test_a_heartbeat_with_something_in_it_is_looked_at() -> None:
     assert TOKEN not in shown("Heartbeat", {"idTag": TOKEN})
     assert "secret-one" not in shown("Heartbeat", {"password": "secret-one"})
