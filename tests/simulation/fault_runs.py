@@ -43,7 +43,10 @@ class Moment:
     lowered: tuple[SetLimit, ...]
     renewed: tuple[SetLimit, ...]
     solver_fault: str
-    codes: frozenset[str]
+    refusals: int
+    """In a row, by the EVSE that the fault hits."""
+    under_since_s: float | None
+    """Since when it is known to take less than it was given, by the controller's clock. [s]"""
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class Notes:
         self.run.inspector.decided(snapshot, decision)
         outlets = [o for s in self.run.stations.values() for o in s.outlets.values()]
         wave = decision.wave
+        known = decision.memory.evse(EVSE)
         self.moments.append(
             Moment(
                 at_s=self.run.agenda.now_s,
@@ -70,7 +74,8 @@ class Notes:
                 lowered=wave.decreases,
                 renewed=wave.renewals,
                 solver_fault=decision.solver_fault,
-                codes=frozenset(c.code for c in decision.conditions),
+                refusals=known.account.refusals,
+                under_since_s=known.under_since_s,
             )
         )
 
@@ -108,6 +113,8 @@ class Run:
     lockstep: Lockstep
     moments: tuple[Moment, ...]
     failed_s: tuple[float, ...]
+    solver_failed_s: tuple[float, ...]
+    """When the solver was asked and failed. [s]"""
 
     @property
     def mended_s(self) -> float:
@@ -180,10 +187,12 @@ class FailingSolver(Allocator):
     def __init__(self) -> None:
         super().__init__()
         self.is_broken: Callable[[], bool] = lambda: False
+        self.on_failure: Callable[[], None] = lambda: None
         solver = self._lp.share
 
         def share(admission: Admission, *, deadline_s: float) -> Floats:
             if self.is_broken():
+                self.on_failure()
                 raise SolverError("infeasible")
             return solver(admission, deadline_s=deadline_s)
 
@@ -195,14 +204,16 @@ def ran(trial: Trial) -> Run:
     """Run a trial."""
     solver = FailingSolver()
     lockstep = Lockstep(_day(trial), trace_s=1.0, allocate=_untimed(solver))
+    solver_failed_s: list[float] = []
     if trial.solver_fails:
         mended_s = AT_S + trial.for_s
         solver.is_broken = lambda: AT_S <= lockstep.agenda.now_s < mended_s
+        solver.on_failure = lambda: solver_failed_s.append(lockstep.agenda.now_s)
         lockstep.agenda.at(AT_S, lambda: _jolt(lockstep))
     notes = Notes(lockstep)
     lockstep.host._watch = notes
     lockstep.run()
-    return Run(trial, lockstep, tuple(notes.moments), tuple(notes.failed_s))
+    return Run(trial, lockstep, tuple(notes.moments), tuple(notes.failed_s), tuple(solver_failed_s))
 
 
 def _untimed(solver: Allocator) -> Allocate:
