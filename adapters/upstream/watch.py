@@ -50,4 +50,10 @@ def _lost(lines: LineStates) -> Condition:
         f"{first} among them: {why}. Charging goes on by the rules of this site; {waiting} messages wait "
         "and will be delivered in order. Check the network and `upstream.url`.",
         severity=Severity.ALARM,
+        values={
+            "stations": f"{len(lines)}",
+            "first": first,
+            "fault": why,
+            "waiting": f"{waiting}",
+        },
     )
