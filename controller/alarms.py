@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -47,10 +47,18 @@ class AlarmBook:
                 self._awaited.add(key)
         return tuple(twice)
 
-    def settle(self) -> None:
-        """Wait no longer: what was not told again since the restart is over."""
+    def settle(self, unheard: Container[str] = frozenset()) -> bool:
+        """Wait no longer: what was not told again since the restart is over.
+
+        Args:
+            unheard: Subjects that could not tell yet; theirs go on.
+
+        Returns:
+            Whether some are still waited for.
+        """
         with self._lock:
-            self._awaited.clear()
+            self._awaited = {key for key in self._awaited if key[1] in unheard}
+            return bool(self._awaited)
 
     def begin(self, condition: Condition) -> None:
         """Report a condition from an adapter."""

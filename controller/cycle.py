@@ -26,6 +26,7 @@ from controller.core import Core
 from controller.decide import Allocate, Decision
 from controller.decision import Alarm, Condition, Plan, Severity
 from controller.errors import StoreUnavailableError
+from controller.faults import unheard
 from controller.image import ProcessImage
 from controller.memory import Memory, fitted_memory
 from controller.policy import Policy
@@ -339,8 +340,9 @@ class Cycle:
 
     def _publish_alarms(self, conditions: tuple[Condition, ...]) -> None:
         if self._settles_s is not None and self._clock.monotonic_s() >= self._settles_s:
-            self._settles_s = None
-            self._alarms.settle()
+            snapshot = self._core.snapshot
+            is_waiting = self._alarms.settle(unheard(snapshot) if snapshot is not None else ())
+            self._settles_s = self._settles_s if is_waiting else None
         changes = self._alarms.update(conditions, self._clock.now())
         self._store.put_samples([series.of_alarm(a) for a in changes])
         for alarm in changes:

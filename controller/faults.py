@@ -54,6 +54,16 @@ def conditions_of(
     return tuple(sorted(found, key=lambda c: (c.subject, c.code)))
 
 
+def unheard(snapshot: Snapshot) -> frozenset[str]:
+    """Return stations and EVSEs of which nothing was heard since the start: away, or not set up yet."""
+    silent = [
+        s
+        for s in snapshot.stations.values()
+        if not s.connected or s.lease_mode is LeaseMode.UNKNOWN
+    ]
+    return frozenset([s.id for s in silent] + [evse for s in silent for evse in s.evses])
+
+
 def outage_of(snapshot: Snapshot, before: Outage | None) -> Outage | None:
     """Return whether more than half of the stations were lost within ten seconds, and are not back.
 

@@ -82,6 +82,23 @@ def test_what_is_not_told_again_after_a_restart_ends_once() -> None:
     assert after == ()
 
 
+def test_what_nobody_could_tell_again_yet_goes_on_after_a_restart() -> None:
+    before = AlarmBook().update([condition()], AT)
+    book = AlarmBook()
+    book.restore(before, AT)
+    subject = condition().subject
+
+    still_waits = book.settle(unheard={subject})
+    early = book.update([], AT + timedelta(minutes=7))
+    waits_no_more = not book.settle(unheard=set())
+    over = book.update([], AT + timedelta(minutes=8))
+
+    assert still_waits
+    assert early == ()
+    assert waits_no_more
+    assert [a.end for a in over] == [AT + timedelta(minutes=8)]
+
+
 def test_an_adapter_that_finds_all_well_ends_what_it_reported_before_the_restart() -> None:
     reported = condition("STORE_UNWRITABLE")
     before = AlarmBook().update([reported], AT)

@@ -116,8 +116,7 @@ class Inspector:
     def _has_new_cause(self, subject: str, since_s: float) -> bool:
         """Tell whether something broke at a subject, or everywhere, since its alarm ended."""
         return any(
-            since_s < f.at_s <= self.agenda.now_s
-            and (not f.target or subject.startswith(f.target) or f.target.startswith(subject))
+            since_s < f.at_s <= self.agenda.now_s and (not f.target or _touches(f.target, subject))
             for f in self.faults
         )
 
@@ -303,6 +302,13 @@ class Inspector:
 
 
 _CALM_S = 17.5
+
+
+def _touches(target: str, subject: str) -> bool:
+    """Tell whether what breaks at a target may be told at a subject; anything may at the site itself."""
+    return subject == "site" or subject.startswith(target) or target.startswith(subject)
+
+
 _MAY_REPEAT = frozenset({"OVERLOAD", "PROTECTION_HOT", "CYCLE_FAILED", "LIMIT_REFUSED", "DISOBEYS"})
 """They follow the building, or end with the transaction they belong to."""
 

@@ -17,6 +17,7 @@ from controller.commands import CommandResult, SetLimit
 from controller.core import Core
 from controller.decide import Allocate, Decision
 from controller.decision import Alarm, Condition
+from controller.faults import unheard
 from controller.image import ProcessImage
 from controller.memory import Memory
 from controller.operator import Overrides
@@ -30,6 +31,8 @@ from controller.transaction import Transaction, TransactionId
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 DEBOUNCE_S = 0.1
+SETTLE_AGAIN_S = 10.0
+"""Alarms of stations that were not heard since a restart are looked at again after so long. [s]"""
 
 
 class VirtualClock:
@@ -175,7 +178,9 @@ class Host:
 
         def settle() -> None:
             if self.life == life and self.is_alive:
-                self._alarms.settle()
+                snapshot = self.core.snapshot
+                if self._alarms.settle(unheard(snapshot) if snapshot is not None else ()):
+                    self._agenda.after(SETTLE_AGAIN_S, settle)
                 self.touch()
 
         self._agenda.after(RESTORE_S, settle)
