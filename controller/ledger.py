@@ -172,11 +172,23 @@ def tidied(account: Account, *, now_s: float, settle_s: float) -> Account:
 
 
 def closed(account: Account, transaction: TransactionId | None) -> Account:
-    """Forget leases of other transactions, which ended with them. Permanent limits outlive them."""
-    grants = tuple(g for g in account.grants if g.transaction == transaction or g.until_s is None)
+    """Forget leases of other transactions, which ended with them.
+
+    Limits without an end may outlive them, as a default does, or not, as a limit of the transaction
+    does: they count, and what the EVSE may draw without them counts beside.
+    """
+    grants = tuple(
+        g if g.transaction == transaction else _doubted(g)
+        for g in account.grants
+        if g.transaction == transaction or g.until_s is None
+    )
     if grants == account.grants:
         return account
     return Account(grants=grants)
+
+
+def _doubted(grant: Grant) -> Grant:
+    return replace(grant, state=GrantState.UNCERTAIN, confirmed_s=None)
 
 
 def _index_of(account: Account, outcome: CommandOutcome) -> int | None:

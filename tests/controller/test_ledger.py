@@ -120,7 +120,15 @@ def test_a_new_transaction_forgets_leases_but_not_permanent_limits() -> None:
     permanent = answer(grant(Account(), 16.0, 0.0), Applied(self_expiring=False), 0.0, 0.0)
 
     assert ledger.closed(holding(20.0), TransactionId("2")).grants == ()
-    assert ledger.closed(permanent, TransactionId("2")).grants == permanent.grants
+    assert committed(ledger.closed(permanent, TransactionId("2")), 1e6) == 16.0
+
+
+def test_a_limit_without_an_end_may_have_ended_with_its_transaction_all_the_same() -> None:
+    """A station that refuses a default holds it as a limit of the transaction: found by the lease machine."""
+    paused = answer(grant(Account(), 0.0, 0.0), Applied(self_expiring=False), 0.0, 0.0)
+
+    assert committed(paused, 1e6) == 0.0
+    assert committed(ledger.closed(paused, TransactionId("2")), 1e6) == FALLBACK_A
 
 
 def test_after_a_restart_what_was_on_its_way_may_be_in_force() -> None:
