@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.web.rig import Demo, Seen, open_page, running_demo, sign_in
+from tests.web.rig import Demo, Seen, open_page, running_demo, session_of
 
 CHROMIUM = Path("/usr/bin/chromium")
 CHARGERS = 6
@@ -44,11 +44,19 @@ def seen_pages() -> Iterator[list[Seen]]:
         assert seen.hosts == set()
 
 
+@pytest.fixture(scope="session")
+def session(demo: Demo) -> dict[str, str]:
+    """Cookies of the demo's administrator; signing in by hand is tried elsewhere."""
+    return session_of(demo)
+
+
 @pytest.fixture
-def page(browser: Browser, demo: Demo, seen_pages: list[Seen]) -> Iterator[Page]:
+def page(
+    browser: Browser, demo: Demo, session: dict[str, str], seen_pages: list[Seen]
+) -> Iterator[Page]:
     """A desktop page, signed in as the demo's administrator."""
-    opened, seen = open_page(browser, demo.address)
+    opened, seen = open_page(browser, demo.address, session=session)
     seen_pages.append(seen)
-    sign_in(opened, demo.name, demo.password)
+    expect(opened.locator("#main")).to_be_visible()
     yield opened
     opened.context.close()

@@ -145,8 +145,9 @@ def open_page(
     size: tuple[int, int] = DESKTOP,
     theme: str = "light",
     language: str = "en-GB",
+    session: dict[str, str] | None = None,
 ) -> tuple[Page, Seen]:
-    """Open the entrance in a fresh browser context."""
+    """Open the entrance in a fresh browser context, or the site with the cookies of a session."""
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme="dark" if theme == "dark" else "light",
@@ -154,11 +155,22 @@ def open_page(
         accept_downloads=True,
         reduced_motion="reduce",
     )
+    for name, value in (session or {}).items():
+        context.add_cookies([{"name": name, "value": value, "url": address}])
     page = context.new_page()
     seen = Seen(address)
     seen.watch(page)
     page.goto(address)
     return page, seen
+
+
+def session_of(demo: Demo) -> dict[str, str]:
+    """Sign in without a page; return the cookies."""
+    body = {"name": demo.name, "password": demo.password}
+    answer = httpx.post(
+        f"{demo.address}/api/v1/session", json=body, headers={"X-Wattkeeper": "1"}
+    ).raise_for_status()
+    return dict(answer.cookies)
 
 
 def sign_in(page: Page, name: str, password: str) -> None:
