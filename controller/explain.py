@@ -238,9 +238,27 @@ def _reason_maximum(draw: Draw, snapshot: Snapshot) -> Reason:
             text="At the limit that a roaming partner set.",
             wording="partner",
         )
+    planned = _reason_plan_maximum(draw, snapshot, wanted)
+    if planned is not None:
+        return planned
     if wanted < draw.evse.max_a:
         return Reason(code=ReasonCode.OPERATOR_MAXIMUM, text="At the maximum that an operator set.")
     return Reason(code=ReasonCode.OWN_MAXIMUM, text="At the rating of the EVSE.")
+
+
+def _reason_plan_maximum(draw: Draw, snapshot: Snapshot, wanted_most_a: float) -> Reason | None:
+    """Say that the plan gives a vehicle no more now, because the rest can come later."""
+    guidance = snapshot.guidance
+    cap_a = guidance.evse(draw.evse.id).cap_a
+    if cap_a is None or cap_a >= wanted_most_a or not guidance.holds(snapshot.now_s):
+        return None
+    policy = guidance.policy.replace("_", " ")
+    return Reason(
+        code=ReasonCode.OWN_MAXIMUM,
+        text=f"By the plan ({policy}) it gets no more than {cap_a:.1f} A now; the rest comes later.",
+        wording="plan",
+        values={"policy": guidance.policy, "limit_a": f"{cap_a:.1f}"},
+    )
 
 
 def _limit_values(binding: Binding, assessment: Assessment) -> dict[str, str]:

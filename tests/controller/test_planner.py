@@ -10,6 +10,7 @@ import pytest
 
 from controller.decide import decide
 from controller.demand import DemandLimit, DemandState
+from controller.guidance import EvseGuidance, Guidance
 from controller.operator import EvseOverride, Overrides
 from controller.phases import PhaseCurrents
 from controller.planner import PlanningInput, PlanningSettings, SitePlan, plan_site
@@ -231,3 +232,15 @@ def test_whoever_waits_by_the_plan_is_told_so() -> None:
 
     reason = decision.plan.evses[ONE].reason
     assert reason.text == "By the plan (cheapest) it waits for cheaper hours."
+
+
+def test_whoever_gets_less_by_the_plan_is_not_told_of_the_rating() -> None:
+    bench = a_bench()
+    asked = EvseGuidance(target_a=8.0, cap_a=8.0)
+    guidance = Guidance(evses={ONE: asked}, policy="cheapest")
+    snapshot = replace(bench.snapshot(), guidance=guidance)
+
+    decision = decide(snapshot, bench.memory, bench.policy, allocate=Allocator().allocate)
+
+    text = decision.plan.evses[ONE].reason.text
+    assert text == "By the plan (cheapest) it gets no more than 8.0 A now; the rest comes later."
