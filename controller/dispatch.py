@@ -50,24 +50,30 @@ class _Case:
     draw: Draw
     target: Target
     account: Account
-    void_s: float | None = None
+    held_a: float
+    """What it holds: the latest grant, or what it may draw without one. [A]"""
+    gap_a: float
+    """What it lacks of its target. [A]"""
+    void_s: float | None
     """What was sent before this is sent once more: it is not obeyed, or named a wrong time. [s]"""
-
-    @property
-    def held_a(self) -> float:
-        """What it holds: the latest grant, or what it may draw without one. [A]"""
-        latest = self.account.latest
-        return latest.limit_a if latest is not None else self.draw.committed_a
-
-    @property
-    def gap_a(self) -> float:
-        """What it lacks of its target. [A]"""
-        return self.target.limit_a - self.held_a
 
     @property
     def step_a(self) -> float:
         """What its charger can tell apart. [A]"""
         return self.draw.evse.step_a
+
+
+def _case(draw: Draw, target: Target, account: Account, void_s: float | None) -> _Case:
+    latest = account.latest
+    held_a = latest.limit_a if latest is not None else draw.committed_a
+    return _Case(
+        draw=draw,
+        target=target,
+        account=account,
+        held_a=held_a,
+        gap_a=target.limit_a - held_a,
+        void_s=void_s,
+    )
 
 
 def dispatch(
@@ -86,12 +92,7 @@ def dispatch(
         The commands, and the ledger pages with these commands booked.
     """
     cases = [
-        _Case(
-            draw=draws[evse],
-            target=target,
-            account=memory.evse(evse).account,
-            void_s=_void_s(memory, evse, policy),
-        )
+        _case(draws[evse], target, memory.evse(evse).account, _void_s(memory, evse, policy))
         for evse, target in targets.items()
     ]
     now_s = snapshot.now_s

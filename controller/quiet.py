@@ -31,7 +31,6 @@ from controller.due import (
     state_instants_s,
 )
 from controller.faults import OFFLINE_AFTER_S, OUTAGE_BACK_S
-from controller.ledger import Account
 from controller.memory import CircuitMemory, EvseMemory, Memory, Turn
 from controller.policy import Policy
 from controller.site import Circuit, EvseId, MeterId
@@ -146,11 +145,11 @@ def _instants_s(snapshot: Snapshot, memory: Memory, policy: Policy, steady: Stea
             remembered = memory.evse(evse)
             if remembered.account.commanded_s is None and _is_idle(view, remembered):
                 continue
-            found.extend(_of_evse(evse, view, remembered, policy, steady, settling_s))
-            found.extend(ledger_instants_s(remembered.account, settling_s))
+            _of_evse(found, evse, view, remembered, policy, steady, settling_s)
+            if remembered.account.grants:
+                found.extend(ledger_instants_s(remembered.account, settling_s))
             if station.connected:
-                found.extend(_of_account(evse, remembered.account, policy))
-                found.extend(_of_gap(remembered))
+                _of_account(found, evse, remembered, policy)
     for circuit in snapshot.site.circuits.values():
         meter = snapshot.meters.get(circuit.meter) if circuit.meter is not None else None
         found.extend(_of_circuit(circuit, memory.circuit(circuit.id), policy, snapshot.now_s))
@@ -199,36 +198,53 @@ def _of_turns(snapshot: Snapshot, memory: Memory, policy: Policy) -> Iterator[fl
 
 
 def _of_evse(
+    found: list[float],
     evse: EvseId,
     view: EvseView,
     memory: EvseMemory,
     policy: Policy,
     steady: Steady,
     settling_s: float,
-) -> Iterator[float]:
+) -> None:
+    """Add when an EVSE and its samples may be judged differently. [s]"""
     if memory.arrived_s is not None:
-        yield memory.arrived_s + policy.rush_s
+        found.append(memory.arrived_s + policy.rush_s)
     if memory.running_since_s is not None:
-        yield memory.running_since_s + policy.min_on_s
+        found.append(memory.running_since_s + policy.min_on_s)
     if memory.waiting_since_s is not None:
-        yield memory.waiting_since_s + policy.min_off_s
-    yield from learning_instants_s(memory, policy)
-    yield from state_instants_s(view)
+        found.append(memory.waiting_since_s + policy.min_off_s)
+    if memory.under_since_s is not None or memory.disobeys:
+        found.extend(learning_instants_s(memory, policy))
+    if view.transaction is None:
+        found.extend(state_instants_s(view))
     proof_s = proof_due_s(memory, policy)
     if proof_s is not None:
-        yield proof_s
-    if view.sample is None and view.transaction is None:
-        return
-    if view.sample is not None and steady.sample_s(evse, view.sample.taken_s) is not None:
-        awaited_s = _awaited_s(view, memory, policy, settling_s)
-        arrivals_s = (steady.sample_s(evse, t) for t in awaited_s if t > view.sample.taken_s)
-        yield from (t for t in arrivals_s if t is not None)
-        return
-    taken_s = view.sample.taken_s if view.sample is not None else 0.0
+        found.append(proof_s)
     if view.sample is not None:
-        yield taken_s + believe_after_s(policy) + AFTER_S
-        yield taken_s + policy.sample_stale_s + AFTER_S
-    yield max(taken_s, memory.asked_s or 0.0) + policy.ask_after_s
+        _of_sample(found, evse, view, view.sample.taken_s, memory, policy, steady, settling_s)
+    elif view.transaction is not None:
+        found.append(max(0.0, memory.asked_s or 0.0) + policy.ask_after_s)
+
+
+def _of_sample(
+    found: list[float],
+    evse: EvseId,
+    view: EvseView,
+    taken_s: float,
+    memory: EvseMemory,
+    policy: Policy,
+    steady: Steady,
+    settling_s: float,
+) -> None:
+    if steady.sample_s(evse, taken_s) is not None:
+        for awaited_s in _awaited_s(view, memory, policy, settling_s):
+            arrival_s = steady.sample_s(evse, awaited_s) if awaited_s > taken_s else None
+            if arrival_s is not None:
+                found.append(arrival_s)
+        return
+    found.append(taken_s + believe_after_s(policy) + AFTER_S)
+    found.append(taken_s + policy.sample_stale_s + AFTER_S)
+    found.append(max(taken_s, memory.asked_s or 0.0) + policy.ask_after_s)
 
 
 def _awaited_s(
@@ -255,24 +271,24 @@ def _has_arrived(view: EvseView, memory: EvseMemory) -> bool:
     return abs(max(sample.value.terminal_a) - latest.limit_a) <= ARRIVED_A
 
 
-def _of_account(evse: EvseId, account: Account, policy: Policy) -> Iterator[float]:
+def _of_account(found: list[float], evse: EvseId, memory: EvseMemory, policy: Policy) -> None:
+    """Add when a command may be sent, or a rise too small to be told at once is worth one. [s]"""
+    account = memory.account
     if account.raised_s is not None:
-        yield account.raised_s + policy.increase_interval_s
+        found.append(account.raised_s + policy.increase_interval_s)
     if account.commanded_s is not None:
-        yield account.commanded_s + policy.command_interval_s
-        yield account.commanded_s + retry_wait_s(account)
+        found.append(account.commanded_s + policy.command_interval_s)
+        found.append(account.commanded_s + retry_wait_s(account))
         if account.in_flight:
-            yield account.commanded_s + OVERTAKE_S + AFTER_S
-    if account.latest is not None and account.latest.until_s is not None:
-        yield renewal_s(account.latest, evse, policy)
-
-
-def _of_gap(memory: EvseMemory) -> Iterator[float]:
-    """Yield when a rise that is too small to be told at once is worth a command. [s]"""
-    latest = memory.account.latest
-    gap_a = memory.setpoint_a - latest.limit_a if latest is not None else 0.0
+            found.append(account.commanded_s + OVERTAKE_S + AFTER_S)
+    latest = account.latest
+    if latest is None:
+        return
+    if latest.until_s is not None:
+        found.append(renewal_s(latest, evse, policy))
+    gap_a = memory.setpoint_a - latest.limit_a
     if gap_a > 0:
-        yield top_up_s(gap_a, memory.account.commanded_s)
+        found.append(top_up_s(gap_a, account.commanded_s))
 
 
 def _of_circuit(
