@@ -16,7 +16,7 @@ from controller.assess import Assessment
 from controller.commands import CommandOutcome
 from controller.decision import CircuitStatus, Condition, EvseStatus, Plan, SiteMode, Wave
 from controller.dispatch import Target, at_least, dispatch, overdue, targets_outside
-from controller.draw import Draw, drawn, observed, settle_s
+from controller.draw import Draw, bare_from_s, drawn, observed, settle_s
 from controller.due import first_due_s, step_instants_s
 from controller.explain import Outcome, bindings, reason_for, where_text
 from controller.faults import conditions_of, outage_of
@@ -193,7 +193,8 @@ def _remembered(
             after, draw = _stepped(
                 evse, station, view, before, outcomes.get(evse.id, []), policy, now_s, most_a
             )
-            instants_s = step_instants_s(after, view, policy, settle_s=settle_s(station, policy))
+            instants_s = [*step_instants_s(after, view, policy, settle_s=settle_s(station, policy))]
+            instants_s.append(bare_from_s(station))
             step = Step(
                 view=view,
                 before=before,

@@ -14,6 +14,7 @@ from controller.policy import Policy
 from controller.site import Evse
 from controller.station import EvseState, EvseView, LeaseMode, StationView, ZeroLimit
 
+BARE_AFTER_S = 10.0
 VEHICLE_STATES = frozenset({EvseState.CONNECTED, EvseState.UNKNOWN})
 """States in which a vehicle may begin to draw the fallback without a transaction known to us."""
 ACTIVE_STATES = frozenset({EvseState.CHARGING, EvseState.SUSPENDED_EV, EvseState.SUSPENDED_EVSE})
@@ -170,6 +171,15 @@ def _may_draw_anything(evse: Evse, station: StationView) -> bool:
     return is_weak or not evse.holds_lease
 
 
+def bare_from_s(station: StationView) -> float:
+    """Return from when on a station without a confirmed fallback is taken to hold none. [s]
+
+    A sound one takes it within seconds of its connection; at one that does not, a vehicle that is
+    plugged in begins with its rating.
+    """
+    return (station.connected_since_s or 0.0) + BARE_AFTER_S
+
+
 def _linked_s(station: StationView) -> float:
     """Return when the connection began; never, while there is none. [s]"""
     return (station.connected_since_s or 0.0) if station.connected else inf
@@ -204,6 +214,8 @@ def _without_grant_a(evse: Evse, station: StationView, view: EvseView, now_s: fl
         return evse.max_a
     if view.fallback_a is not None:
         return view.fallback_a
+    if view.state is EvseState.CONNECTED and now_s >= bare_from_s(station):
+        return evse.max_a
     return evse.max_a if view.transaction is not None else _unreachable_a(evse, station)
 
 

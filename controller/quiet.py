@@ -19,6 +19,7 @@ from controller.dispatch import OVERTAKE_S, proof_due_s, renewal_s, retry_wait_s
 from controller.draw import (
     ACTIVE_STATES,
     ARRIVED_A,
+    bare_from_s,
     believe_after_s,
     followed_from_s,
     settle_s,
@@ -140,6 +141,7 @@ def _instants_s(snapshot: Snapshot, memory: Memory, policy: Policy, steady: Stea
         if not station.connected:
             lost_s = station.lost_since_s if station.lost_since_s is not None else memory.started_s
             found.append((lost_s if lost_s is not None else -inf) + OFFLINE_AFTER_S + AFTER_S)
+        found.append(bare_from_s(station))
         settling_s = settle_s(station, policy)
         for evse, view in station.evses.items():
             remembered = memory.evse(evse)

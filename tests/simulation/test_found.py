@@ -166,3 +166,23 @@ def test_a_meter_that_stands_still_lets_nobody_above_the_minimum_before_it_moves
     raises = [c for _, d in bench.history for c in d.wave.increases]
 
     assert not [c for c in raises if c.limit_a > 6.0]
+
+
+def test_a_vehicle_at_a_station_that_takes_no_fallback_counts_with_the_rating() -> None:
+    """It begins with its rating: the others have to give way before its transaction is told."""
+    view = EvseView(id=EVSE, state=EvseState.CONNECTED, fallback_a=None)
+
+    def counted_a(now_s: float) -> float:
+        station = a_station(connected_since_s=50.0)
+        draw = drawn(
+            an_evse("CP001"),
+            station=station,
+            view=view,
+            memory=EvseMemory(),
+            policy=Policy(),
+            now_s=now_s,
+        )
+        return draw.committed_a
+
+    assert counted_a(55.0) == 6.0, "its fallback is on the way"
+    assert counted_a(61.0) == 32.0
