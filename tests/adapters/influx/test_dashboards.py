@@ -26,13 +26,13 @@ from tests.controller.builders import Bench, a_site
 pytestmark = pytest.mark.services
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
-NOW = datetime.now(UTC).replace(microsecond=0)
 
 
-def samples() -> Iterator[Sample]:
+def samples(now: datetime) -> Iterator[Sample]:
+    """Yield what a site writes in the two minutes before an instant: some panels ask for no more."""
     bench = Bench(site=a_site()).plug_in()
     for second in range(0, 120, 10):
-        at = NOW - timedelta(seconds=130 - second)
+        at = now - timedelta(seconds=130 - second)
         yield series.of_meter(MeterId("main"), reading(second), at)
         plan = charging(bench.run(10.0).plan)
         for sample in (
@@ -44,14 +44,14 @@ def samples() -> Iterator[Sample]:
                 measurement=sample.measurement, tags=sample.tags, fields=sample.fields, at=at
             )
     condition = Condition(code="X", subject="main", text="a text", severity=Severity.ALARM)
-    yield series.of_alarm(Alarm(condition=condition, begin=NOW - timedelta(seconds=60)))
+    yield series.of_alarm(Alarm(condition=condition, begin=now - timedelta(seconds=60)))
     yield series.of_session(
         Transaction(
             id=TransactionId("7"),
             station=StationId("CP001"),
             evse=EvseId("CP001/1"),
-            started_at=NOW - timedelta(hours=1),
-            ended_at=NOW - timedelta(minutes=1),
+            started_at=now - timedelta(hours=1),
+            ended_at=now - timedelta(minutes=1),
             id_token=None,
             start_wh=0.0,
             last_wh=5000.0,
@@ -93,7 +93,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxDb1]:
     server.start()
     try:
         server.create_database()
-        lines = "\n".join(format_line(sample, "depot") for sample in samples())
+        written = samples(datetime.now(UTC).replace(microsecond=0))
+        lines = "\n".join(format_line(sample, "depot") for sample in written)
         server.get("/write?db=depot&precision=ms", lines.encode())
         yield server
     finally:
