@@ -115,7 +115,7 @@ def test_model_is_found_by_what_it_says(
 
 def test_device_that_is_no_meter_fits_no_model(capsys: pytest.CaptureFixture[str]) -> None:
     with running(HostileMeter(words={})) as port:
-        status = read_command(f"tcp://127.0.0.1:{port}?timeout_s=0.1", None, 1)
+        status = read_command(f"tcp://127.0.0.1:{port}?timeout_s=0.05", None, 1)
     assert status == 1
     assert "no model of the catalogue fits" in capsys.readouterr().err
 
@@ -124,6 +124,6 @@ def test_silent_unit_is_told_apart_from_an_unknown_model(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with running(HostileMeter(words={}, unit=9)) as port:
-        status = read_command(f"tcp://127.0.0.1:{port}?timeout_s=0.1", None, 1)
+        status = read_command(f"tcp://127.0.0.1:{port}?timeout_s=0.05", None, 1)
     assert status == 1
     assert "no answer from unit 1 within 0.05 s" in capsys.readouterr().err
