@@ -102,11 +102,8 @@ class HotSwap:
 
     def _is_granted(self, evse: Evse) -> bool:
         account = self._cycle.memory.evse(evse.id).account
-        now_s, settle_s = self._clock.monotonic_s(), self._cycle.policy.settle_s
-        return any(
-            g.limit_a > evse.fallback_a and not g.is_over(now_s, settle_s=settle_s)
-            for g in account.grants
-        )
+        now_s = self._clock.monotonic_s()
+        return any(g.limit_a > evse.fallback_a and not g.is_over(now_s) for g in account.grants)
 
     def warnings(self, site: Site) -> tuple[str, ...]:
         """Say what a site takes for granted that stations out of reach do not know yet."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from math import inf
 
 from controller.draw import ACTIVE_STATES, UNKNOWN_TRANSACTION_S, believe_after_s
-from controller.ledger import LEASE_GUARD_S, Account
+from controller.ledger import FOLLOW_S, LEASE_GUARD_S, Account
 from controller.memory import EvseMemory
 from controller.policy import Policy
 from controller.station import EvseView
@@ -64,7 +64,7 @@ def ledger_instants_s(account: Account, settle_s: float) -> Iterator[float]:
     """Yield when grants end, may have ended, or have surely taken effect. [s]"""
     for grant in account.grants:
         if grant.until_s is not None:
-            yield grant.until_s + LEASE_GUARD_S + settle_s + AFTER_S
+            yield grant.until_s + LEASE_GUARD_S + FOLLOW_S + AFTER_S
             yield grant.until_s - LEASE_GUARD_S + AFTER_S
         if grant.confirmed_s is not None:
             yield grant.confirmed_s + settle_s

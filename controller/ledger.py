@@ -15,6 +15,8 @@ from controller.transaction import TransactionId
 
 LEASE_GUARD_S = 5.0
 """A lease may end so much earlier or later than ours by the station's clock. [s]"""
+FOLLOW_S = 5.0
+"""A vehicle follows its pilot signal within so long (IEC 61851-1). [s]"""
 
 
 class GrantState(Enum):
@@ -38,9 +40,9 @@ class Grant:
     confirmed_s: float | None = None
     transaction: TransactionId | None = None
 
-    def is_over(self, now_s: float, *, settle_s: float) -> bool:
+    def is_over(self, now_s: float) -> bool:
         """Tell whether its lease has ended for sure, and the vehicle had time to follow."""
-        return self.until_s is not None and now_s > self.until_s + LEASE_GUARD_S + settle_s
+        return self.until_s is not None and now_s > self.until_s + LEASE_GUARD_S + FOLLOW_S
 
     def may_have_ended(self, now_s: float) -> bool:
         """Tell whether its lease may have ended by the station's clock."""
@@ -94,7 +96,7 @@ def committed_a(
         linked_s: Begin of the station's connection; +inf: it has none. A station may forget a limit
             with its connection, by a reboot that we do not see or by habit. [s]
     """
-    alive = [g for g in account.grants if not g.is_over(now_s, settle_s=settle_s)]
+    alive = [g for g in account.grants if not g.is_over(now_s)]
     highest_a = max((g.limit_a for g in alive), default=without_grant_a)
     is_governed = any(
         g.confirmed_s is not None
@@ -163,11 +165,7 @@ def tidied(account: Account, *, now_s: float, settle_s: float) -> Account:
     ]
     settled = [i for i, g in confirmed if now_s - (g.confirmed_s or now_s) >= settle_s]
     first = settled[-1] if settled else 0
-    grants = tuple(
-        g
-        for i, g in enumerate(account.grants)
-        if i >= first and not g.is_over(now_s, settle_s=settle_s)
-    )
+    grants = tuple(g for i, g in enumerate(account.grants) if i >= first and not g.is_over(now_s))
     return account if grants == account.grants else replace(account, grants=grants)
 
 

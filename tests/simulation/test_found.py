@@ -111,8 +111,8 @@ def test_a_lease_that_ends_late_still_counts_while_its_vehicle_follows() -> None
     def counted_a(now_s: float) -> float:
         return ledger.committed_a(account, without_grant_a=6.0, now_s=now_s, settle_s=10.0)
 
-    assert counted_a(300.0 + ledger.LEASE_GUARD_S + 9.0) == 15.4
-    assert counted_a(300.0 + ledger.LEASE_GUARD_S + 11.0) == 6.0
+    assert counted_a(300.0 + ledger.LEASE_GUARD_S + 4.0) == 15.4
+    assert counted_a(300.0 + ledger.LEASE_GUARD_S + 6.0) == 6.0
 
 
 def test_a_station_may_forget_a_pause_with_its_connection() -> None:
