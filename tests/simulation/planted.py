@@ -112,7 +112,7 @@ def skew_ignored() -> list[Patch]:
     """Leases end by our clock, to the second."""
     true = due.ledger_instants_s
 
-    def is_over(self: Grant, now_s: float, *, settle_s: float) -> bool:
+    def is_over(self: Grant, now_s: float) -> bool:
         return self.until_s is not None and now_s > self.until_s
 
     def instants_s(account: Account, settle_s: float) -> Iterator[float]:
