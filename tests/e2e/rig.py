@@ -11,7 +11,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -27,6 +26,7 @@ from adapters.store.sqlite_store import SqliteStore
 from controller.decision import Condition
 from controller.records import Role, User
 from controller.site import StationId
+from tests.ports import free_port as free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 Truth = dict[str, Any]
@@ -50,13 +50,6 @@ class SiteOptions:
     scenario: str = "steady"
     extra: str = ""
     """More YAML for the site file."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,18 +16,13 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Browser, Page, Request, Response, expect
 
+from tests.ports import free_port as free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 DESKTOP = (1360, 860)
 PHONE = (360, 740)
 START_S = 60.0
 LONG_MS = 40_000
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.ports import free_port as free_port
 
 
 class RealServer(ABC):
@@ -146,9 +147,3 @@ class VictoriaMetrics(RealServer):
         match = urllib.parse.urlencode({"match[]": "charger_p"})
         rows = self.get(f"/api/v1/export?{match}").splitlines()
         return sum(len(json.loads(row)["values"]) for row in rows)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
