@@ -156,7 +156,9 @@ def codes_of(view: EvseView, *, now_s: float) -> set[str]:
 
 def test_a_meter_that_stands_still_lets_nobody_above_the_minimum_before_it_moves() -> None:
     """It may be frozen since the last vehicle left; the first ampere shows."""
-    bench = Bench(site=a_site(circuits=[a_circuit(limit_a=40.0)], evses=[an_evse("CP001")]))
+    bench = Bench(
+        site=a_site(circuits=[a_circuit(limit_a=40.0)], evses=[an_evse("CP001", fallback_a=0.0)])
+    )
     bench.run(60)
     bench.meter_frozen = True
     bench.run(120)
@@ -165,6 +167,7 @@ def test_a_meter_that_stands_still_lets_nobody_above_the_minimum_before_it_moves
 
     raises = [c for _, d in bench.history for c in d.wave.increases]
 
+    assert raises
     assert not [c for c in raises if c.limit_a > 6.0]
 
 
