@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import floor, inf
 from zlib import crc32
 
@@ -304,10 +305,15 @@ def renewal_s(grant: Grant, evse: EvseId, policy: Policy) -> float:
     Leases that were granted together are renewed apart; those of one slot go in one cycle, so that
     most cycles have nothing to send.
     """
-    spread = (crc32(evse.encode()) % 1000) / 1000
-    latest_s = grant.sent_s + policy.lease_s * (0.4 + 0.1 * spread)
+    latest_s = grant.sent_s + policy.lease_s * (0.4 + 0.1 * _spread(evse))
     slot_s = floor(latest_s / RENEWAL_SLOT_S) * RENEWAL_SLOT_S
     return max(slot_s, grant.sent_s + 0.3 * policy.lease_s)
+
+
+@lru_cache(maxsize=4096)
+def _spread(evse: EvseId) -> float:
+    """Return where in its span an EVSE's renewals lie, 0 to 1."""
+    return (crc32(evse.encode()) % 1000) / 1000
 
 
 def _renewal_cap_a(case: _Case) -> float:

@@ -135,9 +135,10 @@ class Inspector:
             return  # nobody can know what an earlier life granted; its leases end by themselves
         for station in self.stations.values():
             for evse, outlet in station.outlets.items():
-                counted_a = decision.committed_a[evse]
-                if outlet.bay.current_a <= counted_a and outlet.bay.limit_a <= counted_a:
-                    self._over.pop(evse, None)
+                counted_a, bay = decision.committed_a[evse], outlet.bay
+                if bay.current_a <= counted_a and bay.limit_a <= counted_a:
+                    if evse in self._over:
+                        del self._over[evse]
                     continue
                 known = snapshot.stations[station.id].evses[evse].transaction
                 excess_a = self._uncounted_a(station, outlet, known is not None, counted_a)
