@@ -24,7 +24,7 @@ from controller.phases import ZERO, PhaseCurrents
 from controller.policy import Policy
 from controller.site import CircuitId, EvseId
 from controller.snapshot import Snapshot
-from controller.station import LeaseMode
+from controller.station import EvseView, LeaseMode
 from controller.worth import is_worth_a_command, is_worth_topping_up, least_gain_a, top_ups_at_once
 
 RETRY_S = 5.0
@@ -449,11 +449,13 @@ def overdue(
 ) -> tuple[EvseId, ...]:
     """Return EVSEs to be asked for their meter values, the longest silent first.
 
-    Some stations send nothing before their next interval, or nothing by themselves.
+    Some stations send nothing before their next interval, or nothing by themselves; and many send
+    nothing outside a transaction, so that after a fault nobody would know whether current still flows.
     """
     waiting: list[tuple[float, EvseId]] = []
     for evse, draw in draws.items():
-        if not draw.connected or not draw.is_charging or draw.evse.is_load:
+        is_asked = draw.is_charging or is_unseen_fault(draw.view)
+        if not draw.connected or not is_asked or draw.evse.is_load:
             continue
         sample = draw.view.sample
         heard_s = sample.taken_s if sample is not None else 0.0
@@ -465,6 +467,13 @@ def overdue(
             waiting.append((heard_s, evse))
     most = max(1, floor(policy.calls_per_s * policy.interval_s / 2))
     return tuple(evse for _, evse in sorted(waiting)[:most])
+
+
+def is_unseen_fault(view: EvseView) -> bool:
+    """Tell whether an EVSE reports a fault and has not shown since then whether current flows."""
+    if view.faulted_since_s is None:
+        return False
+    return view.sample is None or view.sample.taken_s < view.faulted_since_s
 
 
 def proof_due_s(memory: EvseMemory, policy: Policy) -> float | None:

@@ -15,7 +15,7 @@ from typing import Protocol
 from controller.assess import METER_LOST_LONG_S, RAMP_INTERVALS
 from controller.baseload import BaseLoad
 from controller.decide import Decision
-from controller.dispatch import OVERTAKE_S, proof_due_s, renewal_s, retry_wait_s
+from controller.dispatch import OVERTAKE_S, is_unseen_fault, proof_due_s, renewal_s, retry_wait_s
 from controller.draw import (
     ACTIVE_STATES,
     ARRIVED_A,
@@ -185,6 +185,7 @@ def _is_idle(view: EvseView, memory: EvseMemory) -> bool:
     """Tell whether no time matters at an EVSE: no vehicle, no sample and nothing granted."""
     return (
         view.sample is None
+        and view.faulted_since_s is None
         and view.transaction is None
         and view.state not in ACTIVE_STATES
         and memory.transaction is None
@@ -245,7 +246,7 @@ def _of_evse(
         found.append(proof_s)
     if view.sample is not None:
         _of_sample(found, evse, view, view.sample.taken_s, memory, policy, steady, settling_s)
-    elif view.transaction is not None:
+    elif view.transaction is not None or is_unseen_fault(view):
         found.append(max(0.0, memory.asked_s or 0.0) + policy.ask_after_s)
 
 
