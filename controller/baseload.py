@@ -158,13 +158,28 @@ def _estimated_phase(
         return PhaseBase(value_a=seen_a)
     if least_a > base.value_a:
         base = replace(base, value_a=least_a)
-    rise = _drift(base.rise, likely_a, base.value_a, now_s) if likely_a > base.value_a else None
+    rise = _risen(base, likely_a=likely_a, most_a=most_a, now_s=now_s)
     fall = _drift(base.fall, most_a, base.value_a, now_s) if most_a < base.value_a else None
-    if rise and now_s - rise.since_s >= believe_after_s:
+    if rise and likely_a > base.value_a and now_s - rise.since_s >= believe_after_s:
         return PhaseBase(value_a=rise.value_a)
     if fall and now_s - fall.since_s >= believe_after_s:
         return PhaseBase(value_a=fall.value_a)
     return PhaseBase(value_a=base.value_a, rise=rise, fall=fall)
+
+
+def _risen(base: PhaseBase, *, likely_a: float, most_a: float, now_s: float) -> Drift | None:
+    """Return the rise that waits, if any.
+
+    A vehicle with a new limit, or a sample that is late, covers a rise; it does not refute it. It would
+    else begin anew every time, and never be believed where somebody is always on the move.
+    """
+    if likely_a > base.value_a:
+        return _drift(base.rise, likely_a, base.value_a, now_s)
+    if base.rise is None or most_a <= base.value_a:
+        return None
+    if base.rise.value_a <= most_a:
+        return base.rise
+    return replace(base.rise, value_a=most_a)
 
 
 def _drift(drift: Drift | None, target_a: float, value_a: float, now_s: float) -> Drift:

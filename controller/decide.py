@@ -25,12 +25,13 @@ from controller.memory import EvseMemory, Memory
 from controller.newcomers import newcomers_reserve
 from controller.phases import PhaseCurrents
 from controller.policy import Policy
-from controller.pose import Question, is_shut, pose, wanted_a
+from controller.pose import Question, pose
 from controller.readings import EvseSample
 from controller.site import CircuitId, Evse, EvseId
 from controller.snapshot import Snapshot
 from controller.station import EvseView, StationView
 from controller.transaction import Transaction
+from controller.wishes import override_with, wanted_with_a
 from controller.workspace import Step, Workspace
 from optimizer.problem import Allocation, Problem
 
@@ -179,17 +180,12 @@ def _remembered(
             step is not None
             and evse.id not in outcomes
             and step.covers(
-                view=view,
-                before=before,
-                connected=station.connected,
-                lease_mode=station.lease_mode,
-                behaviour=station.behaviour,
-                override=override,
-                now_s=now_s,
+                view=view, before=before, station=station, override=override, now_s=now_s
             )
         )
         if step is None or not is_covered:
-            most_a = wanted_a(snapshot, evse)
+            wishes = override_with(snapshot, evse.id, view)
+            most_a = wanted_with_a(evse, wishes, view)
             after, draw = _stepped(
                 evse, station, view, before, outcomes.get(evse.id, []), policy, now_s, most_a
             )
@@ -202,12 +198,13 @@ def _remembered(
                 lease_mode=station.lease_mode,
                 behaviour=station.behaviour,
                 override=override,
+                wishes=wishes,
                 from_s=now_s,
                 due_s=first_due_s(instants_s, now_s),
                 after=after,
                 draw=draw,
                 wanted_a=most_a,
-                is_shut=is_shut(snapshot, evse),
+                is_shut=wishes.paused or most_a < evse.min_a,
             )
             steps[evse.id] = step
         evses[evse.id], draws[evse.id] = step.after, step.draw

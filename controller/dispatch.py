@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import floor, inf
 from zlib import crc32
 
@@ -23,7 +24,7 @@ from controller.phases import ZERO, PhaseCurrents
 from controller.policy import Policy
 from controller.site import CircuitId, EvseId
 from controller.snapshot import Snapshot
-from controller.station import LeaseMode
+from controller.station import EvseView, LeaseMode
 from controller.worth import is_worth_a_command, is_worth_topping_up, least_gain_a, top_ups_at_once
 
 RETRY_S = 5.0
@@ -304,10 +305,15 @@ def renewal_s(grant: Grant, evse: EvseId, policy: Policy) -> float:
     Leases that were granted together are renewed apart; those of one slot go in one cycle, so that
     most cycles have nothing to send.
     """
-    spread = (crc32(evse.encode()) % 1000) / 1000
-    latest_s = grant.sent_s + policy.lease_s * (0.4 + 0.1 * spread)
+    latest_s = grant.sent_s + policy.lease_s * (0.4 + 0.1 * _spread(evse))
     slot_s = floor(latest_s / RENEWAL_SLOT_S) * RENEWAL_SLOT_S
     return max(slot_s, grant.sent_s + 0.3 * policy.lease_s)
+
+
+@lru_cache(maxsize=4096)
+def _spread(evse: EvseId) -> float:
+    """Return where in its span an EVSE's renewals lie, 0 to 1."""
+    return (crc32(evse.encode()) % 1000) / 1000
 
 
 def _renewal_cap_a(case: _Case) -> float:
@@ -443,11 +449,13 @@ def overdue(
 ) -> tuple[EvseId, ...]:
     """Return EVSEs to be asked for their meter values, the longest silent first.
 
-    Some stations send nothing before their next interval, or nothing by themselves.
+    Some stations send nothing before their next interval, or nothing by themselves; and many send
+    nothing outside a transaction, so that after a fault nobody would know whether current still flows.
     """
     waiting: list[tuple[float, EvseId]] = []
     for evse, draw in draws.items():
-        if not draw.connected or not draw.is_charging or draw.evse.is_load:
+        is_asked = draw.is_charging or is_unseen_fault(draw.view)
+        if not draw.connected or not is_asked or draw.evse.is_load:
             continue
         sample = draw.view.sample
         heard_s = sample.taken_s if sample is not None else 0.0
@@ -459,6 +467,13 @@ def overdue(
             waiting.append((heard_s, evse))
     most = max(1, floor(policy.calls_per_s * policy.interval_s / 2))
     return tuple(evse for _, evse in sorted(waiting)[:most])
+
+
+def is_unseen_fault(view: EvseView) -> bool:
+    """Tell whether an EVSE reports a fault and has not shown since then whether current flows."""
+    if view.faulted_since_s is None:
+        return False
+    return view.sample is None or view.sample.taken_s < view.faulted_since_s
 
 
 def proof_due_s(memory: EvseMemory, policy: Policy) -> float | None:

@@ -126,8 +126,8 @@ def drawn(
         connected=station.connected,
         phases=phases,
         measured=measured,
-        measured_max_a=max(measured) if measured is not None else None,
-        committed_a=max(most),
+        measured_max_a=measured.largest_a if measured is not None else None,
+        committed_a=most.largest_a,
         committed=most,
         floor_a=floor_a(evse, station),
         bounds=_bounds(
@@ -238,7 +238,7 @@ def _bounds(
     moved_s = max((g.confirmed_s or g.sent_s for g in memory.account.grants), default=None)
     latest = memory.account.latest
     has_settled = moved_s is None or taken_s >= moved_s + settle_s
-    has_arrived = latest is not None and abs(max(measured) - latest.limit_a) <= ARRIVED_A
+    has_arrived = latest is not None and abs(measured.largest_a - latest.limit_a) <= ARRIVED_A
     if has_settled or has_arrived:
         return DrawBounds(
             least=measured, last_seen=measured, reported=measured, most=most.highest(measured)

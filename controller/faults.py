@@ -34,9 +34,9 @@ def conditions_of(
     built = snapshot.site.stations
     found: list[Condition] = []
     for station in snapshot.stations.values():
-        if station.id in built and built[station.id].is_load:
-            continue  # its adapter tells more of it
-        if not station.connected or station.lease_mode in _WEAK:
+        is_amiss = not station.connected or station.lease_mode in _WEAK
+        if is_amiss and not (station.id in built and built[station.id].is_load):
+            # of a load its adapter tells more
             found.extend(_of_station(station, snapshot.now_s, started_s))
     if memory.outage is not None:
         found.append(_outage(snapshot))
@@ -46,9 +46,10 @@ def conditions_of(
             found.append(_cannot_pause(draw))
         if remembered.account.refusals or view.faulted_since_s is not None:
             found.extend(_of_evse(draw, refusals=remembered.account.refusals))
-        at = snapshot.stations.get(draw.evse.station)
-        if at is not None and _may_be_amiss(draw, snapshot.now_s):
-            found.extend(_of_current(draw, at, now_s=snapshot.now_s))
+        if _may_be_amiss(draw, snapshot.now_s):
+            at = snapshot.stations.get(draw.evse.station)
+            if at is not None:
+                found.extend(_of_current(draw, at, now_s=snapshot.now_s))
         if remembered.disobeys:
             found.append(_disobeys(draw))
     return tuple(sorted(found, key=lambda c: (c.subject, c.code)))

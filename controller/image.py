@@ -166,7 +166,7 @@ class ProcessImage:
             return
         after = applied(view, event, now_s=self._clock.monotonic_s())
         self._stations[station] = after
-        if _changes_the_plan(view, after):
+        if not isinstance(event, EvseSampled) and _changes_the_plan(view, after):
             self._wake(type(event).__name__)
 
     def put_outcome(self, outcome: CommandOutcome) -> None:
@@ -288,6 +288,8 @@ def _standing(evses: Mapping[EvseId, EvseView]) -> list[tuple[object, ...]]:
 def applied(view: StationView, event: StationEvent, *, now_s: float) -> StationView:
     """Return the station's view after an event."""
     match event:
+        case EvseSampled():  # by far the most
+            return _applied_to_evse(view, event, now_s)
         case StationConnected(protocol=protocol):
             return replace(
                 view,
@@ -343,6 +345,8 @@ def _applied_to_evse(view: StationView, event: EvseEvent, now_s: float) -> Stati
 
 def _evse_after(before: EvseView, event: EvseEvent, now_s: float) -> EvseView:
     match event:
+        case EvseSampled(sample=sample):
+            return replace(before, sample=Reading(value=sample, taken_s=now_s))
         case FallbackConfirmed(fallback_a=fallback_a):
             return replace(before, fallback_a=fallback_a)
         case EvseStateChanged(state=state, error_code=error_code):
@@ -354,8 +358,6 @@ def _evse_after(before: EvseView, event: EvseEvent, now_s: float) -> EvseView:
                 error_code=error_code,
                 faulted_since_s=_faulted_since_s(before, state, now_s),
             )
-        case EvseSampled(sample=sample):
-            return replace(before, sample=Reading(value=sample, taken_s=now_s))
         case TransactionChanged(transaction=transaction):
             if transaction.ended_at is None:
                 return replace(before, transaction=transaction)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from operator import attrgetter
 
 from controller.commands import Applied, CommandOutcome, NotConnected, Rejected, SetLimit, TimedOut
 from controller.transaction import TransactionId
@@ -26,6 +27,9 @@ class GrantState(Enum):
     CONFIRMED = "confirmed"
     UNCERTAIN = "uncertain"
     """No answer: it may be in force."""
+
+
+_STATE = attrgetter("state")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +74,7 @@ class Account:
     @property
     def in_flight(self) -> bool:
         """Whether an answer is outstanding."""
-        return any(g.state is GrantState.SENT for g in self.grants)
+        return GrantState.SENT in map(_STATE, self.grants)
 
     @property
     def confirmed(self) -> Grant | None:

@@ -30,9 +30,10 @@ def newcomers_reserve(
     idle: dict[CircuitId, list[Draw]] = {c: [] for c in site.circuits}
     count: dict[CircuitId, int] = dict.fromkeys(site.circuits, policy.newcomers)
     for evse, draw in draws.items():
-        if can_start(draw):
-            for circuit in site.path_to_root(draw.evse.circuit):
-                idle[circuit].append(draw)
+        if not draw.is_charging:
+            if can_start(draw):
+                for circuit in site.path_to_root(draw.evse.circuit):
+                    idle[circuit].append(draw)
             continue
         arrived_s = remembered[evse].arrived_s if evse in remembered else None
         if arrived_s is not None and snapshot.now_s - arrived_s < policy.rush_s:

@@ -63,9 +63,8 @@ def is_kept_on(draw: Draw, zero_limit: ZeroLimit) -> bool:
     return not zero_limit.can_pause
 
 
-def _rank(step: Step, ranks: Mapping[EvseId, int]) -> int:
+def _rank(step: Step, rank: int) -> int:
     draw = step.draw
-    rank = ranks.get(draw.evse.id, 0)
     is_first = draw.is_charging and is_kept_on(draw, step.behaviour.zero_limit)
     return rank - _BEFORE_ALL if is_first else rank
 
@@ -89,16 +88,15 @@ def pose(
     loads: list[Load] = []
     outside: list[EvseId] = []  # in the site's order: sums must not depend on a hash
     steps, posed, modes = workspace.steps, workspace.posed, assessment.modes
-    ranks = turns.ranks(snapshot, draws, memory, policy)
-    for evse in snapshot.site.evses():
-        step, mode = steps[evse.id], modes[evse.id]
-        rank = _rank(step, ranks)
-        known = posed.get(evse.id)
+    ranks = turns.ranks(snapshot, draws, memory, policy, lambda evse: steps[evse].wishes)
+    for evse in draws:
+        step, mode, rank = steps[evse], modes[evse], ranks.get(evse, 0)
+        known = posed.get(evse)
         if known is None or known.step is not step or known.mode is not mode or known.rank != rank:
-            load = _load(step, mode=mode, rank=rank)
-            known = posed[evse.id] = Posed(step=step, mode=mode, rank=rank, load=load)
+            load = _load(step, mode=mode, rank=_rank(step, rank))
+            known = posed[evse] = Posed(step=step, mode=mode, rank=rank, load=load)
         if known.load is None:
-            outside.append(evse.id)
+            outside.append(evse)
         else:
             loads.append(known.load)
     problem = workspace.problem(

@@ -15,7 +15,7 @@ from typing import Protocol
 from controller.assess import METER_LOST_LONG_S, RAMP_INTERVALS
 from controller.baseload import BaseLoad
 from controller.decide import Decision
-from controller.dispatch import OVERTAKE_S, proof_due_s, renewal_s, retry_wait_s
+from controller.dispatch import OVERTAKE_S, is_unseen_fault, proof_due_s, renewal_s, retry_wait_s
 from controller.draw import (
     ACTIVE_STATES,
     ARRIVED_A,
@@ -32,11 +32,12 @@ from controller.due import (
     state_instants_s,
 )
 from controller.faults import OFFLINE_AFTER_S, OUTAGE_BACK_S
+from controller.ledger import Grant
 from controller.memory import CircuitMemory, EvseMemory, Memory, Turn
 from controller.policy import Policy
 from controller.site import Circuit, EvseId, MeterId
 from controller.snapshot import MeterView, Snapshot
-from controller.station import EvseView
+from controller.station import EvseView, StationView
 from controller.thermal import TIME_CONSTANT_S, final_heat, heat_at
 from controller.turns import BOOK_S
 from controller.walltime import BELIEVED_AFTER_S, TOLD_AFTER_S
@@ -67,7 +68,7 @@ def quiet_until_s(
     """
     if len(decision.wave) or decision.wave.questions or not _is_settled(before, decision.memory):
         return snapshot.now_s
-    return first_due_s(_instants_s(snapshot, decision.memory, policy, steady), snapshot.now_s)
+    return _soonest_s(snapshot, decision.memory, policy, steady)
 
 
 def _is_settled(before: Memory, after: Memory) -> bool:
@@ -134,24 +135,44 @@ def _same_but_heat(one: CircuitMemory, other: CircuitMemory) -> bool:
 # --- every comparison with the clock ----------------------------------------------------------------
 
 
-def _instants_s(snapshot: Snapshot, memory: Memory, policy: Policy, steady: Steady) -> list[float]:
-    """Return all of them. A list, not a generator: this runs after every decision. [s]"""
+def _soonest_s(snapshot: Snapshot, memory: Memory, policy: Policy, steady: Steady) -> float:
+    """Return the first of them; now, as soon as one lies before the next cycle's end. [s]"""
+    now_s = snapshot.now_s
     found = [*_of_turns(snapshot, memory, policy), *_of_site(memory)]
+    found += _of_circuits(snapshot, memory, policy, steady)
+    soonest_s = first_due_s(found, now_s)
     for station in snapshot.stations.values():
-        if not station.connected:
-            lost_s = station.lost_since_s if station.lost_since_s is not None else memory.started_s
-            found.append((lost_s if lost_s is not None else -inf) + OFFLINE_AFTER_S + AFTER_S)
-        found.append(bare_from_s(station))
-        settling_s = settle_s(station, policy)
-        for evse, view in station.evses.items():
-            remembered = memory.evse(evse)
-            if remembered.account.commanded_s is None and _is_idle(view, remembered):
-                continue
-            _of_evse(found, evse, view, remembered, policy, steady, settling_s)
-            if remembered.account.grants:
-                found.extend(ledger_instants_s(remembered.account, settling_s))
-            if station.connected:
-                _of_account(found, evse, remembered, policy)
+        if soonest_s <= now_s + policy.interval_s:
+            return now_s  # there may be an earlier one: nothing is left out
+        found = _of_station(station, memory, policy, steady)
+        soonest_s = min(soonest_s, first_due_s(found, now_s))
+    return soonest_s
+
+
+def _of_station(
+    station: StationView, memory: Memory, policy: Policy, steady: Steady
+) -> list[float]:
+    """Return those of a station. A list, not a generator: this runs after every decision. [s]"""
+    found: list[float] = []
+    if not station.connected:
+        lost_s = station.lost_since_s if station.lost_since_s is not None else memory.started_s
+        found.append((lost_s if lost_s is not None else -inf) + OFFLINE_AFTER_S + AFTER_S)
+    found.append(bare_from_s(station))
+    settling_s = settle_s(station, policy)
+    for evse, view in station.evses.items():
+        remembered = memory.evse(evse)
+        if remembered.account.commanded_s is None and _is_idle(view, remembered):
+            continue
+        _of_evse(found, evse, view, remembered, policy, steady, settling_s)
+        if remembered.account.grants:
+            found.extend(ledger_instants_s(remembered.account, settling_s))
+        if station.connected:
+            _of_account(found, evse, remembered, policy)
+    return found
+
+
+def _of_circuits(snapshot: Snapshot, memory: Memory, policy: Policy, steady: Steady) -> list[float]:
+    found: list[float] = []
     for circuit in snapshot.site.circuits.values():
         meter = snapshot.meters.get(circuit.meter) if circuit.meter is not None else None
         found.extend(_of_circuit(circuit, memory.circuit(circuit.id), policy, snapshot.now_s))
@@ -164,6 +185,7 @@ def _is_idle(view: EvseView, memory: EvseMemory) -> bool:
     """Tell whether no time matters at an EVSE: no vehicle, no sample and nothing granted."""
     return (
         view.sample is None
+        and view.faulted_since_s is None
         and view.transaction is None
         and view.state not in ACTIVE_STATES
         and memory.transaction is None
@@ -224,7 +246,7 @@ def _of_evse(
         found.append(proof_s)
     if view.sample is not None:
         _of_sample(found, evse, view, view.sample.taken_s, memory, policy, steady, settling_s)
-    elif view.transaction is not None:
+    elif view.transaction is not None or is_unseen_fault(view):
         found.append(max(0.0, memory.asked_s or 0.0) + policy.ask_after_s)
 
 
@@ -259,10 +281,18 @@ def _awaited_s(
         yield moved_s + settling_s
         truly_s = max(g.confirmed_s or g.sent_s for g in grants)
         yield truly_s + settling_s
-    if grants:
+    if grants and _is_above(view, grants):
         yield followed_from_s(grants[0]) + settling_s
     if memory.over_since_s is not None:
         yield memory.over_since_s + policy.disobey_after_s
+
+
+def _is_above(view: EvseView, grants: tuple[Grant, ...]) -> bool:
+    """Tell whether the sample is above every grant: then it matters whether there was time to follow."""
+    sample = view.sample
+    if sample is None or sample.value.terminal_a is None:
+        return False
+    return max(sample.value.terminal_a) > max(g.limit_a for g in grants)
 
 
 def _has_arrived(view: EvseView, memory: EvseMemory) -> bool:
@@ -275,22 +305,20 @@ def _has_arrived(view: EvseView, memory: EvseMemory) -> bool:
 
 def _of_account(found: list[float], evse: EvseId, memory: EvseMemory, policy: Policy) -> None:
     """Add when a command may be sent, or a rise too small to be told at once is worth one. [s]"""
-    account = memory.account
-    if account.raised_s is not None:
-        found.append(account.raised_s + policy.increase_interval_s)
+    account, latest = memory.account, memory.account.latest
     if account.commanded_s is not None:
-        found.append(account.commanded_s + policy.command_interval_s)
         found.append(account.commanded_s + retry_wait_s(account))
         if account.in_flight:
             found.append(account.commanded_s + OVERTAKE_S + AFTER_S)
-    latest = account.latest
-    if latest is None:
-        return
-    if latest.until_s is not None:
+    gap_a = memory.setpoint_a - latest.limit_a if latest is not None else inf
+    if gap_a > 0:  # whoever has what it shall have is not raised, however long ago it was
+        if account.raised_s is not None:
+            found.append(account.raised_s + policy.increase_interval_s)
+        if account.commanded_s is not None:
+            found.append(account.commanded_s + policy.command_interval_s)
+            found.append(top_up_s(gap_a, account.commanded_s))
+    if latest is not None and latest.until_s is not None:
         found.append(renewal_s(latest, evse, policy))
-    gap_a = memory.setpoint_a - latest.limit_a
-    if gap_a > 0:
-        found.append(top_up_s(gap_a, account.commanded_s))
 
 
 def _of_circuit(

@@ -20,9 +20,10 @@ The account says what a vehicle was given beyond an equal share: who has most gi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import IntEnum
+from typing import NamedTuple
 
 from controller.draw import Draw
 from controller.memory import EvseMemory, Memory, Turn
@@ -31,7 +32,7 @@ from controller.policy import Policy
 from controller.site import EvseId
 from controller.snapshot import Snapshot
 from controller.station import EvseState
-from controller.wishes import override_with, priority_with
+from controller.wishes import priority_with
 
 BOOK_S = 30.0
 """The account is booked so often. [s]"""
@@ -58,8 +59,7 @@ class Class(IntEnum):
     """Takes nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Place:
+class Place(NamedTuple):
     """Where an EVSE stands: compared field by field, the lowest is served first."""
 
     is_on_time: bool
@@ -72,24 +72,42 @@ class Place:
 
 
 def ranks(
-    snapshot: Snapshot, draws: Mapping[EvseId, Draw], memory: Memory, policy: Policy
+    snapshot: Snapshot,
+    draws: Mapping[EvseId, Draw],
+    memory: Memory,
+    policy: Policy,
+    wishes: Callable[[EvseId], EvseOverride],
 ) -> dict[EvseId, int]:
     """Order the EVSEs with a vehicle for admission. Overdue ones have ranks below 0."""
-    places = {
-        evse: place_of(draw, memory.evse(evse), memory.turn(evse), snapshot=snapshot, policy=policy)
+    line = sorted(
+        (
+            place_of(
+                draw,
+                memory.evse(evse),
+                memory.turn(evse),
+                override=wishes(evse),
+                snapshot=snapshot,
+                policy=policy,
+            ),
+            evse,
+        )
         for evse, draw in draws.items()
         if draw.is_charging
-    }
-    ordered = sorted(places, key=lambda evse: (places[evse], evse))
-    overdue = sum(not place.is_on_time for place in places.values())
-    return {evse: rank - overdue for rank, evse in enumerate(ordered)}
+    )
+    overdue = sum(not place.is_on_time for place, _ in line)
+    return {evse: rank - overdue for rank, (_, evse) in enumerate(line)}
 
 
 def place_of(
-    draw: Draw, memory: EvseMemory, turn: Turn, *, snapshot: Snapshot, policy: Policy
+    draw: Draw,
+    memory: EvseMemory,
+    turn: Turn,
+    *,
+    override: EvseOverride,
+    snapshot: Snapshot,
+    policy: Policy,
 ) -> Place:
     """Return where an EVSE with a vehicle stands."""
-    override = override_with(snapshot, draw.evse.id, draw.view)
     now_s = snapshot.now_s
     since_s = turn.in_line_s if turn.in_line_s is not None else now_s
     slack_s = slack_of(draw, override, snapshot)
@@ -145,8 +163,10 @@ def slack_of(draw: Draw, override: EvseOverride, snapshot: Snapshot) -> float | 
 
     Below 0 it will not make it. A departure in the past asks for nothing more.
     """
+    if override.departure_at is None:
+        return None
     missing_wh = _missing_wh(draw, override)
-    if override.departure_at is None or missing_wh is None:
+    if missing_wh is None:
         return None
     stays_s = (override.departure_at - snapshot.at).total_seconds()
     if stays_s <= 0:

@@ -47,8 +47,12 @@ def wanted_a(snapshot: Snapshot, evse: Evse) -> float:
     something else at the station that limits it. A hot station gets half of its rating.
     """
     view = view_of(snapshot, evse.id)
+    return wanted_with_a(evse, override_with(snapshot, evse.id, view), view)
+
+
+def wanted_with_a(evse: Evse, override: EvseOverride, view: EvseView | None) -> float:
+    """Return the same with wishes and view at hand. [A]"""
     running = view.transaction if view is not None else None
-    override = override_with(snapshot, evse.id, view)
     if override is _NO_OVERRIDE and view is not None and view.error_code is None:
         token_a = running.max_a if running is not None else None
         if token_a is None and view.external_limit_a is None:

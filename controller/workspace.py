@@ -14,7 +14,7 @@ from controller.operator import EvseOverride
 from controller.phases import PhaseCurrents
 from controller.policy import Policy
 from controller.site import CircuitId, EvseId, Site
-from controller.station import EvseView, LeaseMode, StationBehaviour
+from controller.station import EvseView, LeaseMode, StationBehaviour, StationView
 from optimizer.problem import Allocation, Budget, Load, Node, Problem
 
 
@@ -28,6 +28,9 @@ class Step:
     lease_mode: LeaseMode
     behaviour: StationBehaviour
     override: EvseOverride | None
+    """What the operator asks."""
+    wishes: EvseOverride
+    """What the operator and the vehicle ask."""
     from_s: float
     due_s: float
     """From then on the same inputs may lead to something else. [s]"""
@@ -43,9 +46,7 @@ class Step:
         *,
         view: EvseView,
         before: EvseMemory,
-        connected: bool,
-        lease_mode: LeaseMode,
-        behaviour: StationBehaviour,
+        station: StationView,
         override: EvseOverride | None,
         now_s: float,
     ) -> bool:
@@ -54,9 +55,9 @@ class Step:
             self.view is view
             and self.before is before
             and self.override is override
-            and self.connected == connected
-            and self.lease_mode is lease_mode
-            and self.behaviour == behaviour
+            and self.connected == station.connected
+            and self.lease_mode is station.lease_mode
+            and (self.behaviour is station.behaviour or self.behaviour == station.behaviour)
             and self.from_s <= now_s < self.due_s
         )
 

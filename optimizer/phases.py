@@ -101,10 +101,15 @@ class PhaseCurrents:
     def highest(self, other: PhaseCurrents) -> PhaseCurrents:
         """Return the larger value of each phase."""
         return PhaseCurrents(
-            l1_a=max(self.l1_a, other.l1_a),
-            l2_a=max(self.l2_a, other.l2_a),
-            l3_a=max(self.l3_a, other.l3_a),
+            l1_a=other.l1_a if other.l1_a > self.l1_a else self.l1_a,
+            l2_a=other.l2_a if other.l2_a > self.l2_a else self.l2_a,
+            l3_a=other.l3_a if other.l3_a > self.l3_a else self.l3_a,
         )
+
+    @property
+    def largest_a(self) -> float:
+        """The current of the phase that carries most. [A]"""
+        return max(self.l1_a, self.l2_a, self.l3_a)
 
     def fits(self, limit: PhaseCurrents, *, tolerance_a: float = 1e-6) -> bool:
         """Tell whether no phase exceeds the limit by more than the tolerance."""
@@ -116,7 +121,7 @@ class PhaseCurrents:
 
     def is_finite(self) -> bool:
         """Tell whether every phase is a finite number."""
-        return all(isfinite(x) for x in self)
+        return isfinite(self.l1_a) and isfinite(self.l2_a) and isfinite(self.l3_a)
 
 
 ZERO = PhaseCurrents(l1_a=0.0, l2_a=0.0, l3_a=0.0)
@@ -146,6 +151,9 @@ class PhaseRotation(Enum):
 
     def to_grid(self, terminal_a: tuple[float, float, float]) -> PhaseCurrents:
         """Map currents at the EVSE's terminals to grid phases. [A]"""
+        l1_a, l2_a, l3_a = terminal_a
+        if self is PhaseRotation.RST:  # by far the most, and asked for with every sample
+            return PhaseCurrents(l1_a=l1_a, l2_a=l2_a, l3_a=l3_a)
         order = self.order
         return PhaseCurrents(
             l1_a=terminal_a[order.index(Phase.L1)],

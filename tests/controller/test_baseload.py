@@ -150,3 +150,28 @@ def test_phases_are_told_apart() -> None:
     )
 
     assert list(baseload.value(base)) == [30.0, 20.0, 10.0]
+
+
+def test_a_rise_that_is_covered_for_a_while_is_believed_once_it_is_seen_again() -> None:
+    scene = Scene()
+    settled(scene)
+    scene.read(38.0, least_a=16.0, reported_a=16.0, most_a=22.0, seconds=6)
+    covered = scene.read(38.0, least_a=16.0, reported_a=22.0, most_a=22.0, seconds=20)
+    assert covered == 20.0
+    assert scene.read(38.0, least_a=16.0, reported_a=16.0, most_a=22.0) == 22.0
+
+
+def test_a_rise_that_samples_refute_begins_anew() -> None:
+    scene = Scene()
+    settled(scene)
+    scene.read(38.0, least_a=16.0, reported_a=16.0, most_a=22.0, seconds=6)
+    scene.read(38.0, least_a=18.0, reported_a=18.0, most_a=22.0, seconds=20)
+    assert scene.read(40.0, least_a=18.0, reported_a=18.0, most_a=22.0, seconds=11) == 20.0
+
+
+def test_of_a_covered_rise_no_more_is_believed_than_was_possible_meanwhile() -> None:
+    scene = Scene()
+    settled(scene)
+    scene.read(38.0, least_a=16.0, reported_a=16.0, most_a=22.0, seconds=6)
+    scene.read(38.0, least_a=17.0, reported_a=22.0, most_a=22.0, seconds=20)
+    assert scene.read(38.0, least_a=16.0, reported_a=16.0, most_a=22.0) == 21.0

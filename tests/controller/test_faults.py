@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from controller.commands import Rejected
-from controller.decide import decide
+from controller.decide import Decision, decide
 from controller.faults import outage_of
 from controller.memory import Outage
 from controller.phases import PhaseCurrents
@@ -18,16 +18,24 @@ EVSE = EvseId("CP001/1")
 
 def codes(bench: Bench, view: EvseView) -> set[str]:
     """Return the codes about the EVSE when its view is another."""
+    return {c.code for c in decided(bench, view).conditions if c.subject == EVSE}
+
+
+def questions(bench: Bench, view: EvseView) -> tuple[EvseId, ...]:
+    """Return who is asked for meter values when the EVSE's view is another."""
+    return decided(bench, view).wave.questions
+
+
+def decided(bench: Bench, view: EvseView) -> Decision:
     snapshot = bench.snapshot()
     station: StationView = snapshot.stations[StationId("CP001")]
     stations = {**snapshot.stations, station.id: replace(station, evses={EVSE: view})}
-    decision = decide(
+    return decide(
         replace(snapshot, stations=stations),
         bench.memory,
         bench.policy,
         allocate=Allocator().allocate,
     )
-    return {c.code for c in decision.conditions if c.subject == EVSE}
 
 
 def charging() -> tuple[Bench, EvseView]:
@@ -151,3 +159,17 @@ def test_a_meter_lost_for_a_quarter_of_an_hour_is_told_again_as_critical() -> No
 
     assert 900.0 <= min(told_s(bench, "METER_LOST_LONG", began_s)) <= 905.0
     assert min(told_s(bench, "METER_LOST", began_s)) <= 12.0
+
+
+def test_who_faults_without_a_session_is_asked_until_it_has_shown_whether_current_flows() -> None:
+    bench, view = charging()
+    assert view.sample is not None
+    faulted = replace(
+        view, transaction=None, state=EvseState.FAULTED, faulted_since_s=bench.now_s - 20.0
+    )
+    before = replace(view.sample, taken_s=bench.now_s - 21.0)
+    since = replace(view.sample, taken_s=bench.now_s - 19.0)
+
+    assert EVSE in questions(bench, replace(faulted, sample=None))
+    assert EVSE in questions(bench, replace(faulted, sample=before))
+    assert EVSE not in questions(bench, replace(faulted, sample=since))

@@ -19,6 +19,7 @@ from controller.policy import Policy
 from controller.site import EvseId
 from controller.station import EvseState, EvseView, StationView
 from controller.transaction import IdToken, Transaction, TransactionId
+from controller.wishes import override_of
 from optimizer.admission import admit
 from optimizer.problem import Load, Node, Problem
 from optimizer.tree import tree_of
@@ -77,7 +78,13 @@ class Queue:
         snapshot = replace(
             self.snapshot, now_s=self.now_s, at=self.snapshot.at + timedelta(seconds=self.now_s)
         )
-        ranks = turns.ranks(snapshot, {e: self.draw(e) for e in here}, self.memory, self.policy)
+        ranks = turns.ranks(
+            snapshot,
+            {e: self.draw(e) for e in here},
+            self.memory,
+            self.policy,
+            lambda evse: override_of(snapshot, evse),
+        )
         loads = tuple(
             Load(
                 id=evse,

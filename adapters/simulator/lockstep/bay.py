@@ -114,15 +114,24 @@ class Bay:
     def plug_in(self, vehicle: Vehicle) -> None:
         """Plug a vehicle in."""
         self.unplug()
-        self.car = Car(vehicle, self._agenda.now_s)
+        self._seat(Car(vehicle, self._agenda.now_s))
         self._agenda.after(ARRIVAL_S, self._stamped(self.recount))
 
     def unplug(self) -> None:
         """Take the vehicle away."""
         self._draw(0.0)
-        self.car = None
+        self._seat(None)
         self.permitted = False
         self._open()
+
+    def _seat(self, car: Car | None) -> None:
+        """Change the vehicle; what flows through a welded contactor goes on, on the phases of the new one."""
+        leak_a, self.leak_a = self.leak_a, 0.0
+        if leak_a > 0.0:
+            self._draw(0.0)
+        self.car, self.leak_a = car, leak_a
+        if leak_a > 0.0:
+            self._draw(leak_a)
 
     def allow(self, limit_a: float) -> None:
         """Take a new limit of the station. [A]"""

@@ -135,9 +135,10 @@ class Inspector:
             return  # nobody can know what an earlier life granted; its leases end by themselves
         for station in self.stations.values():
             for evse, outlet in station.outlets.items():
-                counted_a = decision.committed_a[evse]
-                if outlet.bay.current_a <= counted_a and outlet.bay.limit_a <= counted_a:
-                    self._over.pop(evse, None)
+                counted_a, bay = decision.committed_a[evse], outlet.bay
+                if bay.current_a <= counted_a and bay.limit_a <= counted_a:
+                    if evse in self._over:
+                        del self._over[evse]
                     continue
                 known = snapshot.stations[station.id].evses[evse].transaction
                 excess_a = self._uncounted_a(station, outlet, known is not None, counted_a)
@@ -163,13 +164,13 @@ class Inspector:
     def _patience_s(self, station: SimStation, outlet: Outlet) -> float:
         """Return how long the controller may count too little: it learns from samples and states. [s]"""
         bay = outlet.bay
-        if bay.car is not None and self.agenda.now_s - bay.car.plugged_s < LEARN_S:
-            return LEARN_S
         if bay.disobeys_a is not None or bay.leak_a:
             self._astray[bay.evse.id] = self.agenda.now_s
             sample_s = station.quirks.sample_s
             is_dumb = sample_s is None or station.quirks.is_mute_meter or not station.connected
             return inf if is_dumb or sample_s is None else sample_s + LEARN_S
+        if bay.car is not None and self.agenda.now_s - bay.car.plugged_s < LEARN_S:
+            return LEARN_S
         if self.agenda.now_s - self._astray.get(bay.evse.id, -inf) < LEARN_S:
             return inf  # a moment ago it disobeyed; its current has still to fall
         return 0.0
