@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import groupby
 from math import ceil, floor
 
 from controller.guidance import EvseGuidance
@@ -22,6 +23,10 @@ from optimizer.steps import STEP_TOLERANCE, amperes
 FIT_A = 1e-6
 FIRST_TURN_H = 0.75
 """Nobody who stays for an hour leaves with nothing. [h]"""
+
+Row = tuple[CircuitId, Phase]
+_Kind = tuple[int, tuple[Row, ...]]
+"""Vehicles of which one makes as much room as another: priority, and those phases that lack."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +79,17 @@ def roster(
         For every visit its place in the order as `tier`, and as `target_a` what it shall have: 0,
         or a multiple of its step within its minimum and maximum; together they fit the rooms.
     """
-    order = sorted(visits, key=lambda visit: _turn(visit, wish_a, rules))
+    turns = {visit.evse: _turn(visit, wish_a, rules) for visit in visits}
+    line = sorted(visits, key=lambda visit: turns[visit.evse])
     share = _Share(visits, rooms)
-    on = [v for v in order if _is_admitted(v, share, wish_a.get(v.evse, 0.0), rules)]
+    order: list[Visit] = []
+    on: list[Visit] = []
+    for group, members in groupby(line, key=lambda visit: turns[visit.evse][0]):
+        same = list(members)
+        if group is _Group.ON:
+            same = share.with_fewest_paused(same)
+        order += same
+        on += [v for v in same if _is_admitted(v, share, wish_a.get(v.evse, 0.0), rules)]
     _fill(share, on, wish_a, rules)
     return {
         visit.evse: EvseGuidance(
@@ -144,21 +157,58 @@ class _Share:
     """Who has how much, and what each circuit and phase has left."""
 
     def __init__(self, visits: Sequence[Visit], rooms: Mapping[CircuitId, Room]) -> None:
-        self._left: dict[tuple[CircuitId, Phase], float] = {
+        self._left: dict[Row, float] = {
             (c, phase): room.available.of(phase) for c, room in rooms.items() for phase in Phase
         }
         self._promised = dict.fromkeys(self._left, 0.0)
         self._rows = {v.evse: _rows(v, rooms) for v in visits}
+        self._least = {v.evse: (n := _least_steps(v), amperes(v.step_a, n)) for v in visits}
         self._count: dict[EvseId, int] = dict.fromkeys(self._rows, 0)
 
     def given_a(self, visit: Visit) -> float:
         """Return what it has. [A]"""
         return amperes(visit.step_a, self._count[visit.evse])
 
+    def with_fewest_paused(self, on: Sequence[Visit]) -> list[Visit]:
+        """Return those that are on, in their order, but behind the others those that give way.
+
+        Circuits and phases differ: one vehicle on all three phases makes as much room as three
+        vehicles on one phase each. So of the lowest priority the one gives way whose phases lack
+        most, and of those alike the last in order.
+        """
+        lack = self._lack(on)
+        if not lack:
+            return list(on)
+        kinds: dict[_Kind, list[int]] = {}
+        for place, visit in enumerate(on):
+            if lacking := tuple(row for row in self._rows[visit.evse] if row in lack):
+                kinds.setdefault((-visit.priority, lacking), []).append(place)
+        paused: set[int] = set()
+        while lack and kinds:
+            reliefs = {k: sum(lack.get(row, 0.0) for row in k[1]) for k in kinds}
+            kind = max(kinds, key=lambda k: (reliefs[k] > 0, k[0], reliefs[k], kinds[k][-1]))
+            if reliefs[kind] <= 0:
+                break
+            place = kinds[kind].pop()
+            paused.add(place)
+            if not kinds[kind]:
+                del kinds[kind]
+            _give_back(lack, kind[1], self._least[on[place].evse][1])
+        kept = [visit for place, visit in enumerate(on) if place not in paused]
+        return kept + [on[place] for place in sorted(paused)]
+
+    def _lack(self, on: Sequence[Visit]) -> dict[Row, float]:
+        """Return what is missing, and where, for all of them to have their minimum. [A]"""
+        left = dict(self._left)
+        for visit in on:
+            least_a = self._least[visit.evse][1]
+            for row in self._rows[visit.evse]:
+                left[row] -= least_a
+        return {row: -room_a for row, room_a in left.items() if room_a < -FIT_A}
+
     def admit(self, visit: Visit, wish_a: float, *, must_leave_room: bool) -> bool:
         """Give the minimum if it fits; `must_leave_room`: also beside what others are to get."""
-        least = ceil(visit.min_a / visit.step_a - STEP_TOLERANCE)
-        need_a = amperes(visit.step_a, least)
+        least, need_a = self._least[visit.evse]
         rows = self._rows[visit.evse]
         if need_a > visit.max_a + FIT_A or min(self._left[r] for r in rows) < need_a - FIT_A:
             return False
@@ -182,12 +232,24 @@ class _Share:
             self._left[row] -= amperes(visit.step_a, steps)
 
 
+def _give_back(lack: dict[Row, float], rows: Sequence[Row], current_a: float) -> None:
+    for row in rows:
+        if row in lack:
+            lack[row] -= current_a
+            if lack[row] <= FIT_A:
+                del lack[row]
+
+
+def _least_steps(visit: Visit) -> int:
+    return ceil(visit.min_a / visit.step_a - STEP_TOLERANCE)
+
+
 def _steps(current_a: float, step_a: float) -> int:
     return floor(current_a / step_a + STEP_TOLERANCE)
 
 
-def _rows(visit: Visit, rooms: Mapping[CircuitId, Room]) -> tuple[tuple[CircuitId, Phase], ...]:
-    rows = []
+def _rows(visit: Visit, rooms: Mapping[CircuitId, Room]) -> tuple[Row, ...]:
+    rows: list[Row] = []
     at: CircuitId | None = visit.circuit
     while at is not None:
         rows += [(at, phase) for phase in visit.phases]

@@ -109,6 +109,46 @@ def test_of_two_that_are_on_the_one_that_is_soon_done_goes_on() -> None:
     assert targets_a(nearly, far, due, room_a=12) == {"nearly": 6, "far": 0, "due": 6}
 
 
+def on_since_an_hour(evse: str, *phases: Phase, need_ah: float = 20, priority: int = 0) -> Visit:
+    return a_visit(
+        evse, held_a=6, ran_h=1.0, phases=phases, need_ah=need_ah, max_a=6, priority=priority
+    )
+
+
+SINGLES = tuple(
+    on_since_an_hour(f"on-{p.name}", p, need_ah=n)
+    for p, n in zip(PHASES, (30, 31, 32), strict=True)
+)
+
+
+def test_for_one_start_on_three_phases_one_on_three_phases_gives_way_not_three_on_one() -> None:
+    three = on_since_an_hour("three", *PHASES, need_ah=2)
+    due = a_visit("due", waited_h=0.8, phases=PHASES, max_a=6)
+
+    answer = targets_a(*SINGLES, three, due, room_a=12)
+
+    assert answer == {"on-L1": 6, "on-L2": 6, "on-L3": 6, "three": 0, "due": 6}
+
+
+def test_between_lines_the_one_on_the_same_two_lines_gives_way() -> None:
+    """By need alone two would have been paused for one start: b-c frees only one of its lines."""
+    a_b = on_since_an_hour("a-b", Phase.L1, Phase.L2, need_ah=2)
+    b_c = on_since_an_hour("b-c", Phase.L2, Phase.L3, need_ah=40)
+    c_a = on_since_an_hour("c-a", Phase.L3, Phase.L1, need_ah=39)
+    due = a_visit("due", waited_h=0.8, phases=(Phase.L1, Phase.L2), max_a=6)
+
+    assert targets_a(a_b, b_c, c_a, due, room_a=12) == {"a-b": 0, "b-c": 6, "c-a": 6, "due": 6}
+
+
+def test_a_higher_priority_does_not_give_way_to_spare_pauses() -> None:
+    three = on_since_an_hour("three", *PHASES, priority=1)
+    due = a_visit("due", waited_h=0.8, phases=PHASES, max_a=6)
+
+    answer = targets_a(*SINGLES, three, due, room_a=12)
+
+    assert answer == {"on-L1": 0, "on-L2": 0, "on-L3": 0, "three": 6, "due": 6}
+
+
 def test_a_higher_priority_goes_first_within_its_group() -> None:
     assert targets_a(a_visit("a"), a_visit("b", priority=1), room_a=6) == {"a": 0, "b": 6}
 
