@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from adapters.ocpp.notices import Notices
+from adapters.ocpp.pace import SetUpPace
 from adapters.ocpp.quirks import Catalogue, Quirks
 from controller.decision import Condition, Severity
 from controller.desired import DesiredConfiguration
@@ -70,6 +71,8 @@ class StationBook:
     """Whether a brand-new station is answered Pending until its fallback lies."""
     pended: set[StationId] = field(default_factory=set)
     """Stations that were answered Pending once and have not been accepted since."""
+    pace: SetUpPace = field(default_factory=SetUpPace)
+    """Of all stations together."""
     _notices: Notices = field(init=False)
     _kept: dict[tuple[str, str], str] = field(default_factory=dict)
 

@@ -429,17 +429,21 @@ class Session:
 
     async def _keep_alive(self) -> None:
         """Ping when nothing was heard for an interval."""
-        interval_s = self._settings.ping_interval_s
-        while True:
-            await asyncio.sleep(interval_s)
-            if self._loop.time() - self._frame_at_s >= interval_s:
-                await self._require_life(self._settings.ping_timeout_s)
+        is_alive = True
+        while is_alive:
+            left_s = self._frame_at_s + self._settings.ping_interval_s - self._loop.time()
+            if left_s > 0.0:
+                await asyncio.sleep(left_s)
+            else:
+                is_alive = await self._require_life(self._settings.ping_timeout_s)
 
-    async def _require_life(self, timeout_s: float) -> None:
-        """Ping, and cut the connection when nothing comes back."""
-        if not await self.is_alive(timeout_s):
+    async def _require_life(self, timeout_s: float) -> bool:
+        """Ping, and cut the connection when nothing comes back; return whether something did."""
+        is_alive = await self.is_alive(timeout_s)
+        if not is_alive:
             log.warning("ocpp.dead_connection", station=self.station, silent_s=timeout_s)
             self.abort()
+        return is_alive
 
     async def _open(self, dialect: Dialect) -> None:
         try:

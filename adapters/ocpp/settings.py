@@ -74,9 +74,9 @@ class OcppSettings:
     """From beginning to handle a station's CALL to our answer. [s]"""
     send_timeout_s: float = 10.0
     """A station that takes no bytes for this long is lost. [s]"""
-    ping_interval_s: float = 20.0
-    """[s]"""
-    ping_timeout_s: float = 20.0
+    ping_interval_s: float = 10.0
+    """Silence after which a ping asks for life; with the next, a dead connection is known in 20 s. [s]"""
+    ping_timeout_s: float = 10.0
     """Silence after a ping that means the connection is dead. [s]"""
     open_timeout_s: float = 10.0
     """TCP connect to finished handshake. [s]"""

@@ -165,6 +165,7 @@ class StationDialect:
             while True:
                 if has_booted:
                     await asyncio.sleep(self._quirks.boot_settle_s)
+                await self._book.pace.turn()
                 is_complete = await self._provision()
                 has_booted = await self._boot_within(
                     None if is_complete else self._settings.retry_s

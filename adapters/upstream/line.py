@@ -23,6 +23,9 @@ from controller.site import StationId
 log = structlog.get_logger(__name__)
 
 MOST_RETRY_S = 60.0
+PING_S = 9.0
+CLOSE_S = 2.0
+"""Two pings and a farewell that nobody answers: a silent line is known dead after 20 s. [s]"""
 MOST_CALLS = 32
 """Requests of the back office under way; more are refused."""
 
@@ -134,8 +137,9 @@ class Line:
             compression=None,
             max_size=MAX_BYTES,
             open_timeout=10,
-            ping_interval=10,
-            ping_timeout=10,
+            ping_interval=PING_S,
+            ping_timeout=PING_S,
+            close_timeout=CLOSE_S,
             user_agent_header=None,
         ) as socket:
             if socket.subprotocol != self.protocol:

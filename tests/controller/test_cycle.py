@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from controller.alarms import AlarmBook
@@ -251,7 +252,9 @@ class BrokenSolver(Allocator):
         self._lp.share = share  # type: ignore[method-assign]
 
 
-def test_a_solver_that_fails_costs_no_cycle_and_is_told_when_it_goes_on() -> None:
+def test_a_solver_that_fails_costs_no_cycle_and_is_told_when_it_goes_on(
+    record_property: Callable[[str, object], None],
+) -> None:
     solver = BrokenSolver()
 
     async def scenario() -> Scene:
@@ -267,6 +270,7 @@ def test_a_solver_that_fails_costs_no_cycle_and_is_told_when_it_goes_on() -> Non
     assert [c.limit_a for c in scene.fleet.commands] == [32.0]
     assert scene.cycle.stats.failures == 0
     assert [a.condition.code for a in scene.alarms.active()] == ["SOLVER_FAILING"]
+    record_property("fault_cycles_lost", scene.cycle.stats.failures)
 
 
 def test_a_solver_that_works_again_is_forgiven_after_an_hour() -> None:
@@ -285,7 +289,9 @@ def test_a_solver_that_works_again_is_forgiven_after_an_hour() -> None:
     assert "SOLVER_FAILING" not in {a.condition.code for a in scene.alarms.active()}
 
 
-def test_cycles_that_are_late_twice_are_told_and_leave_history_out() -> None:
+def test_cycles_that_are_late_twice_are_told_and_leave_history_out(
+    record_property: Callable[[str, object], None],
+) -> None:
     async def scenario() -> tuple[list[str], list[str]]:
         scene = Scene()
         scene.charging()
@@ -302,6 +308,16 @@ def test_cycles_that_are_late_twice_are_told_and_leave_history_out() -> None:
 
     assert told == ["CYCLES_LATE"]
     assert later == []
+    record_property("fault_late_cycles", late_cycles_until_told())
+
+
+def late_cycles_until_told() -> int:
+    scene, late = Scene(), 0
+    while not scene.alarms.active():
+        scene.cycle._watch_pace(2_500.0)
+        scene.alarms.update((), scene.clock.now())
+        late += 1
+    return late
 
 
 def test_an_alarm_of_the_last_run_goes_on_or_ends_once() -> None:

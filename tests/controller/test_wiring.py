@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from random import Random
 
@@ -84,6 +84,9 @@ class Yard:
         self.now_s = 1000.0
         self.draw_a: dict[EvseId, float] = {}
         self.sampled: dict[EvseId, Reading[EvseSample]] = {}
+        self.moves: list[tuple[float, EvseId]] = []
+        """When which vehicle began or ended to draw. [s]"""
+        self.told_s: dict[tuple[str, str], float] = {}
 
     def terminals(self, evse: Evse) -> PhaseCurrents:
         current_a = self.draw_a.get(evse.id, 0.0)
@@ -98,13 +101,22 @@ class Yard:
         for _ in range(round(hours * 3600.0 / CYCLE_S)):
             self.now_s += CYCLE_S
             self.come_and_go()
-            found |= {(c.code, c.subject) for c in self.watch.observe(self.snapshot())}
+            now = {(c.code, c.subject) for c in self.watch.observe(self.snapshot())}
+            for finding in now - found:
+                self.told_s.setdefault(finding, self.now_s)
+            found |= now
         return found
+
+    def moves_until(self, finding: tuple[str, str], evses: Collection[str] = ()) -> list[float]:
+        """Return when these vehicles, or all, began or ended to draw before a finding. [s]"""
+        told_s = self.told_s[finding]
+        return [s for s, evse in self.moves if s <= told_s and (not evses or evse in evses)]
 
     def come_and_go(self) -> None:
         for evse in self.site.evses():
             mean_s = 600.0 if evse.id in self.draw_a else 300.0
             if self.dice.random() < CYCLE_S / mean_s:
+                self.moves.append((self.now_s, evse.id))
                 if evse.id in self.draw_a:
                     del self.draw_a[evse.id]
                     self.sampled.pop(evse.id, None)
@@ -171,9 +183,27 @@ def test_false_alarms_are_rarer_than_one_in_a_thousand_hours() -> None:
     assert wrong == {}
 
 
+def tell_times(
+    yard: Yard,
+    finding: tuple[str, str],
+    tell: Callable[[str, object], None],
+    evses: Collection[str] = (),
+) -> None:
+    """Tell for docs/fault-times.md how much it took from the first begin of a session on."""
+    moves = yard.moves_until(finding, evses)
+    tell("fault_moves", len(moves))
+    tell("fault_t_d_s", yard.told_s[finding] - moves[0])
+
+
 @pytest.mark.parametrize("seed", range(2))
-def test_turned_transformer_is_found(seed: int) -> None:
-    assert ("WIRING_CT_REVERSED", "main") in Yard(seed=seed, distort=turned_l2).run(3.0)
+def test_turned_transformer_is_found(
+    seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    yard = Yard(seed=seed, distort=turned_l2)
+
+    assert ("WIRING_CT_REVERSED", "main") in yard.run(3.0)
+    three_phase = [e.id for e in yard.site.evses() if e.phases == 3]
+    tell_times(yard, ("WIRING_CT_REVERSED", "main"), record_property, three_phase)
 
 
 def test_turned_transformer_names_its_phase_and_the_mend() -> None:
@@ -185,16 +215,20 @@ def test_turned_transformer_names_its_phase_and_the_mend() -> None:
     assert "Turn the current transformer around" in texts[0]
 
 
-def test_exchanged_phases_are_found() -> None:
-    found = Yard(seed=1, distort=swapped).run(4.0)
+def test_exchanged_phases_are_found(record_property: Callable[[str, object], None]) -> None:
+    yard = Yard(seed=1, distort=swapped)
+    found = yard.run(4.0)
     assert {("WIRING_PHASES", "CP002/1"), ("WIRING_PHASES", "CP003/1")} <= found
     assert not any(code == "WIRING_CT_REVERSED" for code, _ in found)
+    tell_times(yard, ("WIRING_PHASES", "CP002/1"), record_property, ["CP002/1"])
 
 
-def test_wrong_circuit_is_found() -> None:
-    found = Yard(seed=1, distort=elsewhere).run(6.0)
+def test_wrong_circuit_is_found(record_property: Callable[[str, object], None]) -> None:
+    yard = Yard(seed=1, distort=elsewhere)
+    found = yard.run(6.0)
     assert ("WIRING_CIRCUIT", "CP001/1") in found
     assert {code for code, _ in found} == {"WIRING_CIRCUIT"}
+    tell_times(yard, ("WIRING_CIRCUIT", "CP001/1"), record_property, ["CP001/1"])
 
 
 def test_mended_mistake_is_forgotten() -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import floor
+from time import perf_counter
 
 import pytest
 from hypothesis import given
@@ -56,6 +58,17 @@ def test_no_time_is_an_error_and_not_a_guess() -> None:
     admission = posed(a_site(a_node(a=23), *map(a_car, "abc")))
     with pytest.raises(SolverError, match="deadline"):
         FairShareLp().share(admission, deadline_s=0.0)
+
+
+def test_a_large_problem_is_left_soon_after_its_time(
+    record_property: Callable[[str, object], None],
+) -> None:
+    cars = [a_car(f"c{n}") for n in range(600)]
+    admission, allowed_s = posed(a_site(a_node(a=4800), *cars)), 0.001
+    begun_s = perf_counter()
+    with pytest.raises(SolverError, match="deadline"):
+        FairShareLp().share(admission, deadline_s=allowed_s)
+    record_property("fault_past_budget_s", perf_counter() - begun_s - allowed_s)
 
 
 def test_after_a_failure_the_next_problem_is_solved() -> None:

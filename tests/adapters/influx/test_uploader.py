@@ -3,6 +3,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,18 +113,23 @@ def test_address_and_secrets_of_both_versions(
 
 
 @pytest.mark.parametrize("status", [500, 503, 429])
-def test_failing_server_is_one_condition_and_loses_nothing(status: int) -> None:
+def test_failing_server_is_one_condition_and_loses_nothing(
+    status: int, record_property: Callable[[str, object], None]
+) -> None:
     async def scenario() -> None:
         spool, conditions = a_spool(), Conditions()
         busy: Answer = (status, {"Retry-After": "0.05"}, "busy")
         async with peer_answering(Script(busy, busy, busy)) as peer:
-            settings = settings_for(peer.port)
+            settings, begun_s = settings_for(peer.port), time.monotonic()
             async with uploading(settings, spool, conditions):
+                await until(lambda: bool(conditions.log))
+                record_property("fault_t_d_s", time.monotonic() - begun_s)
                 await until_uploaded(spool, settings)
                 await until(lambda: len(conditions.log) == 2)
             assert conditions.log == ["begin INFLUX_UNREACHABLE", "end INFLUX_UNREACHABLE"]
             assert settings.url in conditions.texts[0]
             assert len(peer.stored) == len(set(peer.stored)) == 20
+            record_property("fault_lost", 20 - len(set(peer.stored)))
 
     run(scenario)
 
@@ -138,12 +148,17 @@ def test_retry_after_is_honoured() -> None:
     run(scenario)
 
 
-def test_hanging_server_is_left_by_timeout() -> None:
+@pytest.mark.parametrize("timeout_s", [0.3, pytest.param(5.0, marks=pytest.mark.long)])
+def test_hanging_server_is_left_by_timeout(
+    timeout_s: float, record_property: Callable[[str, object], None]
+) -> None:
     async def scenario() -> None:
         spool, conditions = a_spool(), Conditions()
         async with peer_answering(Script(None)) as peer:
-            settings = settings_for(peer.port, timeout_s=0.3)
+            settings, begun_s = settings_for(peer.port, timeout_s=timeout_s), time.monotonic()
             async with uploading(settings, spool, conditions):
+                await until(lambda: bool(conditions.log))
+                record_property("fault_t_d_s", time.monotonic() - begun_s)
                 await until_uploaded(spool, settings)
             assert conditions.log[0] == "begin INFLUX_UNREACHABLE"
             assert len(peer.stored) == 20
@@ -285,6 +300,59 @@ def test_backfill_keeps_to_its_share_of_the_processor_while_new_samples_pass() -
                 assert upload.stats()["sent"] == at_rest + 10
 
     run(scenario)
+
+
+SINK = """
+import http.server
+class Sink(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(204)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sink)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+@contextmanager
+def a_sink() -> Iterator[int]:
+    """Run a server in a process of its own, so that its work is not counted; give its port."""
+    process = subprocess.Popen([sys.executable, "-c", SINK], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        with process.stdout as output:
+            yield int(output.readline())
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_backlog_is_drained_within_its_share_of_the_processor(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """All of the process counts: the uploader, the store on disk, and the test that looks on."""
+
+    async def scenario(port: int) -> float:
+        spool = SqliteStore.open(tmp_path / "w.db", conditions=Conditions(), clock=RealClock())
+        spool.put_samples(some_samples(8_000))
+        await spool.flush()
+        async with uploading(settings_for(port, interval_s=2.0), spool) as upload:
+            # After the first batch of the backlog: from there on each rests before it is sent.
+            await until(lambda: upload.stats()["sent"] >= 1_610)
+            begun_s, worked_s = time.monotonic(), time.process_time()
+            await until(lambda: upload.stats()["sent"] == 8_000)
+            share = (time.process_time() - worked_s) / (time.monotonic() - begun_s)
+        await spool.close()
+        return share
+
+    with a_sink() as port:
+        share = asyncio.run(scenario(port))
+    record_property("fault_drain_percent", 100.0 * share)
+    assert share > 0.0
 
 
 class CountingSpool(MemoryStore):

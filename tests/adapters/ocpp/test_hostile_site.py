@@ -38,6 +38,7 @@ class Charger:
         self._answers: dict[str, asyncio.Future[Any]] = {}
         self._number = 0
         self.limits: list[float] = []
+        self.purposes: list[str] = []
         self.task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
@@ -54,6 +55,7 @@ class Charger:
         if profile is not None:
             period = profile["chargingSchedule"]["chargingSchedulePeriod"][0]
             self.limits.append(period["limit"])
+            self.purposes.append(profile["chargingProfilePurpose"])
 
     async def tell(self, action: str, payload: dict[str, Any]) -> Any:
         self._number += 1

@@ -363,6 +363,26 @@ def test_a_silent_peer_is_found_dead_and_any_frame_counts_as_life() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
+def test_a_peer_that_falls_silent_is_found_dead_in_time(
+    record_property: Callable[[str, object], None],
+) -> None:
+    """With the product's own times, so it takes as long as they are."""
+
+    async def run() -> None:
+        async with a_server() as rig:
+            mute = await rig.connect("CP001", ping_interval=None)
+            await ask(mute, "Heartbeat", {})
+            mute.transport.pause_reading()
+            silent_s = time.monotonic()
+            await until(lambda: rig.events(StationDisconnected), timeout_s=100.0)
+            record_property("fault_t_d_s", time.monotonic() - silent_s)
+            mute.transport.abort()
+            assert [e.station for e in rig.events(StationDisconnected)] == ["CP001"]
+
+    asyncio.run(run())
+
+
 def test_a_flood_delays_the_station_that_floods() -> None:
     async def scene(rig: Rig, client: ClientConnection, dialect: EchoDialect) -> None:
         began = time.monotonic()

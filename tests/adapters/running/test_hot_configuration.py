@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +64,29 @@ def test_a_lowered_limit_is_shown_before_and_followed_at_once_on_standing_connec
     run(scenario)
 
 
-def test_a_change_whose_cycles_fail_is_taken_back_with_an_alarm(tmp_path: Path) -> None:
+async def refuses_a_typo(site: LiveSite, tell: Callable[[str, object], None]) -> None:
+    """A typo is named with its line, and the site goes on as it was."""
+    text, asked_s = site.file.read_text(), time.monotonic()
+    refused = await put(site, text.replace("limit_a: 80", "limit_a: 8O"))
+    tell("fault_t_d_s", time.monotonic() - asked_s)
+    assert refused.status_code == 422
+    (error,) = refused.json()["errors"]
+    assert (error["field"], error["line"]) == ("circuits.garage.limit_a", "8")
+    assert site.file.read_text() == text
+    running = (await site.ask("GET", "/api/v1/config")).json()
+    assert (running["version"], running["state"]) == (1, "running")
+    limit_a = (await site.ask("GET", "/api/v1/circuits/garage")).json()["limit_a"]["l1"]
+    tell("fault_changed_a", abs(limit_a - 80))
+    assert limit_a == 80
+
+
+def test_a_change_whose_cycles_fail_is_taken_back_with_an_alarm(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     async def scenario() -> None:
         async with live_site(tmp_path) as site:
             await site.until(lambda: site.drawn_a() > 60)
+            await refuses_a_typo(site, record_property)
             core = site.controller.cycle._core
             sound = core.decide
 

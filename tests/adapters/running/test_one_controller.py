@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,12 +38,14 @@ def holder(store: Path) -> subprocess.Popen[str]:
 
 
 def test_a_second_controller_is_refused_with_the_mend_until_the_first_has_ended(
-    tmp_path: Path,
+    tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     store = tmp_path / "var" / "site.db"
     first = holder(store)
+    asked_s = time.monotonic()
     with pytest.raises(StartError, match="another controller runs on this store"):
         _only_one(store).__enter__()
+    record_property("fault_t_d_s", time.monotonic() - asked_s)
     assert first.poll() is None, "the first goes on"
     assert store.with_name("site.db.lock").read_text() == str(first.pid)
 

@@ -6,7 +6,7 @@ import asyncio
 import resource
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -38,22 +38,30 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_full_disk_is_one_condition_and_ends_by_itself(tmp_path: Path) -> None:
+def test_full_disk_is_one_condition_and_ends_by_itself(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     async def scenario() -> None:
         conditions = Conditions()
         async with opened(tmp_path / "w.db", conditions) as store:
             await store.open_transaction(a_transaction(1), offline=False)
+            full_s = time.monotonic()
             with full_disk():
                 for number in (2, 3):
                     began_s = time.monotonic()
                     with pytest.raises(StoreError, match="cannot be written"):
                         await store.open_transaction(a_transaction(number), offline=False)
                     assert time.monotonic() - began_s < 1.0
+                    if number == 2:
+                        await until(lambda: bool(conditions.log))
+                        record_property("fault_t_d_s", time.monotonic() - full_s)
                 store.put_samples([a_sample(0)])
                 await store.flush()
                 assert [t.id for t in await store.open_transactions()] == ["1"]
                 assert conditions.log == ["begin STORE_UNWRITABLE"]
+            mended_s = time.monotonic()
             await until(lambda: len(conditions.log) == 2)
+            record_property("fault_t_r_s", time.monotonic() - mended_s)
             assert conditions.log[1] == "end STORE_UNWRITABLE"
             await store.flush()
             assert await store.newest_cursor() == 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -197,7 +198,9 @@ def test_the_centre_decides_on_its_tokens_and_we_on_ours(tmp_path: Path) -> None
     asyncio.run(scenario())
 
 
-def test_a_limit_of_32_a_never_lifts_our_10_a(tmp_path: Path) -> None:
+def test_a_limit_of_32_a_never_lifts_our_10_a(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     async def scenario() -> None:
         async with connected(tmp_path) as bench:
             centre = bench.centre()
@@ -212,6 +215,7 @@ def test_a_limit_of_32_a_never_lifts_our_10_a(tmp_path: Path) -> None:
             )
             periods = composite.charging_schedule["charging_schedule_period"]
             assert periods == [{"start_period": 0, "limit": 10.0}]
+            record_property("fault_raised_a", float(periods[0]["limit"]) - 10.0)
 
             await centre.call(
                 call16.SetChargingProfile(connector_id=1, cs_charging_profiles=limit16(7.0))
@@ -289,17 +293,23 @@ def test_secrets_certificates_and_lists_are_each_legs_own(tmp_path: Path) -> Non
     asyncio.run(scenario())
 
 
-def test_a_day_without_the_centre_arrives_complete_and_in_order(tmp_path: Path) -> None:
+def test_a_day_without_the_centre_arrives_complete_and_in_order(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     begin = datetime(2026, 3, 2, tzinfo=UTC)
     starts = [(begin + timedelta(minutes=2 * n)).strftime("%Y-%m-%dT%H:%M:%SZ") for n in range(500)]
 
     async def outage() -> None:
         async with a_bench(tmp_path, 1) as bench:
+            longest_s = 0.0
             for n, at in enumerate(starts):
+                said_s = time.monotonic()
                 ours = await bench.says("StartTransaction", start(at=at, wh=n), started(1000 + n))
+                longest_s = max(longest_s, time.monotonic() - said_s)
                 assert ours == started(1000 + n)
                 await bench.says("StopTransaction", stop(1000 + n, wh=n + 1, at=at), {})
             assert bench.waiting == 1000
+            record_property("fault_answer_s", longest_s)
 
     async def afterwards() -> None:
         book = Book()
@@ -312,9 +322,30 @@ def test_a_day_without_the_centre_arrives_complete_and_in_order(tmp_path: Path) 
         assert [p["transaction_id"] for p in book.of("StopTransaction")] == ids
         order = [a for _, a, _ in book.heard if a.endswith("Transaction")]
         assert order == ["StartTransaction", "StopTransaction"] * 500
+        astray = sum(a != b for a, b in zip(order[::2], order[1::2], strict=True)) - 500
+        record_property("fault_out_of_order", astray)
 
     asyncio.run(outage())
     asyncio.run(afterwards())
+
+
+@pytest.mark.long
+def test_a_silent_line_is_found_dead(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """With the product's own times, so it takes as long as they are."""
+
+    async def scenario() -> None:
+        async with connected(tmp_path) as bench:
+            transport = bench.centre()._connection.transport
+            silent_s = time.monotonic()
+            transport.pause_reading()
+            await eventually(lambda: not bench.line_is_up, within_s=60)
+            record_property("fault_t_d_s", time.monotonic() - silent_s)
+            transport.abort()
+            assert not bench.line_is_up
+
+    asyncio.run(scenario())
 
 
 def test_a_line_that_breaks_loses_nothing_and_says_why(tmp_path: Path) -> None:
