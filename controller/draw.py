@@ -330,6 +330,21 @@ def followed_from_s(grant: Grant) -> float:
     return grant.confirmed_s if grant.confirmed_s is not None else grant.sent_s
 
 
+def governed_from_s(memory: EvseMemory, view: EvseView, settle_s: float) -> float | None:
+    """Return from when on a limit that we know must show in samples; None: there is none. [s]"""
+    grants = memory.account.grants
+    if grants:
+        return followed_from_s(grants[0]) + settle_s
+    return memory.arrived_s if view.fallback_a is not None else None
+
+
+def _highest_a(memory: EvseMemory, draw: Draw) -> float | None:
+    grants, fallback_a = memory.account.grants, draw.view.fallback_a
+    if grants:
+        return max(g.limit_a for g in grants)
+    return max(fallback_a, draw.floor_a) if fallback_a is not None else None
+
+
 def _learn_obedience(
     memory: EvseMemory, draw: Draw, *, policy: Policy, settle_s: float, now_s: float
 ) -> EvseMemory:
@@ -337,19 +352,19 @@ def _learn_obedience(
 
     The oldest grant that is kept is the one that surely took effect. Newer ones, of which the highest
     counts, are no excuse: a station that ignores limits must not be excused by every new limit.
+    Before the first grant the fallback governs, from the first ampere on.
     """
     sample, taken_a = draw.view.sample, draw.measured_max_a or 0.0
-    grants = memory.account.grants
-    if sample is None or not grants:
+    governed_s = governed_from_s(memory, draw.view, settle_s)
+    highest_a = _highest_a(memory, draw)
+    if sample is None or governed_s is None or highest_a is None:
         return memory
-    governed_s = followed_from_s(grants[0])
-    highest_a = max(g.limit_a for g in grants)
     allowed_a = highest_a + max(policy.disobey_gap_a, policy.disobey_ratio * highest_a)
     if taken_a <= allowed_a:
         since_s = memory.obeyed_since_s if memory.obeyed_since_s is not None else now_s
         disobeys = memory.disobeys and now_s - since_s < policy.obey_for_s
         return _with_obedience(memory, None, obeyed_since_s=since_s, disobeys=disobeys)
-    if sample.taken_s < governed_s + settle_s:
+    if sample.taken_s < governed_s:
         return memory
     since_s = memory.over_since_s if memory.over_since_s is not None else sample.taken_s
     disobeys = memory.disobeys or sample.taken_s - since_s >= policy.disobey_after_s

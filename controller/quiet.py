@@ -21,7 +21,7 @@ from controller.draw import (
     ARRIVED_A,
     bare_from_s,
     believe_after_s,
-    followed_from_s,
+    governed_from_s,
     settle_s,
 )
 from controller.due import (
@@ -281,8 +281,9 @@ def _awaited_s(
         yield moved_s + settling_s
         truly_s = max(g.confirmed_s or g.sent_s for g in grants)
         yield truly_s + settling_s
-    if grants and _is_above(view, grants):
-        yield followed_from_s(grants[0]) + settling_s
+    governed_s = governed_from_s(memory, view, settling_s)
+    if governed_s is not None and _is_above(view, grants):
+        yield governed_s
     if memory.over_since_s is not None:
         yield memory.over_since_s + policy.disobey_after_s
 
@@ -292,7 +293,8 @@ def _is_above(view: EvseView, grants: tuple[Grant, ...]) -> bool:
     sample = view.sample
     if sample is None or sample.value.terminal_a is None:
         return False
-    return max(sample.value.terminal_a) > max(g.limit_a for g in grants)
+    highest_a = max((g.limit_a for g in grants), default=view.fallback_a or 0.0)
+    return max(sample.value.terminal_a) > highest_a
 
 
 def _has_arrived(view: EvseView, memory: EvseMemory) -> bool:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from controller.commands import Rejected
 from controller.decide import Decision, decide
 from controller.faults import outage_of
-from controller.memory import Outage
+from controller.memory import EvseMemory, Outage
 from controller.phases import PhaseCurrents
+from controller.readings import EvseSample, Reading
 from controller.site import EvseId, StationId
 from controller.snapshot import Snapshot
 from controller.station import EvseState, EvseView, StationView
@@ -173,3 +174,25 @@ def test_who_faults_without_a_session_is_asked_until_it_has_shown_whether_curren
     assert EVSE in questions(bench, replace(faulted, sample=None))
     assert EVSE in questions(bench, replace(faulted, sample=before))
     assert EVSE not in questions(bench, replace(faulted, sample=since))
+
+
+def test_who_draws_more_than_its_fallback_before_its_first_limit_is_suspected_from_then_on() -> (
+    None
+):
+    bench, view = charging()
+    assert view.sample is not None
+    assert view.transaction is not None
+    arrived = EvseMemory(transaction=view.transaction.id, arrived_s=bench.now_s - 5.0)
+    bench.memory = replace(bench.memory, evses={EVSE: arrived})
+    taken_s = bench.now_s - 2.0
+    above = replace(view.sample.value, terminal_a=(16.0, 16.0, 16.0))
+    within = replace(view.sample.value, terminal_a=(6.0, 6.0, 6.0))
+
+    def suspected_s(value: EvseSample, *, fallback_a: float | None = 6.0) -> float | None:
+        sample = Reading(value=value, taken_s=taken_s)
+        seen = replace(view, sample=sample, fallback_a=fallback_a)
+        return decided(bench, seen).memory.evse(EVSE).over_since_s
+
+    assert suspected_s(above) == taken_s
+    assert suspected_s(within) is None
+    assert suspected_s(above, fallback_a=None) is None
