@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import Enum
+from zoneinfo import ZoneInfo
 
 from controller.decide import question_of
 from controller.decision import Plan
@@ -36,6 +38,8 @@ class ChangeKind(Enum):
     FIRST_IN_LINE = "first_in_line"
     NO_OPERATOR_MAXIMUM = "no_operator_maximum"
     NOBODY_ELSE = "nobody_else"
+    NO_PLAN = "no_plan"
+    ITS_TURN = "its_turn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,8 @@ class Change:
     circuit: CircuitId | None = None
     limit_a: float | None = None
     """The limit that `LARGER_LIMIT` speaks of. [A]"""
+    at: datetime | None = None
+    """When `ITS_TURN` comes: from then on it goes before all who have waited less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +103,22 @@ def explained(
         KeyError: There is no such EVSE.
     """
     reason = plan.evses[evse].reason.text
-    problem = question_of(replace(snapshot, outcomes=()), memory, policy).problem
-    if all(load.id != evse for load in problem.loads):
+    snapshot = replace(snapshot, outcomes=())
+    problem = question_of(snapshot, memory, policy).problem
+    load = next((load for load in problem.loads if load.id == evse), None)
+    if load is None:
         return Explanation(evse=evse, text=reason)
+    found: list[Change] = []
+    if load.max_a == 0.0:  # guidance alone makes it so: who may take nothing is no load
+        problem = question_of(_unguided(snapshot, evse), memory, policy).problem
+        found += _without_plan(Counterfactuals(problem), evse)
     asked = Counterfactuals(problem)
-    held = asked.held(evse)
+    held = asked.held(evse) if not found else None
+    found += _changes(asked, problem, held, snapshot, evse)
+    if asked.share_a(evse) == 0.0 or load.max_a == 0.0:
+        found += _its_turn(asked, problem, snapshot, memory, policy, evse)
     changes = sorted(
-        (c for c in _changes(asked, problem, held, snapshot, evse) if c.gain_a >= WORTH_TELLING_A),
+        (c for c in found if c.gain_a >= WORTH_TELLING_A),
         key=lambda c: (-round(c.gain_a, 3), c.text),
     )
     if held is None:
@@ -127,6 +142,43 @@ def _held_by(row: Row) -> HeldBy:
 
 
 # --- what would change it ---------------------------------------------------------------------------
+
+
+def _unguided(snapshot: Snapshot, evse: EvseId) -> Snapshot:
+    """Return the snapshot as if the plan asked nothing of an EVSE but its place among the others."""
+    guidance = snapshot.guidance
+    asked = replace(guidance.evse(evse), target_a=None, cap_a=None)
+    return replace(snapshot, guidance=replace(guidance, evses={**guidance.evses, evse: asked}))
+
+
+def _without_plan(asked: Counterfactuals, evse: EvseId) -> Iterator[Change]:
+    """Yield what an EVSE would get in its place in line that the plan lets wait all the same."""
+    gain_a = asked.share_a(evse)
+    if gain_a >= WORTH_TELLING_A:
+        text = f"+{gain_a:.1f} A if the plan did not let it wait for others"
+        yield Change(kind=ChangeKind.NO_PLAN, gain_a=gain_a, text=text)
+
+
+def _its_turn(
+    asked: Counterfactuals,
+    problem: Problem,
+    snapshot: Snapshot,
+    memory: Memory,
+    policy: Policy,
+    evse: EvseId,
+) -> Iterator[Change]:
+    """Yield what it gets once it has stood in line for the bound: then it goes first."""
+    in_line_s = memory.turn(evse).in_line_s
+    if in_line_s is None or asked.load(evse).max_a == 0.0:
+        return
+    left_s = in_line_s + policy.max_wait_s - snapshot.now_s
+    if left_s <= 0:
+        return
+    at = snapshot.at + timedelta(seconds=left_s)
+    gain_a = asked.share_a(evse) + _first_in_line(asked, problem, evse).gain_a
+    local = at.astimezone(ZoneInfo(snapshot.site.timezone))
+    text = f"+{gain_a:.1f} A from {local:%H:%M} on, when it goes before all who have waited less"
+    yield Change(kind=ChangeKind.ITS_TURN, gain_a=gain_a, text=text, at=at)
 
 
 def _changes(

@@ -114,6 +114,7 @@ _EXPLANATION: Final[Example] = {
             "text": "+1.0 A if garage-a were 63 A",
             "circuit": "garage-a",
             "limit_a": 63.0,
+            "at": None,
         }
     ],
 }

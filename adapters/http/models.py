@@ -314,6 +314,8 @@ class ChangeOut(Answer):
     text: str
     circuit: str | None
     limit_a: float | None
+    at: Instant | None
+    """When its turn comes (`its_turn`)."""
 
 
 class ExplanationOut(Answer):

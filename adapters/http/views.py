@@ -243,6 +243,7 @@ def explanation(found: Explanation) -> m.ExplanationOut:
                 text=x.text,
                 circuit=x.circuit,
                 limit_a=x.limit_a,
+                at=x.at,
             )
             for x in found.changes
         ],

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from controller.guidance import EvseGuidance, Guidance
 from controller.operator import EvseOverride, Overrides
 from controller.phases import PhaseCurrents
 from controller.site import CircuitId, EvseId
@@ -13,6 +14,7 @@ from controller.why import ChangeKind, Explanation, HeldBy, explained
 from tests.controller.builders import Bench, a_circuit, a_site, an_evse, with_policy
 
 ONE = EvseId("CP001/1")
+TWO = EvseId("CP002/1")
 
 
 def a_garage(evses: int = 3, *, garage_a: float = 30.0) -> Bench:
@@ -95,6 +97,48 @@ def test_an_unbalance_limit_is_told_with_both_phases() -> None:
     bench = Bench(site=site, policy=with_policy(newcomers=0)).plug_in()
     bench.run(120, step_s=2.0)
     assert HeldBy(subject=CircuitId("main"), phase="l1-l2") in told(bench).held_by
+
+
+def told_by_plan(bench: Bench, guidance: Guidance) -> Explanation:
+    snapshot = replace(bench.snapshot(), guidance=guidance)
+    plan = bench.history[-1][1].plan
+    return explained(snapshot, bench.memory, bench.policy, plan, ONE)
+
+
+def test_whom_the_plan_lets_wait_learns_what_it_would_get_without_and_when_its_turn_comes() -> None:
+    bench = a_garage(2, garage_a=20.0)
+    in_line = replace(bench.memory.turn(ONE), in_line_s=bench.now_s - 600.0)
+    bench.memory = replace(bench.memory, turns={**bench.memory.turns, ONE: in_line})
+    waits = {ONE: EvseGuidance(target_a=0.0, tier=1), TWO: EvseGuidance(target_a=20.0)}
+
+    found = told_by_plan(bench, Guidance(evses=waits))
+
+    changes = {change.kind: change for change in found.changes}
+    assert changes[ChangeKind.NO_PLAN].gain_a >= 6.0
+    its_turn = changes[ChangeKind.ITS_TURN]
+    assert its_turn.gain_a >= 6.0
+    assert its_turn.at is not None
+    left_s = (its_turn.at - bench.snapshot().at).total_seconds()
+    assert left_s == pytest.approx(bench.policy.max_wait_s - 600.0)
+    assert "if the plan did not let it wait for others" in found.text
+
+
+def test_whom_the_plan_keeps_for_cheaper_hours_learns_what_charging_now_would_give() -> None:
+    bench = a_garage(1)
+    found = told_by_plan(bench, Guidance(evses={ONE: EvseGuidance(cap_a=0.0)}))
+    gains = {change.kind: change.gain_a for change in found.changes}
+    assert gains[ChangeKind.NO_PLAN] == pytest.approx(30.0)
+
+
+def test_without_the_plan_too_the_limit_is_told_where_nothing_is_left() -> None:
+    bench = a_garage(4, garage_a=22.0)
+    everybody = {e.id: EvseGuidance(target_a=7.0) for e in bench.site.evses()}
+    found = told_by_plan(
+        bench, Guidance(evses={**everybody, ONE: EvseGuidance(target_a=0.0, tier=1)})
+    )
+    assert ChangeKind.NO_PLAN not in {change.kind for change in found.changes}
+    assert found.missing_a is not None
+    assert found.held_by[0].subject == "garage-a"
 
 
 def test_who_takes_no_part_is_told_the_reason_only() -> None:

@@ -2053,6 +2053,8 @@ export interface components {
             circuit: string | null;
             /** Limit A */
             limit_a: number | null;
+            /** At */
+            at: string | null;
         };
         /**
          * CircuitEffectOut
@@ -4896,7 +4898,8 @@ export interface components {
          *             "gain_a": 1,
          *             "text": "+1.0 A if garage-a were 63 A",
          *             "circuit": "garage-a",
-         *             "limit_a": 63
+         *             "limit_a": 63,
+         *             "at": null
          *           }
          *         ]
          *       },

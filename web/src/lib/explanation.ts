@@ -2,7 +2,7 @@
 
 import type { Schemas } from "../api/client";
 import { hasText, plural, t, type Key } from "../i18n/language.svelte";
-import { amps, limit, number } from "./format";
+import { amps, clock, limit, number } from "./format";
 
 type Explanation = Schemas["ExplanationOut"];
 type Held = Explanation["held_by"][number];
@@ -22,7 +22,7 @@ export function sentences(found: Explanation): string[] {
 /** What would have to be different, as `if garage-a were 63 A`. */
 export function changeText(change: Change): string {
   const key = `explain.change.${change.kind}`;
-  return hasText(key) ? t(key as Key, { circuit: change.circuit ?? "", limit: limit(change.limit_a) }) : change.text;
+  return hasText(key) ? t(key as Key, { circuit: change.circuit ?? "", limit: limit(change.limit_a), at: clock(change.at) }) : change.text;
 }
 
 function others(names: string[]): string {
