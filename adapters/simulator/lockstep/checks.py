@@ -259,7 +259,7 @@ class Inspector:
         age_s = now_s - max(self.meters[meter].good_s, started_s)
         truth = self._truths.setdefault(meter, MeterTruth())
         is_first_ampere = command.limit_a <= self._evse(command.evse).min_a
-        is_still = self.meters[meter].fault.value == "frozen" and is_first_ampere
+        is_still = self._stands_still(meter) and is_first_ampere
         if age_s > self._blindness_s(meter) and not is_still:
             self.blame("BLIND_RAISE", command.evse, f"{meter} has given nothing for {age_s:.1f} s")
         if now_s - truth.good_again_s < self.policy.recovery_good_s - 2.0:
@@ -276,9 +276,15 @@ class Inspector:
 
     def _blindness_s(self, meter: MeterId) -> float:
         """Return how old the last true sample may be; bit-identical samples show only after a while. [s]"""
-        if self.meters[meter].fault.value == "frozen":
+        if self._stands_still(meter):
             return self.policy.meter_frozen_s + 1.5
         return self.policy.meter_hold_s + 0.01
+
+    def _stands_still(self, meter: MeterId) -> bool:
+        """Tell whether a meter is frozen, or was and has not been read since."""
+        truth = self._truths.setdefault(meter, MeterTruth())
+        device = self.meters[meter]
+        return device.fault.value == "frozen" or truth.frozen_s > device.good_s
 
     def _follow_meters(self) -> None:
         now_s = self.agenda.now_s
