@@ -49,6 +49,7 @@ from adapters.ocpp.v16 import V16Dialect
 from adapters.ocpp.v21 import V21Dialect
 from adapters.ocpp.v201 import V201Dialect
 from adapters.pki.authority import Authority
+from adapters.pressure import Pressure
 from adapters.republish.server import RepublishServer, RepublishSettings
 from adapters.siteentry import SiteEntries
 from adapters.station_services import StationServices, UploadRun
@@ -166,6 +167,7 @@ class RunningController:
         )
         self._wirings = wirings_of(settings.site)
         self._meters: asyncio.Task[None] | None = None
+        self.pressure = Pressure(conditions=self.alarms, clock=self._clock)
         self.uploader: InfluxUploader | None = None
         self.ocpi: OcpiServer | None = None
         self.relay: Relay | None = None
@@ -307,6 +309,7 @@ class RunningController:
             notifications=self.notifier,
             partners=self._partners(),
             upstream=None if self.relay is None else LineOverview(self.relay, self.store),
+            sheds=self._sheds,
         )
         self.http.start()
         self._stack.push_async_callback(asyncio.to_thread, self.http.stop)
@@ -319,12 +322,18 @@ class RunningController:
         work = [self._run(self.cycle.run(), "cycle"), self._run(self.notifier.run(), "notify")]
         if settings.influx is not None:
             self.uploader = InfluxUploader(
-                settings=settings.influx, spool=self.store, conditions=self.alarms, clock=clock
+                settings=settings.influx,
+                spool=self.store,
+                conditions=self.alarms,
+                clock=clock,
+                sheds=self._sheds,
             )
             work.append(self._run(self.uploader.run(), "influx"))
         if settings.mqtt is not None:
             work.append(self._run(self._publisher(settings.mqtt).run(), "mqtt"))
         self.operations.figures = self._figures
+        self.pressure.start()
+        self._stack.callback(self.pressure.stop)
         self._stack.push_async_callback(_cancelled, work)
         scheduler.start()
         self._stack.callback(scheduler.shutdown, wait=False)
@@ -520,10 +529,14 @@ class RunningController:
 
     def _figures(self) -> dict[str, float]:
         """Return the figures of the store and of the upload. Read from any thread."""
-        figures = dict(self.store.stats())
+        figures = dict(self.store.stats()) | self.pressure.figures()
         if self.uploader is not None:
             figures |= {f"upload_{name}": value for name, value in self.uploader.stats().items()}
         return figures
+
+    def _sheds(self) -> bool:
+        """Tell whether memory or processor time is short. Read from any thread."""
+        return self.pressure.is_shedding
 
     async def _prune(self) -> None:
         self.book.expire()

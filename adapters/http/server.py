@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -58,6 +59,7 @@ class HttpServer:
         notifications: Notifications | None = None,
         partners: PartnerRegister | None = None,
         upstream: UpstreamStatus | None = None,
+        sheds: Callable[[], bool] = lambda: False,
     ) -> None:
         """Prepare to serve.
 
@@ -73,6 +75,7 @@ class HttpServer:
             notifications: Who is told of alarms; None: nobody can be.
             partners: The roaming partners; None: no roaming.
             upstream: The lines to the back office; None: there is none.
+            sheds: Whether this machine needs what it has for control: no new event streams meanwhile.
         """
         self._settings = settings
         self._control = control
@@ -85,6 +88,7 @@ class HttpServer:
         self._notifications = notifications
         self._partners = partners
         self._upstream = upstream
+        self._sheds = sheds
         self._thread: threading.Thread | None = None
         self._server: uvicorn.Server | None = None
         self._stopping = False
@@ -150,6 +154,7 @@ class HttpServer:
             partners=self._partners,
             upstream=self._upstream,
             abort=connections.abort,
+            sheds=self._sheds,
         )
         server = _Server(self._config(services), services)
         connections.watch(server)

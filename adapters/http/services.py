@@ -33,6 +33,10 @@ def _nothing_to_abort(_peer: Peer) -> None:
     return None
 
 
+def _sheds_nothing() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Everything a request may need, built once per server."""
@@ -63,6 +67,8 @@ class Services:
     """None: no back office."""
     abort: Callable[[Peer], None] = _nothing_to_abort
     """Cuts a connection off without waiting for it to take what is buffered."""
+    sheds: Callable[[], bool] = _sheds_nothing
+    """Whether this machine needs what it has for control."""
     patching: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while an override is read, changed and written back."""
 
@@ -82,6 +88,7 @@ def build_services(
     partners: PartnerRegister | None = None,
     upstream: UpstreamStatus | None = None,
     abort: Callable[[Peer], None] = _nothing_to_abort,
+    sheds: Callable[[], bool] = _sheds_nothing,
 ) -> Services:
     """Build what the routes need around the controller's ports."""
     return Services(
@@ -109,6 +116,7 @@ def build_services(
         partners=partners,
         upstream=upstream,
         abort=abort,
+        sheds=sheds,
     )
 
 

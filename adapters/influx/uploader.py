@@ -93,7 +93,18 @@ class InfluxUploader:
         spool: SampleSpool,
         conditions: ConditionSink,
         clock: Clock,
+        sheds: Callable[[], bool] = lambda: False,
     ) -> None:
+        """Prepare; nothing is connected yet.
+
+        Args:
+            settings: Where to.
+            spool: What waits to be sent.
+            conditions: Who is told of failures.
+            clock: Time.
+            sheds: Whether this machine needs what it has for control: nothing is sent meanwhile.
+        """
+        self._sheds = sheds
         self._settings = settings
         self._spool = spool
         self._conditions = conditions
@@ -139,6 +150,8 @@ class InfluxUploader:
 
     async def _step(self, server: Server) -> float:
         """Send one batch if one is due; return how long to pause. [s]"""
+        if self._sheds():
+            return self._settings.interval_s
         try:
             batch, pause_s = await self._next_batch()
             if batch is None:

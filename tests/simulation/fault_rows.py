@@ -531,11 +531,18 @@ ROWS: tuple[Row, ...] = (
     Row(
         fault="memory, processor pressure",
         bar="60 s / - / -",
+        told=(told_s("t_d", 60.0),),
         tests=(
+            "tests/adapters/test_pressure.py::"
+            "test_a_lasting_shortage_is_told_in_a_minute_and_ends_by_itself",
+            "tests/adapters/influx/test_uploader.py::"
+            "test_nothing_is_sent_while_this_machine_is_short_and_all_of_it_afterwards",
+            "tests/adapters/http/test_events.py::"
+            "test_no_new_stream_while_this_machine_is_short_and_those_there_are_go_on",
             "tests/controller/test_cycle.py::"
             "test_cycles_that_are_late_twice_are_told_and_leave_history_out",
         ),
-        missing="history is left out when cycles are late; memory is bounded and not watched",
+        remark="uploads and new event streams wait; history is left out when cycles are late",
     ),
     Row(
         fault="station's firmware changed",

@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from adapters.http.event_stream import EventStream
 from adapters.http.gate import Gate
-from adapters.http.problems import ProblemError
+from adapters.http.problems import ProblemError, unavailable
 from adapters.http.services import Uses
 
 router = APIRouter(prefix="/api/v1", tags=["events"])
@@ -29,6 +29,12 @@ async def stream_events(
     last_event_id: Annotated[str | None, Header(max_length=64)] = None,
 ) -> EventStream:
     """Stream `cycle` or `delta`, `alarm` and `state`; `Last-Event-ID` resumes, `gap`: some are lost."""
+    if services.sheds():
+        raise unavailable(
+            "This machine is short of memory or processor time; new live streams wait.",
+            "Poll /api/v1/site, or see the alarm MEMORY_LOW or PROCESSOR_BUSY.",
+            code="short-of-resources",
+        )
     gate: Gate = request.app.state.gate
     headers = request.headers
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -286,6 +286,7 @@ class Rig:
         configuration: Configuration | None = None,
         partners: PartnerRegister | None = None,
         upstream: UpstreamStatus | None = None,
+        sheds: Callable[[], bool] = lambda: False,
         **settings: object,
     ) -> Site:
         clock = FakeClock()
@@ -305,6 +306,7 @@ class Rig:
             configuration=configuration,
             partners=partners,
             upstream=upstream,
+            sheds=sheds,
         )
         self.main.call(server.start)
         site = Site(control, kept, clock, server, self.main.thread.ident or 0)

@@ -203,6 +203,22 @@ def test_too_many_listeners_are_refused(rig: Rig) -> None:
         assert again.status == 200
 
 
+def test_no_new_stream_while_this_machine_is_short_and_those_there_are_go_on(rig: Rig) -> None:
+    is_short = [False]
+    site = rig.start(sheds=lambda: is_short[0])
+    with stream(site) as one:
+        one.next()
+        is_short[0] = True
+        with stream(site) as two:
+            assert two.status == 503
+        site.control.publish()
+        assert one.until("cycle").kind == "cycle"
+    assert site.client(Role.VIEWER).get("/api/v1/site").status_code == 200
+    is_short[0] = False
+    with stream(site) as again:
+        assert again.status == 200
+
+
 def test_a_slow_client_is_dropped_and_the_others_are_not(rig: Rig) -> None:
     control = FakeControl(a_site(stations=200))
     control.publish()

@@ -71,13 +71,17 @@ def settings_for(port: int, **changes: Any) -> InfluxSettings:
 
 @asynccontextmanager
 async def uploading(
-    settings: InfluxSettings, spool: SampleSpool, conditions: Conditions | None = None
+    settings: InfluxSettings,
+    spool: SampleSpool,
+    conditions: Conditions | None = None,
+    sheds: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[InfluxUploader]:
     uploader = InfluxUploader(
         settings=settings,
         spool=spool,
         conditions=conditions or Conditions(),
         clock=RealClock(),
+        sheds=sheds,
     )
     task = asyncio.create_task(uploader.run())
     try:

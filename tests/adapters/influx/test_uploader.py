@@ -355,6 +355,25 @@ def test_a_backlog_is_drained_within_its_share_of_the_processor(
     assert share > 0.0
 
 
+def test_nothing_is_sent_while_this_machine_is_short_and_all_of_it_afterwards() -> None:
+    async def scenario() -> tuple[int, int]:
+        spool, asked = a_spool(), []
+
+        def sheds() -> bool:
+            asked.append(True)
+            return len(asked) < 4
+
+        async with peer_answering(Script()) as peer:
+            settings = settings_for(peer.port, interval_s=0.02)
+            async with uploading(settings, spool, sheds=sheds):
+                await until(lambda: len(asked) == 3)
+                meanwhile = len(peer.requests)
+                await until_uploaded(spool, settings)
+        return meanwhile, len(set(peer.stored))
+
+    assert asyncio.run(scenario()) == (0, 20)
+
+
 class CountingSpool(MemoryStore):
     """Counts how often somebody looks for new samples."""
 
