@@ -11,7 +11,7 @@ from adapters.simulator.lockstep.agenda import Agenda
 from adapters.simulator.lockstep.host import Host
 from adapters.simulator.lockstep.lines import Line
 from adapters.simulator.lockstep.meter import SimMeter
-from adapters.simulator.lockstep.scenario import Fault
+from adapters.simulator.lockstep.scenario import Fault, FaultKind
 from adapters.simulator.lockstep.station import HIDES_S, Outlet, SimStation
 from controller.commands import SetLimit
 from controller.decide import Decision
@@ -20,6 +20,7 @@ from controller.phases import PHASES
 from controller.policy import Policy
 from controller.site import CircuitId, Evse, EvseId, MeterId, Site, StationId
 from controller.snapshot import Snapshot
+from controller.walltime import TOLD_AFTER_S
 
 TOLERANCE_A = 0.6
 """The controller counts a measured excess from this on. [A]"""
@@ -109,7 +110,7 @@ class Inspector:
             if alarm.end is not None:
                 self._ended[key] = now_s
             elif now_s - self._ended.get(key, -FLAP_S) < FLAP_S and key[0] not in _MAY_REPEAT:
-                if self._has_new_cause(key[1], self._ended[key]):
+                if self._has_new_cause(key[1], self._ended[key]) or self._has_stepped_anew(key):
                     continue
                 self.blame("ALARM_FLAPS", key[1], f"{key[0]} began again")
 
@@ -118,6 +119,16 @@ class Inspector:
         return any(
             since_s < f.at_s <= self.agenda.now_s and (not f.target or _touches(f.target, subject))
             for f in self.faults
+        )
+
+    def _has_stepped_anew(self, key: tuple[str, str]) -> bool:
+        """Tell whether a clock stepped once more, there or back, in the time after which that is told."""
+        since_s = self._ended[key] - TOLD_AFTER_S - self.policy.interval_s
+        return key[0] == "CLOCK_STEPPED" and any(
+            since_s < at_s <= self.agenda.now_s
+            for f in self.faults
+            if f.kind is FaultKind.CLOCK_JUMPS
+            for at_s in (f.at_s, f.ends_s)
         )
 
     def failed(self, error: Exception) -> None:
@@ -259,7 +270,7 @@ class Inspector:
         age_s = now_s - max(self.meters[meter].good_s, started_s)
         truth = self._truths.setdefault(meter, MeterTruth())
         is_first_ampere = command.limit_a <= self._evse(command.evse).min_a
-        is_still = self.meters[meter].fault.value == "frozen" and is_first_ampere
+        is_still = self._stands_still(meter) and is_first_ampere
         if age_s > self._blindness_s(meter) and not is_still:
             self.blame("BLIND_RAISE", command.evse, f"{meter} has given nothing for {age_s:.1f} s")
         if now_s - truth.good_again_s < self.policy.recovery_good_s - 2.0:
@@ -276,9 +287,15 @@ class Inspector:
 
     def _blindness_s(self, meter: MeterId) -> float:
         """Return how old the last true sample may be; bit-identical samples show only after a while. [s]"""
-        if self.meters[meter].fault.value == "frozen":
+        if self._stands_still(meter):
             return self.policy.meter_frozen_s + 1.5
         return self.policy.meter_hold_s + 0.01
+
+    def _stands_still(self, meter: MeterId) -> bool:
+        """Tell whether a meter is frozen, or was and has not been read since."""
+        truth = self._truths.setdefault(meter, MeterTruth())
+        device = self.meters[meter]
+        return device.fault.value == "frozen" or truth.frozen_s > device.good_s
 
     def _follow_meters(self) -> None:
         now_s = self.agenda.now_s
