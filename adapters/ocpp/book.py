@@ -71,6 +71,8 @@ class StationBook:
     """Whether a brand-new station is answered Pending until its fallback lies."""
     pended: set[StationId] = field(default_factory=set)
     """Stations that were answered Pending once and have not been accepted since."""
+    drilled: dict[str, bool] = field(default_factory=dict)
+    """Model and firmware, to whether a drill of this run has seen its lease end."""
     pace: SetUpPace = field(default_factory=SetUpPace)
     """Of all stations together."""
     _notices: Notices = field(init=False)

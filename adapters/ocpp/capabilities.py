@@ -43,6 +43,8 @@ class Capabilities:
     """What is known about the model."""
     holds_lease: bool | None = None
     """Whether a drill has seen a lease end at a station of this model; None: never tried."""
+    is_doubted: bool = False
+    """Its firmware changed and no drill has shown that it keeps leases: they are given, not relied on."""
     takes_dynamic: bool = False
     """It says that it takes dynamic profiles (2.1), and has refused none."""
     takes_offline_duration: bool | None = None
@@ -117,11 +119,18 @@ class Capabilities:
     def mode_after_provisioning(self) -> LeaseMode:
         """Judge by what is known without a transaction; the first limit may correct it."""
         if not self.defaults_a:
-            return LeaseMode.UNCONTROLLABLE if self.refused_defaults else LeaseMode.UNKNOWN
+            if self.refused_defaults:
+                return LeaseMode.UNCONTROLLABLE
+            return LeaseMode.PERMANENT if self.is_doubted else LeaseMode.UNKNOWN
         too_few = self.most_profiles is not None and self.most_profiles < 2
         is_weak = self.highest_level == 0 or too_few or not self.may_lease
         if self.refused_defaults or is_weak:
             return LeaseMode.PERMANENT
         if self.limit_form is not None and not self.limit_form.is_leased:
             return LeaseMode.PERMANENT
-        return LeaseMode.LEASED
+        return self.leased_mode
+
+    @property
+    def leased_mode(self) -> LeaseMode:
+        """How a station that takes leases counts: in doubt like one that keeps its limit."""
+        return LeaseMode.PERMANENT if self.is_doubted else LeaseMode.LEASED

@@ -405,7 +405,7 @@ class Limiter:
         is_above = held_a is not None and held_a > fallback_a + SAME_A
         if is_above and not await self._restore(command, fallback_a):
             return Applied(self_expiring=False)
-        self.set_mode(LeaseMode.LEASED)
+        self.set_mode(self._capabilities.leased_mode)
         return Applied(self_expiring=True)
 
     async def _restore(self, command: SetLimit, fallback_a: float) -> bool:

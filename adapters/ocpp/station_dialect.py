@@ -31,6 +31,7 @@ from adapters.ocpp.provisioning import (
     hold_fallbacks,
 )
 from adapters.ocpp.translation import DialectSettings
+from adapters.ocpp.trust import FirmwareTrust
 from controller.commands import (
     ActionRequest,
     Applied,
@@ -101,6 +102,9 @@ class StationDialect:
             is_dc=settings.is_dc(caller.station),
             units=frozenset({RateUnit.W}) if settings.is_dc(caller.station) else None,
         )
+        self._trust = FirmwareTrust(
+            caller.station, book=self._book, capabilities=self._capabilities
+        )
         self._intake = Intake(caller.station, desk=desk, clock=clock, settings=settings)
         self._inbound = wire.inbound(
             self._intake, settings=settings, book=self._book, on_boot=self._booted
@@ -152,6 +156,8 @@ class StationDialect:
         finally:
             self._intake.gate.open_soon()
             await self._intake.close_stale()
+            if (holds_lease := self._trust.shown) is not None:
+                await self._follow_drill(holds_lease=holds_lease)
             if self._has_news:
                 self._has_news = False
                 await self._keep_learned()
@@ -234,7 +240,13 @@ class StationDialect:
         holds = result.verdict is Verdict.HOLDS
         drilled = {"holds_lease": holds, "drill": result.text}
         await self._book.keep(MODEL, key, learned | drilled)
-        self._capabilities.know(self._quirks, holds_lease=holds)
+        self._book.drilled[key] = holds
+        await self._follow_drill(holds_lease=holds)
+
+    async def _follow_drill(self, *, holds_lease: bool) -> None:
+        """Let trust follow a drill, of this station or of another one of its model and firmware."""
+        self._capabilities.know(self._quirks, holds_lease=holds_lease)
+        await self._trust.settle()
         self._limiter.set_mode(self._capabilities.mode_after_provisioning())
 
     def _report_drill(self, status: str) -> None:
@@ -286,6 +298,9 @@ class StationDialect:
         self._boot_seen = True
         self._info = info
         await self._recognise(info)
+        await self._trust.booted(info)
+        if self._capabilities.is_doubted:
+            self._limiter.set_mode(self._capabilities.mode_after_provisioning())
         asked_s, self._boot_asked_s = self._boot_asked_s, None
         was_pending, self._is_pending = self._is_pending, False
         if asked_s is not None and self._clock.monotonic_s() - asked_s <= ASKED_BOOT_S:
@@ -340,6 +355,7 @@ class StationDialect:
             vendor, model, serial, firmware = mark["model"]
             self._info = StationInfo(vendor=vendor, model=model, serial=serial, firmware=firmware)
             await self._recognise(self._info)
+        await self._trust.recalled()
 
     async def _must_wait(self, info: StationInfo) -> bool:
         """Tell whether to answer Pending: once per station, until it is known to hold its fallback."""

@@ -547,8 +547,20 @@ ROWS: tuple[Row, ...] = (
     Row(
         fault="station's firmware changed",
         bar="boot / boot / drill",
-        tests=("tests/adapters/ocpp/test_drill.py::test_trust_follows_the_drill",),
-        missing="what a drill has shown belongs to a model and firmware; an undrilled new firmware is "
-        "trusted as the site file says",
+        told=(
+            told_s("t_d", 1.0),
+            Told(name="t_s", key="fault_t_d_s", most=1.0),
+            Told(name="t_r", key="fault_drills", most=1.0, unit="drill"),
+        ),
+        tests=(
+            "tests/adapters/ocpp/test_trust.py::test_a_changed_firmware_is_doubted_at_its_boot",
+            "tests/adapters/ocpp/test_trust.py::test_a_reboot_or_a_reconnection_ends_no_doubt",
+            "tests/adapters/ocpp/test_trust.py::test_a_drill_settles_it",
+            "tests/adapters/ocpp/test_trust.py::"
+            "test_a_drill_counts_for_every_station_of_the_model_and_firmware",
+            "tests/adapters/ocpp/test_drill.py::test_trust_follows_the_drill",
+        ),
+        remark="t_d, t_s: before its BootNotification is answered. Leases go out as before; while it is out of "
+        "reach its rating counts. At its first connection a station is trusted as the site file says",
     ),
 )

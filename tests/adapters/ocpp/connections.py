@@ -48,13 +48,14 @@ class Connection(Generic[D]):
         answer_delay_s: float = 0.0,
         timeout_s: float = 5.0,
         book: StationBook | None = None,
+        station: str = "CP1",
     ) -> None:
         protocol = PROTOCOLS[kind]
-        names = [f"CP1/{n}" for n in range(1, evses + 1)]
+        names = [f"{station}/{n}" for n in range(1, evses + 1)]
         self.clock = StillClock()
         self.desk = RecordingDesk(dict.fromkeys(names, 6.0), tokens=tokens)
         self.book = book or StationBook(clock=self.clock, pending_boots=False)
-        self.station = ScriptedStation(protocol, script)
+        self.station = ScriptedStation(protocol, script, station=station)
         self.dialect = kind(
             self.station,
             desk=self.desk,
