@@ -84,6 +84,8 @@ class Disk:
     """When everything on it was lost last. [s]"""
     is_writable: bool = True
     is_mangled: bool = False
+    is_behind: bool = False
+    """Limits have been sent that could not be written down."""
     """The stored memory cannot be read."""
 
 
@@ -197,6 +199,8 @@ class Host:
         if not self.is_alive:
             return
         self.is_alive = False
+        if self.disk.is_behind:
+            self.disk.lost_s, self.disk.is_behind = self._agenda.now_s, False
         for station in self._stations.values():
             station.disconnect(is_noticed=False, redials=station.wants_connection)
         if reboots:
@@ -352,6 +356,7 @@ class Host:
             if self.disk.is_writable:
                 self.disk.memory = (self.core.memory, now_s, self.clock.now())
                 self.disk.is_mangled = False
+            self.disk.is_behind = not self.disk.is_writable
             self.core.saved(now_s, is_stored=self.disk.is_writable)
         for count, command in enumerate(wave.increases):
             if self.dies_after is not None and count >= self.dies_after:
