@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from controller.commands import Rejected, TimedOut
@@ -183,12 +185,22 @@ def test_a_single_phase_vehicle_loads_only_its_phase() -> None:
     assert [max(bench.true_a(e)) for e in evses] == [30.0, 30.0, 30.0]
 
 
-def test_what_a_vehicle_leaves_is_given_to_others_and_back_when_it_wants_it() -> None:
+def test_what_a_vehicle_leaves_is_given_to_others_and_back_when_it_wants_it(
+    record_property: Callable[[str, object], None],
+) -> None:
     bench = a_bench(evses=2).plug_in()
     bench.want_a = {EvseId("CP001/1"): 8.0}
     reclaimed = bench.run(180)
     bench.want_a = {}
+    wanted_s = bench.now_s
     given_back = bench.run(90)
+    rises = [
+        (s - wanted_s, c.limit_a)
+        for s, c, kind in bench.sent
+        if kind == "up" and c.evse == "CP001/1" and s > wanted_s
+    ]
+    record_property("fault_t_r_s", rises[0][0])
+    record_property("fault_all_s", next(s for s, limit_a in rises if limit_a == 21.5))
 
     assert setpoints_a(reclaimed) == {"CP001/1": 10.0, "CP002/1": 32.0}
     assert setpoints_a(given_back) == {"CP001/1": 21.5, "CP002/1": 21.5}

@@ -300,6 +300,10 @@ ROWS: tuple[Row, ...] = (
         bar="60 s / - / on demand 15 s",
         trial=Trial(kind=None, vehicle_takes_a=10.0),
         figures=(Figure(name="t_d", measure=since_under, most_s=60.0),),
+        told=(
+            told_s("t_r", 15.0),
+            Told(name="t_r", key="fault_all_s", unit="until all of it"),
+        ),
         tests=(
             "tests/controller/test_decide.py::"
             "test_what_a_vehicle_leaves_is_given_to_others_and_back_when_it_wants_it",

@@ -32,6 +32,20 @@ def test_every_row_is_simulated_or_names_its_tests_or_what_is_missing() -> None:
     assert [name for name in sorted(files) if not (ROOT / name).is_file()] == []
 
 
+def test_every_figure_that_a_row_takes_from_tests_is_told_by_one_of_them() -> None:
+    untold = []
+    for row in ROWS:
+        files = {node.partition("::")[0] for node in row.tests}
+        texts = [(ROOT / name).read_text() for name in files]
+        untold += [
+            (row.fault, told.key)
+            for told in row.told
+            if not any(f'"{told.key}"' in text for text in texts)
+        ]
+
+    assert untold == []
+
+
 def test_the_page_has_every_row() -> None:
     page = (ROOT / "docs" / "fault-times.md").read_text()
 

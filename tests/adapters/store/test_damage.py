@@ -79,7 +79,6 @@ def test_cut_file_is_recovered_and_kept(
     write(path, samples=20_000)
     before = path.read_bytes()
     cut(path, 4096)
-    record_property("fault_file_mb", path.stat().st_size / 1e6)
     record_property("fault_t_s_s", boot_s(path, tmp_path / "again.db"))
     assert stored_after_recovery(path, ["begin STORE_RECOVERED"]) > COUNT * 0.7
     (aside,) = [p for p in asides(path) if p.name.startswith("w.db")]
