@@ -253,6 +253,8 @@ def _of_evse(
         found.append(memory.waiting_since_s + policy.min_off_s)
     if memory.under_since_s is not None or memory.disobeys:
         found.extend(learning_instants_s(memory, policy))
+    if view.fallback_since_s is not None:
+        found.append(view.fallback_since_s + settling_s)
     if view.transaction is None:
         found.extend(state_instants_s(view))
     proof_s = proof_due_s(memory, policy)
