@@ -16,6 +16,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from adapters.clock import SystemClock
 from adapters.config.loader import SiteFile, load_site_text
+from adapters.gridguard import GridGuard, GuardSettings
 from adapters.hotconfig import SiteConfiguration
 from adapters.hotswap import HotSwap, wirings_of
 from adapters.http.first_run import new_setup_code
@@ -95,6 +96,7 @@ REASONS_EVERY_S = 5.0
 FILE_EVERY_S = 10.0
 ROLLOUTS_EVERY_S = 5.0
 LINES_EVERY_S = 10.0
+GRID_EVERY_S = 1.0
 CERTIFICATES_EVERY_S = 6 * 3600.0
 LOCAL_LISTS_EVERY_S = 20.0
 
@@ -134,6 +136,8 @@ class RunSettings:
     """None: nothing is published."""
     republish: RepublishSettings | None = None
     """None: there is no Modbus server."""
+    grid: GuardSettings | None = None
+    """None: no heartbeat of a sender of grid signals is missed."""
 
 
 class RunningController:
@@ -174,6 +178,7 @@ class RunningController:
         self._line_watch: LineWatch | None = None
         self._back_office = BackOfficeLimits()
         self.republish: RepublishServer | None = None
+        self.grid: GridGuard | None = None
         self._desk: Desk
 
     @property
@@ -260,11 +265,28 @@ class RunningController:
         self.loads.announce(load_specs(settings.file))
         self.planning = self._planning(image)
         await self.planning.restore()
+        await self._guard_grid()
         self._stack.push_async_callback(self.planning.stop)
         await self.stations.restore()
         await self._roll_out(image)
         feed = MeterFeed(image=image, store=self.store, clock=clock)
         await self._serve(LoadMeters(sink=feed, post=image.post, file=settings.file), desk)
+
+    async def _guard_grid(self) -> None:
+        """Listen for the sender of grid signals, where the site file names a failsafe limit."""
+        if self._settings.grid is not None:
+            self.grid = GridGuard(
+                self._settings.grid,
+                signals=self.planning,
+                documents=self.store,
+                conditions=self.alarms,
+                clock=self._clock,
+            )
+            await self.grid.restore()
+
+    async def _look_at_grid(self) -> None:
+        if self.grid is not None:
+            await self.grid.look()
 
     def _follow_wishes(self, file: SiteFile) -> None:
         """Take over what the site file wants of stations; they follow at their next boot."""
@@ -310,6 +332,7 @@ class RunningController:
             partners=self._partners(),
             upstream=None if self.relay is None else LineOverview(self.relay, self.store),
             sheds=self._sheds,
+            grid=self.grid,
         )
         self.http.start()
         self._stack.push_async_callback(asyncio.to_thread, self.http.stop)
@@ -353,6 +376,7 @@ class RunningController:
                 "configuration": (FILE_EVERY_S, self._look_at_file),
                 "rollouts": (ROLLOUTS_EVERY_S, self.rollouts.tick),
                 "back office": (LINES_EVERY_S, self._look_at_lines),
+                "grid": (GRID_EVERY_S, self._look_at_grid),
             }
         )
 

@@ -9,6 +9,7 @@ from adapters.config.loader import SiteFile
 from adapters.config.settings import InfluxApi, OcppTls, UnknownTokens
 from adapters.config.settings import UploadSettings as FileUploadSettings
 from adapters.config.spelling import parse_listen
+from adapters.gridguard import GuardSettings
 from adapters.http.settings import HttpSettings
 from adapters.influx.settings import InfluxSettings
 from adapters.mqtt.settings import MqttSettings
@@ -21,6 +22,7 @@ from adapters.station_services import UploadRun
 from adapters.store.limits import StoreLimits
 from adapters.uploads.settings import UploadSettings
 from adapters.upstream.settings import UpstreamSettings
+from controller.site import CircuitId
 
 CA_PASSPHRASE = "WATTKEEPER_CA_PASSPHRASE"  # noqa: S105 - the name of a variable
 
@@ -63,6 +65,7 @@ def run_settings(file: SiteFile) -> RunSettings:
         influx=_influx(file),
         mqtt=_mqtt(file),
         republish=_republish(file),
+        grid=_grid(file),
         accept_unknown_tokens=file.ocpp.unknown_tokens is UnknownTokens.ACCEPT,
         ocpi=ocpi_settings(file),
         upstream=_upstream(file),
@@ -177,6 +180,18 @@ def _republish(file: SiteFile) -> RepublishSettings | None:
         return None
     listen = parse_listen(section.listen)
     return RepublishSettings(host=listen.host, port=listen.port, clients=section.clients)
+
+
+def _grid(file: SiteFile) -> GuardSettings | None:
+    section = file.document.grid_signal
+    if section is None:
+        return None
+    return GuardSettings(
+        circuit=CircuitId(section.circuit),
+        failsafe_w=section.failsafe_w,
+        failsafe_s=section.failsafe_s,
+        heartbeat_s=section.heartbeat_s,
+    )
 
 
 def _influx(file: SiteFile) -> InfluxSettings | None:

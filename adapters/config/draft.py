@@ -85,6 +85,8 @@ class Draft:
     http: HttpSection | None
     influx: InfluxSection | None
     republish: RepublishSection | None
+    failsafe_circuit: str | None
+    """Circuit of the failsafe limit of grid signals."""
     billing: BillingSection | None
     is_priced: bool
     """There is a section `billing`, valid or not."""
@@ -125,6 +127,7 @@ def draft_of(data: object) -> Draft:
         republish=_entry(RepublishSection, raw_republish)
         if (raw_republish := _map(data, "republish"))
         else None,
+        failsafe_circuit=_text(_map(data, "grid_signal"), "circuit"),
         billing=_entry(BillingSection, _map(data, "billing")),
         is_priced=isinstance(data, dict) and data.get("billing") is not None,
         ocpi=_entry(OcpiSection, _map(data, "ocpi")),

@@ -492,6 +492,19 @@ class InfluxSection(Keys):
     """Compress what is sent."""
 
 
+class GridSignalSection(Keys):
+    """The limit when the sender of grid signals falls silent; without this section signals just end."""
+
+    circuit: Name = Field(examples=["main"])
+    """Circuit that the failsafe limit holds, building and vehicles together; mostly the root."""
+    failsafe_w: float = Field(ge=0, le=1e8, allow_inf_nan=False, examples=[4200])
+    """Failsafe limit on all phases together. [W]"""
+    failsafe_s: float = Field(7200, ge=7200, le=86_400)
+    """How long it stays at least, unless heartbeat and limit come back. [s]"""
+    heartbeat_s: float = Field(120, ge=10, le=3600)
+    """A heartbeat that was once alive and is missing for so long is lost. [s]"""
+
+
 class RepublishSection(Keys):
     """A read-only Modbus TCP server with the site's values; without this section there is none."""
 
@@ -563,6 +576,10 @@ class SiteDocument(Keys):
     """The embedded database."""
     influx: InfluxSection | None = Field(None, examples=["{url: ..., org: ..., bucket: ...}"])
     """Upload to InfluxDB."""
+    grid_signal: GridSignalSection | None = Field(
+        None, examples=["{circuit: main, failsafe_w: 4200}"]
+    )
+    """What holds when the sender of grid signals falls silent."""
     republish: RepublishSection | None = Field(None, examples=['{listen: "0.0.0.0:1502"}'])
     """Read-only Modbus TCP server."""
     mqtt: MqttSection | None = Field(None, examples=["{url: ...}"])

@@ -55,6 +55,12 @@ def _demand_limits(draft: Draft) -> Findings:
             )
 
 
+def _failsafe_circuit(draft: Draft) -> Findings:
+    circuit = draft.failsafe_circuit
+    if circuit is not None and circuit not in draft.circuit_ids:
+        yield _no_such("circuit", circuit, draft.circuit_ids, ("grid_signal", "circuit"))
+
+
 def _rings(draft: Draft) -> Findings:
     for ring in _find_rings(draft.parents):
         yield Finding(
@@ -482,6 +488,7 @@ def _no_such(kind: str, name: str, known: Iterable[str], path: KeyPath) -> Findi
 _RULES: Final[tuple[Callable[[Draft], Findings], ...]] = (
     _parents,
     _demand_limits,
+    _failsafe_circuit,
     _rings,
     _one_root,
     _circuit_meters,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -77,6 +77,19 @@ class SeriesOut(Answer):
     end_at: Instant | None
     step_s: float | None
     values: list[Number]
+
+
+class HeartbeatOut(Answer):
+    """How the heartbeat of the sender of grid signals is."""
+
+    model_config = example(state="alive", heartbeat_s=120.0, failsafe_until=None)
+
+    state: Literal["waiting", "alive", "failsafe"]
+    """`waiting`: none has ever come, so none is missed."""
+    heartbeat_s: Number
+    """Silence that counts as lost. [s]"""
+    failsafe_until: Instant | None
+    """Until when the failsafe limit stays at least; null: it is not in force."""
 
 
 class SignalIn(Request):

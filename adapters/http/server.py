@@ -18,7 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from adapters.http.app import create_api, protect
 from adapters.http.bridge import Bridge
-from adapters.http.services import Services, build_services
+from adapters.http.services import GridHeartbeat, Services, build_services
 from adapters.http.settings import HttpSettings
 from adapters.http.shield import PEER, Peer
 from controller.administration import SiteStore
@@ -60,6 +60,7 @@ class HttpServer:
         partners: PartnerRegister | None = None,
         upstream: UpstreamStatus | None = None,
         sheds: Callable[[], bool] = lambda: False,
+        grid: GridHeartbeat | None = None,
     ) -> None:
         """Prepare to serve.
 
@@ -76,6 +77,7 @@ class HttpServer:
             partners: The roaming partners; None: no roaming.
             upstream: The lines to the back office; None: there is none.
             sheds: Whether this machine needs what it has for control: no new event streams meanwhile.
+            grid: Hears the sender of grid signals; None: nobody has to be heard.
         """
         self._settings = settings
         self._control = control
@@ -89,6 +91,7 @@ class HttpServer:
         self._partners = partners
         self._upstream = upstream
         self._sheds = sheds
+        self._grid = grid
         self._thread: threading.Thread | None = None
         self._server: uvicorn.Server | None = None
         self._stopping = False
@@ -155,6 +158,7 @@ class HttpServer:
             upstream=self._upstream,
             abort=connections.abort,
             sheds=self._sheds,
+            grid=self._grid,
         )
         server = _Server(self._config(services), services)
         connections.watch(server)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, cast
+from datetime import datetime
+from typing import Annotated, Protocol, cast
 
 from fastapi import Depends, Request
 
@@ -35,6 +36,28 @@ def _nothing_to_abort(_peer: Peer) -> None:
 
 def _sheds_nothing() -> bool:
     return False
+
+
+class GridHeartbeat(Protocol):
+    """Hears the sender of grid signals. The properties are read from any thread."""
+
+    @property
+    def state(self) -> str:
+        """`waiting`, `alive` or `failsafe`."""
+
+    @property
+    def heartbeat_s(self) -> float:
+        """Silence that counts as lost. [s]"""
+
+    @property
+    def failsafe_until_at(self) -> datetime | None:
+        """Until when the failsafe limit stays at least; None: it is not in force."""
+
+    async def beat(self) -> None:
+        """Take a heartbeat, on the control loop."""
+
+    async def limit_told(self) -> None:
+        """Note, on the control loop, that a limit was set or lifted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +92,8 @@ class Services:
     """Cuts a connection off without waiting for it to take what is buffered."""
     sheds: Callable[[], bool] = _sheds_nothing
     """Whether this machine needs what it has for control."""
+    grid: GridHeartbeat | None = None
+    """None: the site file names no failsafe limit."""
     patching: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while an override is read, changed and written back."""
 
@@ -89,6 +114,7 @@ def build_services(
     upstream: UpstreamStatus | None = None,
     abort: Callable[[Peer], None] = _nothing_to_abort,
     sheds: Callable[[], bool] = _sheds_nothing,
+    grid: GridHeartbeat | None = None,
 ) -> Services:
     """Build what the routes need around the controller's ports."""
     return Services(
@@ -117,6 +143,7 @@ def build_services(
         upstream=upstream,
         abort=abort,
         sheds=sheds,
+        grid=grid,
     )
 
 

@@ -519,14 +519,36 @@ ROWS: tuple[Row, ...] = (
             "tests/adapters/running/test_one_controller.py::"
             "test_a_second_controller_is_refused_with_the_mend_until_the_first_has_ended",
         ),
+        remark="as before: nothing looks for a controller on another machine",
         missing="one on the same store is refused at the start; one on another machine shows itself "
         "only by limits that stations do not obey",
     ),
     Row(
         fault="grid signal lost",
         bar="120 s, 1 s / +10 s / 2 h",
-        missing="signals come with their end and are not kept alive by a heartbeat: there is no input for "
-        "a relay or for LPC",
+        told=(
+            told_s("t_d", 120.0 + CYCLE_S),
+            told_s("t_s", 10.0),
+            Told(
+                name="t_r",
+                key="fault_least_s",
+                most=7200.0 + CYCLE_S,
+                unit="with the heartbeat alone",
+            ),
+            Told(name="t_r", key="fault_t_r_s", most=10.0, unit="with the limit too"),
+        ),
+        tests=(
+            "tests/adapters/test_gridguard.py::"
+            "test_a_heartbeat_that_stops_puts_the_failsafe_limit_in_force",
+            "tests/adapters/test_gridguard.py::test_a_heartbeat_alone_ends_it_after_two_hours_only",
+            "tests/adapters/test_gridguard.py::test_heartbeat_and_limit_end_it_at_once",
+            "tests/adapters/test_gridguard.py::"
+            "test_it_holds_for_as_long_as_nobody_is_heard_and_whatever_the_clock_does",
+            "tests/adapters/test_gridguard.py::test_a_restart_forgets_neither_heartbeat_nor_failsafe",
+            "tests/adapters/test_gridguard.py::test_a_running_site_is_limited_within_seconds",
+        ),
+        remark="t_s: with real parts, from the loss to the lower limit in force",
+        missing="signals come over the API: there is no input for a relay, so its broken wire is not seen",
     ),
     Row(
         fault="memory, processor pressure",

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Response
 from adapters.http import planning_models as m
 from adapters.http.models import PhaseLimits, Phases
 from adapters.http.problems import Problem, ProblemError, not_found, unprocessable
-from adapters.http.services import Services, Uses, Who
+from adapters.http.services import GridHeartbeat, Services, Uses, Who
 from adapters.http.views import phases as shown_phases
 from controller.demand import allowed_w, threshold_w
 from controller.phases import PHASES, PhaseCurrents
@@ -248,6 +248,8 @@ async def put_grid_signal(
         await services.bridge.carry_out(_planning(services).put_signal(signal, who.name))
     except SignalError as error:
         raise _bad_signal(error) from None
+    if services.grid is not None:
+        await services.bridge.carry_out(services.grid.limit_told())
     return _signal(services, signal)
 
 
@@ -257,7 +259,47 @@ async def delete_grid_signal(signal_id: Id, services: Uses, who: Who) -> Respons
     planning = _planning(services)
     if not await services.bridge.carry_out(planning.delete_signal(signal_id, who.name)):
         raise not_found("grid signal", signal_id)
+    if services.grid is not None:
+        await services.bridge.carry_out(services.grid.limit_told())
     return Response(status_code=204)
+
+
+@router.get("/grid-heartbeat")
+async def read_grid_heartbeat(services: Uses) -> m.HeartbeatOut:
+    """Return how the heartbeat of the sender of grid signals is."""
+    return _heartbeat(_grid(services))
+
+
+@router.post("/grid-heartbeat")
+async def post_grid_heartbeat(services: Uses) -> m.HeartbeatOut:
+    """Take a heartbeat; once one came, a silence of `heartbeat_s` puts the failsafe limit in force."""
+    grid = _grid(services)
+    await services.bridge.carry_out(grid.beat())
+    return _heartbeat(grid)
+
+
+def _grid(services: Services) -> GridHeartbeat:
+    if services.grid is None:
+        raise ProblemError(
+            Problem(
+                status=404,
+                code="no-grid-heartbeat",
+                title="No heartbeat is expected",
+                detail="The site file names no failsafe limit, so no heartbeat is missed.",
+                mend="Add `grid_signal: {circuit: main, failsafe_w: 4200}` with the agreed limit.",
+            )
+        )
+    return services.grid
+
+
+def _heartbeat(grid: GridHeartbeat) -> m.HeartbeatOut:
+    return m.HeartbeatOut.model_validate(
+        {
+            "state": grid.state,
+            "heartbeat_s": grid.heartbeat_s,
+            "failsafe_until": grid.failsafe_until_at,
+        }
+    )
 
 
 def _bad_signal(error: SignalError) -> ProblemError:

@@ -1174,6 +1174,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/grid-heartbeat": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Grid Heartbeat
+         * @description Return how the heartbeat of the sender of grid signals is.
+         */
+        get: operations["read_grid_heartbeat"];
+        put?: never;
+        /**
+         * Post Grid Heartbeat
+         * @description Take a heartbeat; once one came, a silence of `heartbeat_s` puts the failsafe limit in force.
+         */
+        post: operations["post_grid_heartbeat"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/demand": {
         parameters: {
             query?: never;
@@ -2765,6 +2789,26 @@ export interface components {
             status: string;
             /** Cycle Age S */
             cycle_age_s?: number | null;
+        };
+        /**
+         * HeartbeatOut
+         * @description How the heartbeat of the sender of grid signals is.
+         * @example {
+         *       "heartbeat_s": 120,
+         *       "state": "alive",
+         *       "failsafe_until": null
+         *     }
+         */
+        HeartbeatOut: {
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "alive" | "failsafe";
+            /** Heartbeat S */
+            heartbeat_s: number;
+            /** Failsafe Until */
+            failsafe_until: string | null;
         };
         /**
          * HeldByOut
@@ -7353,6 +7397,64 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_grid_heartbeat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeartbeatOut"];
+                };
+            };
+            /** @description Problem details */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_grid_heartbeat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeartbeatOut"];
+                };
             };
             /** @description Problem details */
             default: {
