@@ -368,7 +368,9 @@ def _affordable_a(
     limit_a = case.target.limit_a
     for circuit in path:
         for phase in case.draw.phases:
-            room_a = case.draw.committed.of(phase) + max(0.0, free[circuit].of(phase))
+            # While it has yet to give back what it held, that pays for nothing: a circuit that others
+            # have filled meanwhile would be over its limit once it has.
+            room_a = case.draw.committed.of(phase) + free[circuit].of(phase)
             limit_a = min(limit_a, room_a)
         if assessment.circuits[circuit].is_ramping:
             limit_a = min(limit_a, max(case.held_a + policy.recovery_ramp_a, evse.min_a))

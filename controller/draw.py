@@ -108,7 +108,7 @@ def drawn(
     measured = _measured(evse, view, policy=policy, now_s=now_s)
     committed_a = ledger.committed_a(
         memory.account,
-        without_grant_a=_without_grant_a(evse, station, view, now_s),
+        without_grant_a=_without_grant_a(evse, station, view, policy, now_s),
         now_s=now_s,
         settle_s=settle_s(station, policy),
         linked_s=_linked_s(station),
@@ -165,10 +165,13 @@ def _last_seen_astray(evse: Evse, view: EvseView, memory: EvseMemory) -> PhaseCu
 
 def _may_draw_anything(evse: Evse, station: StationView) -> bool:
     """Tell whether it is out of reach and cannot be trusted to fall back by itself."""
-    if station.connected:
-        return False
+    return not station.connected and not _falls_back(evse, station)
+
+
+def _falls_back(evse: Evse, station: StationView) -> bool:
+    """Tell whether it is trusted to fall back by itself."""
     is_weak = station.lease_mode in (LeaseMode.PERMANENT, LeaseMode.UNCONTROLLABLE)
-    return is_weak or not evse.holds_lease
+    return evse.holds_lease and not is_weak
 
 
 def bare_from_s(station: StationView) -> float:
@@ -197,11 +200,13 @@ def _unreachable_a(evse: Evse, station: StationView) -> float:
     return max(evse.unreachable_a, floor_a(evse, station))
 
 
-def _without_grant_a(evse: Evse, station: StationView, view: EvseView, now_s: float) -> float:
+def _without_grant_a(
+    evse: Evse, station: StationView, view: EvseView, policy: Policy, now_s: float
+) -> float:
     """Return what it may draw when no grant of ours is in force. [A].
 
     A vehicle that charges in a transaction that we do not know, as after the loss of the store, may
-    hold a limit that we do not know either.
+    hold a limit that we do not know either. One that may have had none has to follow the fallback first.
     """
     if not station.connected:
         return _unreachable_a(evse, station)
@@ -213,7 +218,12 @@ def _without_grant_a(evse: Evse, station: StationView, view: EvseView, now_s: fl
     if station.lease_mode is LeaseMode.UNCONTROLLABLE:
         return evse.max_a
     if view.fallback_a is not None:
-        return view.fallback_a
+        is_following = (
+            view.transaction is not None
+            and view.fallback_since_s is not None
+            and now_s < view.fallback_since_s + settle_s(station, policy)
+        )
+        return evse.max_a if is_following and not _falls_back(evse, station) else view.fallback_a
     if view.state is EvseState.CONNECTED and now_s >= bare_from_s(station):
         return evse.max_a
     return evse.max_a if view.transaction is not None else _unreachable_a(evse, station)

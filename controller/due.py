@@ -41,6 +41,8 @@ def step_instants_s(
     if view.sample is not None:
         yield view.sample.taken_s + policy.sample_stale_s + AFTER_S
         yield view.sample.taken_s + believe_after_s(policy) + AFTER_S
+    if view.fallback_since_s is not None:
+        yield view.fallback_since_s + settle_s
     yield from state_instants_s(view)
     yield from learning_instants_s(memory, policy)
     yield from ledger_instants_s(memory.account, settle_s)

@@ -324,7 +324,13 @@ def _unconfirmed(view: StationView, now_s: float) -> dict[EvseId, EvseView]:
     is also sent when it is asked for.
     """
     return {
-        e: replace(v, fallback_a=None, state=EvseState.UNKNOWN, state_since_s=now_s)
+        e: replace(
+            v,
+            fallback_a=None,
+            fallback_since_s=None,
+            state=EvseState.UNKNOWN,
+            state_since_s=now_s,
+        )
         for e, v in view.evses.items()
     }
 
@@ -348,7 +354,8 @@ def _evse_after(before: EvseView, event: EvseEvent, now_s: float) -> EvseView:
         case EvseSampled(sample=sample):
             return replace(before, sample=Reading(value=sample, taken_s=now_s))
         case FallbackConfirmed(fallback_a=fallback_a):
-            return replace(before, fallback_a=fallback_a)
+            since_s = before.fallback_since_s if fallback_a == before.fallback_a else now_s
+            return replace(before, fallback_a=fallback_a, fallback_since_s=since_s)
         case EvseStateChanged(state=state, error_code=error_code):
             since_s = before.state_since_s if state is before.state else now_s
             return replace(

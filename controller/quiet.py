@@ -141,16 +141,17 @@ def _soonest_s(snapshot: Snapshot, memory: Memory, policy: Policy, steady: Stead
     found = [*_of_turns(snapshot, memory, policy), *_of_site(memory)]
     found += _of_circuits(snapshot, memory, policy, steady)
     soonest_s = first_due_s(found, now_s)
+    waits = any(map(_has_drift, memory.circuits.values()))
     for station in snapshot.stations.values():
         if soonest_s <= now_s + policy.interval_s:
             return now_s  # there may be an earlier one: nothing is left out
-        found = _of_station(station, memory, policy, steady)
+        found = _of_station(station, memory, policy, steady, waits=waits)
         soonest_s = min(soonest_s, first_due_s(found, now_s))
     return soonest_s
 
 
 def _of_station(
-    station: StationView, memory: Memory, policy: Policy, steady: Steady
+    station: StationView, memory: Memory, policy: Policy, steady: Steady, *, waits: bool
 ) -> list[float]:
     """Return those of a station. A list, not a generator: this runs after every decision. [s]"""
     found: list[float] = []
@@ -163,12 +164,20 @@ def _of_station(
         remembered = memory.evse(evse)
         if remembered.account.commanded_s is None and _is_idle(view, remembered):
             continue
-        _of_evse(found, evse, view, remembered, policy, steady, settling_s)
+        _of_evse(found, evse, view, remembered, policy, steady, settling_s, waits=waits)
         if remembered.account.grants:
             found.extend(ledger_instants_s(remembered.account, settling_s))
         if station.connected:
             _of_account(found, evse, remembered, policy)
     return found
+
+
+def _has_drift(circuit: CircuitMemory) -> bool:
+    """Tell whether a change of the building waits to be believed, or the estimate is young."""
+    base = circuit.base
+    return base is not None and any(
+        p.rise is not None or p.fall is not None or p.first_s is not None for p in base
+    )
 
 
 def _of_circuits(snapshot: Snapshot, memory: Memory, policy: Policy, steady: Steady) -> list[float]:
@@ -229,8 +238,13 @@ def _of_evse(
     policy: Policy,
     steady: Steady,
     settling_s: float,
+    *,
+    waits: bool,
 ) -> None:
-    """Add when an EVSE and its samples may be judged differently. [s]"""
+    """Add when an EVSE and its samples may be judged differently. [s]
+
+    `waits`: somewhere a change of the building waits to be believed.
+    """
     if memory.arrived_s is not None:
         found.append(memory.arrived_s + policy.rush_s)
     if memory.running_since_s is not None:
@@ -239,13 +253,17 @@ def _of_evse(
         found.append(memory.waiting_since_s + policy.min_off_s)
     if memory.under_since_s is not None or memory.disobeys:
         found.extend(learning_instants_s(memory, policy))
+    if view.fallback_since_s is not None:
+        found.append(view.fallback_since_s + settling_s)
     if view.transaction is None:
         found.extend(state_instants_s(view))
     proof_s = proof_due_s(memory, policy)
     if proof_s is not None:
         found.append(proof_s)
     if view.sample is not None:
-        _of_sample(found, evse, view, view.sample.taken_s, memory, policy, steady, settling_s)
+        _of_sample(
+            found, evse, view, view.sample.taken_s, memory, policy, steady, settling_s, waits=waits
+        )
     elif view.transaction is not None or is_unseen_fault(view):
         found.append(max(0.0, memory.asked_s or 0.0) + policy.ask_after_s)
 
@@ -259,6 +277,8 @@ def _of_sample(
     policy: Policy,
     steady: Steady,
     settling_s: float,
+    *,
+    waits: bool,
 ) -> None:
     if steady.sample_s(evse, taken_s) is not None:
         for awaited_s in _awaited_s(view, memory, policy, settling_s):
@@ -266,7 +286,9 @@ def _of_sample(
             if arrival_s is not None:
                 found.append(arrival_s)
         return
-    found.append(taken_s + believe_after_s(policy) + AFTER_S)
+    if waits or _is_above(view, memory.account.grants):
+        # Bounds that become wider move no estimate that lies within them.
+        found.append(taken_s + believe_after_s(policy) + AFTER_S)
     found.append(taken_s + policy.sample_stale_s + AFTER_S)
     found.append(max(taken_s, memory.asked_s or 0.0) + policy.ask_after_s)
 

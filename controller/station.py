@@ -116,6 +116,8 @@ class EvseView:
     sample: Reading[EvseSample] | None = None
     fallback_a: float | None = None
     """Fallback that the station confirmed to hold; None: not confirmed, it may draw `max_a`. [A]"""
+    fallback_since_s: float | None = None
+    """When the station confirmed it. [s]"""
     external_limit_a: float | None = None
     """Limit that something else put on the station (NotifyChargingLimit), per phase. [A]"""
     needs: ChargingNeeds | None = None

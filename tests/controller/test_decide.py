@@ -493,3 +493,22 @@ def test_the_energy_shown_follows_the_live_register(
     )
 
     assert live_energy_wh(transaction, EvseSample(energy_wh=register_wh)) == energy_wh
+
+
+def test_what_a_vehicle_has_yet_to_give_back_pays_for_no_rise() -> None:
+    """A newcomer without a fallback counts with its rating until its first limit is in force."""
+    bench = a_bench(evses=3, building_a=0.0)
+    newcomer = EvseId("CP003/1")
+    bench.without_fallback.add(newcomer)
+    bench.plug_in("CP001/1", "CP002/1")
+    bench.run(60)
+    bench.states[newcomer] = EvseState.CONNECTED
+    bench.run(4)
+    bench.plug_in(newcomer)
+    bench.run(30)
+
+    for _, decision in bench.history:
+        raised_a = {c.evse: c.limit_a for c in decision.wave.increases}
+        may_draw_a = {**decision.committed_a, **raised_a}
+        if raised_a:
+            assert sum(may_draw_a.values()) <= LIMIT_A + 1e-6

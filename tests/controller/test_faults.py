@@ -10,7 +10,7 @@ from controller.phases import PhaseCurrents
 from controller.readings import EvseSample, Reading
 from controller.site import EvseId, StationId
 from controller.snapshot import Snapshot
-from controller.station import EvseState, EvseView, StationView
+from controller.station import EvseState, EvseView, LeaseMode, StationView
 from optimizer.allocate import Allocator
 from tests.controller.builders import Bench, a_site, setpoints_a
 
@@ -196,3 +196,21 @@ def test_who_draws_more_than_its_fallback_before_its_first_limit_is_suspected_fr
     assert suspected_s(above) == taken_s
     assert suspected_s(within) is None
     assert suspected_s(above, fallback_a=None) is None
+
+
+def test_who_may_have_had_no_limit_is_given_time_to_follow_its_fallback() -> None:
+    bench, view = charging()
+    bench.memory = replace(bench.memory, evses={})
+    station = replace(bench.snapshot().stations[StationId("CP001")], connected_since_s=0.0)
+
+    def counted_a(mode: LeaseMode, *, confirmed_s: float) -> float:
+        fresh = replace(view, fallback_a=6.0, fallback_since_s=confirmed_s, sample=None)
+        stations = {station.id: replace(station, lease_mode=mode, evses={EVSE: fresh})}
+        snapshot = replace(bench.snapshot(), stations=stations)
+        decision = decide(snapshot, bench.memory, bench.policy, allocate=Allocator().allocate)
+        return decision.committed_a[EVSE]
+
+    just_now_s, long_ago_s = bench.now_s - 5.0, bench.now_s - 11.0
+    assert counted_a(LeaseMode.PERMANENT, confirmed_s=just_now_s) == 32.0
+    assert counted_a(LeaseMode.PERMANENT, confirmed_s=long_ago_s) == 6.0
+    assert counted_a(LeaseMode.LEASED, confirmed_s=just_now_s) == 6.0

@@ -74,6 +74,10 @@ class Inspector:
     keeps_commands: bool = False
     _truths: dict[MeterId, MeterTruth] = field(default_factory=dict)
     _ended: dict[tuple[str, str], float] = field(default_factory=dict)
+    _decided_s: tuple[float, float] = (-inf, -inf)
+    """When the last decision but one was taken, and the last. [s]"""
+    _known_s: dict[tuple[str, str], float] = field(default_factory=dict)
+    """The last decision before each end: what broke after it is not what the alarm told of. [s]"""
     _over: dict[EvseId, float] = field(default_factory=dict)
     _astray: dict[EvseId, float] = field(default_factory=dict)
     """When each was last seen to draw what nobody granted."""
@@ -90,6 +94,7 @@ class Inspector:
 
     def decided(self, snapshot: Snapshot, decision: Decision) -> None:
         """Check a decision before its commands go out."""
+        self._decided_s = (self._decided_s[1], self.agenda.now_s)
         self._follow_meters()
         self._check_ledger(snapshot, decision)
         wave = decision.wave
@@ -108,16 +113,17 @@ class Inspector:
             self.alarms.append((now_s, alarm))
             key = (alarm.condition.code, alarm.condition.subject)
             if alarm.end is not None:
-                self._ended[key] = now_s
+                self._ended[key], self._known_s[key] = now_s, self._decided_s[0]
             elif now_s - self._ended.get(key, -FLAP_S) < FLAP_S and key[0] not in _MAY_REPEAT:
-                if self._has_new_cause(key[1], self._ended[key]) or self._has_stepped_anew(key):
+                if self._has_new_cause(key[1], self._known_s[key]) or self._has_stepped_anew(key):
                     continue
                 self.blame("ALARM_FLAPS", key[1], f"{key[0]} began again")
 
     def _has_new_cause(self, subject: str, since_s: float) -> bool:
-        """Tell whether something broke at a subject, or everywhere, since its alarm ended."""
+        """Tell whether something broke or was mended since, at a subject or everywhere."""
         return any(
-            since_s < f.at_s <= self.agenda.now_s and (not f.target or _touches(f.target, subject))
+            (not f.target or _touches(f.target, subject))
+            and any(since_s < at_s <= self.agenda.now_s for at_s in (f.at_s, f.ends_s))
             for f in self.faults
         )
 
