@@ -115,7 +115,8 @@ def dispatch(
     able = [c for c in left if _may_rise(c, assessment, now_s, policy)]
     rising = [c for c in able if _is_worth_rising(c, policy)]
     rising += _topping_up(able, due, now_s, policy, most=top_ups_at_once(budget))
-    increases = _paid_increases(rising, snapshot, assessment, policy, reserve)
+    purse = _purse(snapshot, assessment, draws, memory, reserve) if rising else None
+    increases = _paid_increases(rising, purse, snapshot, assessment, policy) if purse else []
     done = {c.evse for c in increases}
     renewals = [
         _command(
@@ -329,49 +330,98 @@ def _lease_end(memory: Memory, command: SetLimit) -> float:
 # --- paying for increases -------------------------------------------------------------------------
 
 
+@dataclass(slots=True)
+class _Purse:
+    """What circuits can still give, now and once everybody has followed what it was told."""
+
+    now: dict[CircuitId, PhaseCurrents]
+    """What nobody is committed to; below 0: others have filled the circuit. [A]"""
+    then: dict[CircuitId, PhaseCurrents]
+    """The same once what was confirmed has settled. [A]"""
+    settled: Mapping[EvseId, PhaseCurrents]
+    """What each that has yet to follow a lower limit will then count with. [A]"""
+
+    def settled_of(self, draw: Draw) -> PhaseCurrents:
+        return self.settled.get(draw.evse.id, draw.committed)
+
+    def pay(self, case: _Case, limit_a: float, path: tuple[CircuitId, ...]) -> None:
+        """Take a rise out of it."""
+        after = PhaseCurrents.on(case.draw.phases, limit_a)
+        for circuit in path:
+            self.now[circuit] -= (after - case.draw.committed).highest(ZERO)
+            self.then[circuit] -= (after - self.settled_of(case.draw)).highest(ZERO)
+
+
+def _purse(
+    snapshot: Snapshot,
+    assessment: Assessment,
+    draws: Mapping[EvseId, Draw],
+    memory: Memory,
+    reserve: Mapping[CircuitId, PhaseCurrents],
+) -> _Purse:
+    now = {
+        c: state.usable - state.committed - reserve[c] for c, state in assessment.circuits.items()
+    }
+    then, settled = dict(now), {}
+    for evse, draw in draws.items():
+        held_a = _will_settle_at_a(draw, memory.evse(evse))
+        if held_a is None:
+            continue
+        settled[evse] = PhaseCurrents.on(draw.phases, held_a).lowest(draw.committed)
+        for circuit in snapshot.site.path_to_root(draw.evse.circuit):
+            then[circuit] += draw.committed - settled[evse]
+    return _Purse(now=now, then=then, settled=settled)
+
+
+def _will_settle_at_a(draw: Draw, memory: EvseMemory) -> float | None:
+    """Return the lower limit that an EVSE has confirmed and will count with soon; None: no other. [A]"""
+    latest = memory.account.latest
+    if latest is None or latest.state is not GrantState.CONFIRMED:
+        return None
+    if not draw.connected or memory.disobeys:
+        return None
+    held_a = max(latest.limit_a, draw.floor_a)
+    return held_a if held_a < draw.committed_a else None
+
+
 def _paid_increases(
     rising: list[_Case],
+    purse: _Purse,
     snapshot: Snapshot,
     assessment: Assessment,
     policy: Policy,
-    reserve: Mapping[CircuitId, PhaseCurrents],
 ) -> list[SetLimit]:
     """Grant rises out of what nobody is committed to, the lowest EVSE first."""
-    if not rising:
-        return []
-    free = {
-        c: state.usable - state.committed - reserve[c] for c, state in assessment.circuits.items()
-    }
     commands = []
     for case in sorted(rising, key=lambda c: (c.held_a, c.target.evse)):
-        limit_a = _affordable_a(case, free, snapshot, assessment, policy)
+        limit_a = _affordable_a(case, purse, snapshot, assessment, policy)
         if limit_a is None:
             continue
-        cost = PhaseCurrents.on(case.draw.phases, limit_a) - case.draw.committed
-        cost = cost.highest(ZERO)
-        for circuit in snapshot.site.path_to_root(case.draw.evse.circuit):
-            free[circuit] = free[circuit] - cost
+        purse.pay(case, limit_a, snapshot.site.path_to_root(case.draw.evse.circuit))
         commands.append(_command(case, limit_a, policy))
     return commands
 
 
 def _affordable_a(
     case: _Case,
-    free: Mapping[CircuitId, PhaseCurrents],
+    purse: _Purse,
     snapshot: Snapshot,
     assessment: Assessment,
     policy: Policy,
 ) -> float | None:
-    """Return the limit that can be paid for now; None when it is not worth a command. [A]."""
+    """Return the limit that can be paid for now; None when it is not worth a command. [A].
+
+    What it has yet to give back pays for a rise now. But once it has settled at the rise, and all
+    others at what they have confirmed, the circuits must carry that as well.
+    """
     evse = case.draw.evse
     path = snapshot.site.path_to_root(evse.circuit)
-    limit_a = case.target.limit_a
+    limit_a, settled = case.target.limit_a, purse.settled_of(case.draw)
     for circuit in path:
         for phase in case.draw.phases:
-            # While it has yet to give back what it held, that pays for nothing: a circuit that others
-            # have filled meanwhile would be over its limit once it has.
-            room_a = case.draw.committed.of(phase) + free[circuit].of(phase)
-            limit_a = min(limit_a, room_a)
+            now_a = case.draw.committed.of(phase) + max(0.0, purse.now[circuit].of(phase))
+            then_a = settled.of(phase) + purse.then[circuit].of(phase)
+            limit_a = min(limit_a, now_a, then_a)
         if assessment.circuits[circuit].is_ramping:
             limit_a = min(limit_a, max(case.held_a + policy.recovery_ramp_a, evse.min_a))
         if assessment.circuits[circuit].is_still:

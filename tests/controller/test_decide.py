@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from controller.commands import Rejected, TimedOut
-from controller.decide import live_energy_wh
+from controller.decide import decide, live_energy_wh
 from controller.decision import ReasonCode, SiteMode
+from controller.ledger import GrantState
 from controller.operator import EvseOverride, Overrides
 from controller.phases import PhaseCurrents, PhaseRotation
 from controller.readings import EvseSample
 from controller.site import EvseId, StationId
 from controller.station import EvseState
 from controller.transaction import Transaction, TransactionId
+from optimizer.allocate import Allocator
 from tests.controller.builders import (
     START,
     Bench,
@@ -495,8 +498,11 @@ def test_the_energy_shown_follows_the_live_register(
     assert live_energy_wh(transaction, EvseSample(energy_wh=register_wh)) == energy_wh
 
 
-def test_what_a_vehicle_has_yet_to_give_back_pays_for_no_rise() -> None:
-    """A newcomer without a fallback counts with its rating until its first limit is in force."""
+@pytest.mark.parametrize("state", [GrantState.SENT, GrantState.CONFIRMED])
+def test_what_a_vehicle_has_yet_to_give_back_pays_for_a_rise_only_where_all_will_fit(
+    state: GrantState,
+) -> None:
+    """A newcomer without a fallback counts with its rating until its first limit is confirmed."""
     bench = a_bench(evses=3, building_a=0.0)
     newcomer = EvseId("CP003/1")
     bench.without_fallback.add(newcomer)
@@ -505,10 +511,18 @@ def test_what_a_vehicle_has_yet_to_give_back_pays_for_no_rise() -> None:
     bench.states[newcomer] = EvseState.CONNECTED
     bench.run(4)
     bench.plug_in(newcomer)
-    bench.run(30)
+    bench.run(1)
+    bench.now_s += 4.0
+    known = bench.memory.evse(newcomer)
+    granted = replace(known.account.grants[-1], state=state, confirmed_s=bench.now_s - 3.0)
+    if state is GrantState.SENT:
+        granted = replace(granted, confirmed_s=None)
+    page = replace(known, account=replace(known.account, grants=(granted,)))
+    memory = replace(bench.memory, evses={**bench.memory.evses, newcomer: page})
+    snapshot = replace(bench.snapshot(), outcomes=())
 
-    for _, decision in bench.history:
-        raised_a = {c.evse: c.limit_a for c in decision.wave.increases}
-        may_draw_a = {**decision.committed_a, **raised_a}
-        if raised_a:
-            assert sum(may_draw_a.values()) <= LIMIT_A + 1e-6
+    decision = decide(snapshot, memory, bench.policy, allocate=Allocator().allocate)
+
+    assert decision.committed_a[EvseId("CP001/1")] > 21.0, "it has yet to give back"
+    raised = {c.evse for c in decision.wave.increases}
+    assert raised == ({"CP001/1", "CP002/1"} if state is GrantState.CONFIRMED else set())

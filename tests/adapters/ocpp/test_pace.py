@@ -21,7 +21,7 @@ class NotedPace(SetUpPace):
     """Notes when each set-up began."""
 
     def __init__(self, *, most: int = 5, within_s: float) -> None:
-        super().__init__(most=most, within_s=within_s)
+        super().__init__(most=most, within_s=within_s, start_s=0.0)
         self.begun_s: list[float] = []
 
     async def turn(self) -> None:
@@ -69,7 +69,7 @@ def test_thirty_stations_that_return_at_once_are_set_up_in_turn(
 
 def test_who_leaves_while_waiting_costs_nobody_a_turn() -> None:
     async def scenario() -> tuple[bool, int]:
-        pace = SetUpPace(most=1, within_s=0.05)
+        pace = SetUpPace(most=1, within_s=0.05, start_s=0.0)
         await pace.turn()
         gone = asyncio.create_task(pace.turn())
         next_one = asyncio.create_task(pace.turn())
@@ -79,3 +79,13 @@ def test_who_leaves_while_waiting_costs_nobody_a_turn() -> None:
         return gone.cancelled(), len(pace._begun_s)
 
     assert asyncio.run(scenario()) == (True, 1)
+
+
+def test_nobody_waits_while_we_are_starting() -> None:
+    async def scenario() -> int:
+        pace = SetUpPace(most=1, within_s=3600.0, start_s=60.0)
+        for _ in range(20):
+            await asyncio.wait_for(pace.turn(), timeout=30.0)
+        return len(pace._begun_s)
+
+    assert asyncio.run(scenario()) == 1
