@@ -25,6 +25,7 @@ from controller.commands import (
 from controller.core import Core
 from controller.decide import Allocate, Decision
 from controller.decision import Alarm, Condition, Plan, Severity
+from controller.dispatch import next_rise_s
 from controller.errors import StoreUnavailableError
 from controller.faults import unheard
 from controller.image import ProcessImage
@@ -39,6 +40,7 @@ from controller.wiring import WiringView, WiringWatch, views
 log = structlog.get_logger(__name__)
 
 DEBOUNCE_S = 0.1
+RISE_WAKES_APART_S = 1.0
 """A wake waits so long for company before the next decision. [s]"""
 CHARGER_SERIES_S = 5.0
 RECORD_FORMAT = "before/1"
@@ -115,6 +117,7 @@ class Cycle:
         self._settles_s: float | None = clock.monotonic_s() + RESTORE_S
         self._late = 0
         self._timely = 0
+        self._rise_wake_s = float("-inf")
         self.on_success: Callable[[], None] = lambda: None
         """Called after every cycle that went through: the watchdog's food."""
         self.stats = CycleStats()
@@ -224,6 +227,20 @@ class Cycle:
             self._start(self._ask(evse))
         await self._send_increases(decision)
         self._record(snapshot, decision)
+        self._wake_for_a_rise(snapshot.now_s, decision)
+
+    def _wake_for_a_rise(self, now_s: float, decision: Decision) -> None:
+        """Decide again as soon as somebody who shall have more may be told, not at the next tick.
+
+        At most one such wake a second: after a rush there are many of them.
+        """
+        at_s = next_rise_s(decision.memory, self._policy, now_s)
+        if at_s is None or at_s >= now_s + self._policy.interval_s:
+            return
+        at_s = max(at_s, self._rise_wake_s + RISE_WAKES_APART_S)
+        self._rise_wake_s = at_s
+        delay_s = max(0.0, at_s - self._clock.monotonic_s())
+        asyncio.get_running_loop().call_later(delay_s, self.wake, "rise")
 
     def _publish_failure(self) -> None:
         """Show the failed cycle; what fails here may be what failed the cycle, and ends nothing."""

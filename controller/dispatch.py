@@ -278,6 +278,23 @@ def _may_rise(case: _Case, assessment: Assessment, now_s: float, policy: Policy)
     return account.raised_s is None or now_s - account.raised_s >= policy.increase_interval_s
 
 
+def next_rise_s(memory: Memory, policy: Policy, now_s: float) -> float | None:
+    """Return when the first of those that shall have more may be told so, if later than now. [s]"""
+    found = []
+    for remembered in memory.evses.values():
+        account, latest = remembered.account, remembered.account.latest
+        if latest is None or remembered.setpoint_a - latest.limit_a < policy.increase_dead_band_a:
+            continue
+        times_s = [account.commanded_s, account.raised_s]
+        waits_s = [policy.command_interval_s, policy.increase_interval_s]
+        at_s = max(
+            (t + w for t, w in zip(times_s, waits_s, strict=True) if t is not None), default=now_s
+        )
+        if at_s > now_s:
+            found.append(at_s)
+    return min(found, default=None)
+
+
 def _connected_since_s(snapshot: Snapshot, case: _Case) -> float:
     since_s = snapshot.stations[case.draw.evse.station].connected_since_s
     return since_s if since_s is not None else 0.0
