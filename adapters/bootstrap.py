@@ -247,10 +247,7 @@ class RunningController:
             memory=await self._memory(),
             on_plan=self._planned,
         )
-        watchdog = Watchdog()
-        self._stack.callback(watchdog.close)
-        self.cycle.on_success = watchdog.alive
-        self._watchdog = watchdog
+        self._watch(self.cycle)
         self.operations = Operations(
             image=image,
             cycle=self.cycle,
@@ -271,6 +268,12 @@ class RunningController:
         await self._roll_out(image)
         feed = MeterFeed(image=image, store=self.store, clock=clock)
         await self._serve(LoadMeters(sink=feed, post=image.post, file=settings.file), desk)
+
+    def _watch(self, cycle: Cycle) -> None:
+        """Feed systemd's watchdog after every cycle that went through."""
+        self._watchdog = Watchdog()
+        self._stack.callback(self._watchdog.close)
+        cycle.on_success = self._watchdog.alive
 
     async def _guard_grid(self) -> None:
         """Listen for the sender of grid signals, where the site file names a failsafe limit."""
