@@ -14,7 +14,7 @@ from controller.decision import Alarm, Condition, Severity
 from controller.image import ProcessImage
 from controller.memory import Memory
 from controller.operations import Operations
-from controller.operator import EvseOverride
+from controller.operator import EvseOverride, Overrides
 from controller.phases import PhaseCurrents
 from controller.policy import Policy
 from controller.readings import EvseSample, GridReading
@@ -340,3 +340,24 @@ def test_an_alarm_of_the_last_run_goes_on_or_ends_once() -> None:
     assert ended["METER_LOST"]
     assert ended["NO_LEASE"]
     assert not {"METER_LOST", "NO_LEASE"} & {a.condition.code for a in scene.alarms.active()}
+
+
+def test_who_shall_have_more_is_told_as_soon_as_it_may_be_not_at_the_next_tick() -> None:
+    async def scenario() -> tuple[list[float], int, int]:
+        scene = Scene()
+        scene.charging()
+        await scene.cycles(3)
+        scene.image.overrides = Overrides(evses={EVSE: EvseOverride(max_a=10.0)})
+        await scene.cycles(1)
+        scene.image.overrides = Overrides()
+        await scene.cycles(3)  # two seconds early: the next tick comes first
+        long_before = scene.cycle.stats.wakes.get("rise", 0)
+        await scene.cycles(1, seconds=1.9)
+        for _ in range(100):
+            if scene.cycle.stats.wakes.get("rise", 0):
+                break
+            await asyncio.sleep(0.02)
+        limits_a = [c.limit_a for c in scene.fleet.commands]
+        return limits_a, long_before, scene.cycle.stats.wakes.get("rise", 0)
+
+    assert asyncio.run(scenario()) == ([32.0, 10.0], 0, 1)

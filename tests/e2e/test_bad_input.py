@@ -191,7 +191,7 @@ async def connect(rig: Rig, station: str, password: str) -> Any:
     )
 
 
-async def outsiders(folder: Path) -> None:
+async def outsiders(folder: Path) -> set[tuple[str, str]]:
     """A healthy charger, and beside it everything that is wrong on the wire at once."""
     rig = Rig(
         folder=folder,
@@ -227,6 +227,7 @@ async def outsiders(folder: Path) -> None:
                 lambda: rig.drawn_a()["CP001/1"] > 6.5, within_s=30, what="the good one charges"
             )
             await rig.do(quit=True)
+            return set(found)
         finally:
             reader.cancel()
             assert rig.simulator is not None
@@ -239,7 +240,7 @@ async def outsiders(folder: Path) -> None:
 def test_strangers_and_a_dead_influx_are_alarms_while_a_good_charger_charges(
     tmp_path: Path,
 ) -> None:
-    asyncio.run(outsiders(tmp_path))
+    assert ("WRONG_PASSWORD", "CP002") in asyncio.run(outsiders(tmp_path))
 
 
 def test_a_meter_that_is_not_there_is_an_alarm_and_control_goes_on(tmp_path: Path) -> None:

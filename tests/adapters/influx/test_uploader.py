@@ -461,6 +461,7 @@ def test_failing_spool_does_not_end_the_uploader() -> None:
         spool.put_samples(some_samples(10))
         async with peer_answering(Script()) as peer, uploading(settings_for(peer.port), spool):
             await until(lambda: len(peer.stored) == 10)
+            assert len(set(peer.stored)) == 10
 
     run(scenario)
 

@@ -363,6 +363,7 @@ def test_a_line_that_breaks_loses_nothing_and_says_why(tmp_path: Path) -> None:
             await bench.says("StartTransaction", start(), started(5))
             await eventually(lambda: len(book.of("StartTransaction")) == 1)
             await eventually(lambda: len(book.of("StatusNotification")) == 2)
+            assert len(book.of("StartTransaction")) == 1, "passed on once, not again"
         async with a_centre(book, password="other") as port, a_bench(tmp_path, port) as bench:
             await eventually(
                 lambda: "wattkeeper upstream secret" in bench.relay.states()[STATION][2]
