@@ -25,7 +25,6 @@ from controller.commands import (
 from controller.core import Core
 from controller.decide import Allocate, Decision
 from controller.decision import Alarm, Condition, Plan, Severity
-from controller.dispatch import next_rise_s
 from controller.errors import StoreUnavailableError
 from controller.faults import unheard
 from controller.image import ProcessImage
@@ -35,6 +34,7 @@ from controller.ports import Clock, Fleet, Recorder, Store
 from controller.records import Sample
 from controller.site import EvseId, Site, StationId
 from controller.snapshot import Snapshot
+from controller.timing import next_rise_s
 from controller.wiring import WiringView, WiringWatch, views
 
 log = structlog.get_logger(__name__)

@@ -15,7 +15,7 @@ from controller import ledger, turns, walltime
 from controller.assess import Assessment
 from controller.commands import CommandOutcome
 from controller.decision import CircuitStatus, Condition, EvseStatus, Plan, SiteMode, Wave
-from controller.dispatch import Target, at_least, dispatch, overdue, targets_outside
+from controller.dispatch import dispatch
 from controller.draw import Draw, bare_from_s, drawn, observed, settle_s
 from controller.due import first_due_s, step_instants_s
 from controller.explain import Outcome, bindings, reason_for, where_text
@@ -26,10 +26,12 @@ from controller.newcomers import newcomers_reserve
 from controller.phases import PhaseCurrents
 from controller.policy import Policy
 from controller.pose import Question, pose
+from controller.questions import overdue
 from controller.readings import EvseSample
 from controller.site import CircuitId, Evse, EvseId
 from controller.snapshot import Snapshot
 from controller.station import EvseView, StationView
+from controller.targets import Target, at_least, targets_outside
 from controller.transaction import Transaction
 from controller.wishes import override_with, wanted_with_a
 from controller.workspace import Step, Workspace

@@ -15,7 +15,6 @@ from typing import Protocol
 from controller.assess import METER_LOST_LONG_S, RAMP_INTERVALS
 from controller.baseload import BaseLoad
 from controller.decide import Decision
-from controller.dispatch import OVERTAKE_S, is_unseen_fault, proof_due_s, renewal_s, retry_wait_s
 from controller.draw import (
     ACTIVE_STATES,
     ARRIVED_A,
@@ -35,10 +34,12 @@ from controller.faults import OFFLINE_AFTER_S, OUTAGE_BACK_S
 from controller.ledger import Grant
 from controller.memory import CircuitMemory, EvseMemory, Memory, Turn
 from controller.policy import Policy
+from controller.questions import is_unseen_fault, proof_due_s
 from controller.site import Circuit, EvseId, MeterId
 from controller.snapshot import MeterView, Snapshot
 from controller.station import EvseView, StationView
 from controller.thermal import TIME_CONSTANT_S, final_heat, heat_at
+from controller.timing import OVERTAKE_S, renewal_s, retry_wait_s
 from controller.turns import BOOK_S
 from controller.walltime import BELIEVED_AFTER_S, TOLD_AFTER_S
 from controller.worth import top_up_s

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from controller.assess import building_worst_case
 from controller.decision import SiteMode
-from controller.dispatch import Target
 from controller.draw import Draw
 from controller.memory import EvseMemory
 from controller.operator import EvseOverride
@@ -15,6 +14,7 @@ from controller.phases import PhaseCurrents
 from controller.policy import Policy
 from controller.site import CircuitId, EvseId, Site
 from controller.station import EvseView, LeaseMode, StationBehaviour, StationView
+from controller.targets import Target
 from optimizer.problem import Allocation, Budget, Load, Node, Problem
 
 
