@@ -17,7 +17,13 @@ from controller.commands import CommandOutcome
 from controller.decision import CircuitStatus, Condition, EvseStatus, Plan, SiteMode, Wave
 from controller.dispatch import dispatch
 from controller.draw import Draw, bare_from_s, drawn, observed, settle_s
-from controller.due import first_due_s, step_instants_s
+from controller.due import (
+    fading_instants_s,
+    first_due_s,
+    fresh_for_s,
+    sample_due_s,
+    step_instants_s,
+)
 from controller.explain import Outcome, bindings, reason_for, where_text
 from controller.faults import conditions_of, outage_of
 from controller.ledger import Account
@@ -178,6 +184,8 @@ def _remembered(
         before = memory.evse(evse.id)
         override = overrides.get(evse.id)
         step = steps.get(evse.id)
+        if step is not None and step.view is not view:
+            step = steps[evse.id] = step.carried_to(view)
         is_covered = (
             step is not None
             and evse.id not in outcomes
@@ -186,29 +194,8 @@ def _remembered(
             )
         )
         if step is None or not is_covered:
-            wishes = override_with(snapshot, evse.id, view)
-            most_a = wanted_with_a(evse, wishes, view)
-            after, draw = _stepped(
-                evse, station, view, before, outcomes.get(evse.id, []), policy, now_s, most_a
-            )
-            instants_s = [*step_instants_s(after, view, policy, settle_s=settle_s(station, policy))]
-            instants_s.append(bare_from_s(station))
-            step = Step(
-                view=view,
-                before=before,
-                connected=station.connected,
-                lease_mode=station.lease_mode,
-                behaviour=station.behaviour,
-                override=override,
-                wishes=wishes,
-                from_s=now_s,
-                due_s=first_due_s(instants_s, now_s),
-                after=after,
-                draw=draw,
-                wanted_a=most_a,
-                is_shut=wishes.paused or most_a < evse.min_a,
-            )
-            steps[evse.id] = step
+            heard = outcomes.get(evse.id, [])
+            step = steps[evse.id] = _step(snapshot, evse, station, view, before, heard, policy)
         evses[evse.id], draws[evse.id] = step.after, step.draw
     started_s = memory.started_s if memory.started_s is not None else now_s
     return replace(
@@ -218,6 +205,44 @@ def _remembered(
         clock=walltime.advanced(memory.clock, now_s=now_s, at=snapshot.at),
         outage=outage_of(snapshot, memory.outage),
     ), draws
+
+
+def _step(
+    snapshot: Snapshot,
+    evse: Evse,
+    station: StationView,
+    view: EvseView,
+    before: EvseMemory,
+    outcomes: list[CommandOutcome],
+    policy: Policy,
+) -> Step:
+    """Work out one EVSE's part of a decision, and how long that holds."""
+    now_s = snapshot.now_s
+    wishes = override_with(snapshot, evse.id, view)
+    most_a = wanted_with_a(evse, wishes, view)
+    after, draw = _stepped(evse, station, view, before, outcomes, policy, now_s, most_a)
+    settling_s = settle_s(station, policy)
+    instants_s = [*step_instants_s(after, view, policy, settle_s=settling_s)]
+    instants_s.append(bare_from_s(station))
+    settled_due_s = first_due_s(instants_s, now_s)
+    return Step(
+        view=view,
+        before=before,
+        connected=station.connected,
+        lease_mode=station.lease_mode,
+        behaviour=station.behaviour,
+        override=snapshot.overrides.evses.get(evse.id),
+        wishes=wishes,
+        from_s=now_s,
+        due_s=min(settled_due_s, first_due_s(fading_instants_s(view, policy), now_s)),
+        settled_due_s=settled_due_s,
+        fresh_for_s=fresh_for_s(policy),
+        sample_due_s=sample_due_s(after, view, policy, settle_s=settling_s, now_s=now_s),
+        after=after,
+        draw=draw,
+        wanted_a=most_a,
+        is_shut=wishes.paused or most_a < evse.min_a,
+    )
 
 
 def _stepped(

@@ -61,7 +61,7 @@ def dispatch(
         if _is_renewal_due(c, _connected_since_s(snapshot, c), now_s, policy)
     }
     budget = max(1, floor(policy.calls_per_s * policy.interval_s))
-    able = [c for c in left if _may_rise(c, assessment, now_s, policy)]
+    able = [c for c in left if c.gap_a > 0 and _may_rise(c, assessment, now_s, policy)]
     rising = [c for c in able if _is_worth_rising(c, policy)]
     rising += _topping_up(able, due, now_s, policy, most=top_ups_at_once(budget))
     purse = purse_of(snapshot, assessment, draws, memory, reserve) if rising else None

@@ -19,6 +19,8 @@ VEHICLE_STATES = frozenset({EvseState.CONNECTED, EvseState.UNKNOWN})
 """States in which a vehicle may begin to draw the fallback without a transaction known to us."""
 ACTIVE_STATES = frozenset({EvseState.CHARGING, EvseState.SUSPENDED_EV, EvseState.SUSPENDED_EVSE})
 """States that only a running transaction has."""
+FLOWS_A = 1.0
+"""More than this is a current, not the noise of a meter. [A]"""
 CALM_STATES = frozenset(
     {
         EvseState.AVAILABLE,
@@ -245,7 +247,7 @@ def _bounds(
         return DrawBounds(
             least=ZERO, last_seen=_presumed(most, evse, view), reported=most, most=most
         )
-    moved_s = max((g.confirmed_s or g.sent_s for g in memory.account.grants), default=None)
+    moved_s = max(map(followed_from_s, memory.account.grants), default=None)
     latest = memory.account.latest
     has_settled = moved_s is None or taken_s >= moved_s + settle_s
     has_arrived = latest is not None and abs(measured.largest_a - latest.limit_a) <= ARRIVED_A

@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from math import inf
 
-from controller.draw import ACTIVE_STATES, UNKNOWN_TRANSACTION_S, believe_after_s
+from controller.draw import (
+    ACTIVE_STATES,
+    UNKNOWN_TRANSACTION_S,
+    believe_after_s,
+    followed_from_s,
+    governed_from_s,
+)
 from controller.ledger import FOLLOW_S, LEASE_GUARD_S, Account
 from controller.memory import EvseMemory
 from controller.policy import Policy
@@ -37,15 +43,55 @@ def first_due_s(instants_s: Iterable[float], now_s: float) -> float:
 def step_instants_s(
     memory: EvseMemory, view: EvseView, policy: Policy, *, settle_s: float
 ) -> Iterator[float]:
-    """Yield the instants at which an EVSE's draw, demand or obedience may be judged differently. [s]"""
-    if view.sample is not None:
-        yield view.sample.taken_s + policy.sample_stale_s + AFTER_S
-        yield view.sample.taken_s + believe_after_s(policy) + AFTER_S
+    """Yield the instants at which an EVSE's draw, demand or obedience may be judged differently. [s]
+
+    Without those of the sample's age.
+    """
     if view.fallback_since_s is not None:
         yield view.fallback_since_s + settle_s
     yield from state_instants_s(view)
     yield from learning_instants_s(memory, policy)
     yield from ledger_instants_s(memory.account, settle_s)
+
+
+def fading_instants_s(view: EvseView, policy: Policy) -> Iterator[float]:
+    """Yield when a sample is believed less, and no more. [s]"""
+    if view.sample is not None:
+        yield view.sample.taken_s + policy.sample_stale_s + AFTER_S
+        yield view.sample.taken_s + believe_after_s(policy) + AFTER_S
+
+
+def fresh_for_s(policy: Policy) -> float:
+    """Return until what age a sample is believed fully. [s]"""
+    return min(policy.sample_stale_s, believe_after_s(policy))
+
+
+def sample_due_s(
+    memory: EvseMemory, view: EvseView, policy: Policy, *, settle_s: float, now_s: float
+) -> float:
+    """Return from when on a sample with the same values may be judged differently; -inf: at once. [s]
+
+    One that is believed less by now would be believed if it came again.
+    """
+    sample = view.sample
+    if sample is None or now_s - sample.taken_s >= fresh_for_s(policy):
+        return -inf
+    judged_s = _judged_from_s(memory, view, policy, settle_s)
+    return min((at_s for at_s in judged_s if at_s > sample.taken_s), default=inf)
+
+
+def _judged_from_s(
+    memory: EvseMemory, view: EvseView, policy: Policy, settle_s: float
+) -> Iterator[float]:
+    """Yield the instants that the time of a sample is compared with. [s]"""
+    grants = memory.account.grants
+    if grants:
+        yield max(map(followed_from_s, grants)) + settle_s
+    governed_s = governed_from_s(memory, view, settle_s)
+    if governed_s is not None:
+        yield governed_s
+    if memory.over_since_s is not None:
+        yield memory.over_since_s + policy.disobey_after_s
 
 
 def state_instants_s(view: EvseView) -> Iterator[float]:

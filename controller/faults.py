@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from controller.decision import Condition, Severity
-from controller.draw import Draw
+from controller.draw import FLOWS_A, Draw
 from controller.memory import Memory, Outage
+from controller.questions import OPENS_WITHIN_S
 from controller.site import EvseId, StationId
 from controller.snapshot import Snapshot
 from controller.station import EvseState, LeaseMode, StationView
 
 OFFLINE_AFTER_S = 60.0
-WELDED_A = 1.0
 WELDED_AFTER_S = 30.0
 SILENT_AFTER_S = 60.0
 REFUSALS_TOLD = 3
@@ -169,7 +169,7 @@ def _of_evse(draw: Draw, *, refusals: int) -> Iterator[Condition]:
             severity=severity,
             values={"fault": code},
         )
-        if _last_sampled_a(draw, draw.view.faulted_since_s) > WELDED_A:
+        if _last_sampled_a(draw, draw.view.faulted_since_s + OPENS_WITHIN_S) > FLOWS_A:
             yield Condition(
                 code="CONTACTOR_WELDED",
                 subject=evse,
@@ -195,7 +195,7 @@ def _may_be_amiss(draw: Draw, now_s: float) -> bool:
     view = draw.view
     if view.transaction is not None:
         return view.sample is None or now_s - view.sample.taken_s > SILENT_AFTER_S
-    return view.state in _NOTHING_FLOWS and (draw.measured_max_a or 0.0) > WELDED_A
+    return view.state in _NOTHING_FLOWS and _last_sampled_a(draw, view.state_since_s) > FLOWS_A
 
 
 def _of_current(draw: Draw, station: StationView, *, now_s: float) -> Iterator[Condition]:
@@ -204,16 +204,18 @@ def _of_current(draw: Draw, station: StationView, *, now_s: float) -> Iterator[C
     if not station.connected:
         return
     since_s = max(view.state_since_s, station.connected_since_s or 0.0)
-    flows = (draw.measured_max_a or 0.0) > WELDED_A
+    drawn_a = _last_sampled_a(
+        draw, since_s + OPENS_WITHIN_S
+    )  # before that a session may have ended
     is_idle = view.transaction is None and view.state in _NOTHING_FLOWS
-    if flows and is_idle and now_s - since_s > WELDED_AFTER_S:
+    if drawn_a > FLOWS_A and is_idle and now_s - since_s > WELDED_AFTER_S:
         yield Condition(
             code="CURRENT_WITHOUT_SESSION",
             subject=evse,
-            text=f"{evse} carries {draw.measured_max_a:.1f} A though nobody charges there: its contactor "
+            text=f"{evse} carries {drawn_a:.1f} A though nobody charges there: its contactor "
             "may be welded. Switch it off at its breaker and have it inspected.",
             severity=Severity.CRITICAL,
-            values={"drawn_a": f"{draw.measured_max_a:.1f}"},
+            values={"drawn_a": f"{drawn_a:.1f}"},
         )
     last_s = view.sample.taken_s if view.sample is not None else since_s
     is_awaited = view.transaction is not None and not draw.evse.is_load

@@ -20,6 +20,7 @@ from controller.draw import (
     ARRIVED_A,
     bare_from_s,
     believe_after_s,
+    followed_from_s,
     governed_from_s,
     settle_s,
 )
@@ -300,10 +301,7 @@ def _awaited_s(
     """Yield the instants that the age of a sample is compared with."""
     grants = memory.account.grants
     if grants and not _has_arrived(view, memory):
-        moved_s = max(g.confirmed_s if g.confirmed_s is not None else g.sent_s for g in grants)
-        yield moved_s + settling_s
-        truly_s = max(g.confirmed_s or g.sent_s for g in grants)
-        yield truly_s + settling_s
+        yield max(map(followed_from_s, grants)) + settling_s
     governed_s = governed_from_s(memory, view, settling_s)
     if governed_s is not None and _is_above(view, grants):
         yield governed_s

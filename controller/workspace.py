@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.assess import building_worst_case
 from controller.decision import SiteMode
@@ -34,6 +34,12 @@ class Step:
     from_s: float
     due_s: float
     """From then on the same inputs may lead to something else. [s]"""
+    settled_due_s: float
+    """The same without what the age of the sample may change. [s]"""
+    fresh_for_s: float
+    """A sample is judged the same until it is so old. [s]"""
+    sample_due_s: float
+    """The same values sampled from then on may lead to something else. [s]"""
     after: EvseMemory
     draw: Draw
     wanted_a: float
@@ -60,6 +66,22 @@ class Step:
             and (self.behaviour is station.behaviour or self.behaviour == station.behaviour)
             and self.from_s <= now_s < self.due_s
         )
+
+    def carried_to(self, view: EvseView) -> Step:
+        """Return it for a view that is the same, or only sampled later with the same values.
+
+        One that it does not answer for leaves it as it is.
+        """
+        known, sample = self.view.sample, view.sample
+        if self.view is view or known is None or sample is None:
+            return self
+        is_later = known.taken_s < sample.taken_s < self.sample_due_s
+        if not is_later or known.value != sample.value:
+            return self
+        if replace(view, sample=known) != self.view:
+            return self
+        due_s = min(self.settled_due_s, sample.taken_s + self.fresh_for_s)
+        return replace(self, view=view, draw=replace(self.draw, view=view), due_s=due_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,30 @@ def test_current_though_nobody_charges_is_a_welded_contactor() -> None:
     assert "CURRENT_WITHOUT_SESSION" not in codes(bench, view)
 
 
+def test_a_vehicle_that_has_left_is_no_welded_contactor() -> None:
+    """The last sample of a session stays the latest where stations send none outside of sessions."""
+    bench, view = charging()
+    assert view.sample is not None
+    last_s = view.sample.taken_s
+    left = replace(view, transaction=None, state=EvseState.AVAILABLE, state_since_s=last_s)
+    for seconds in range(120):
+        bench.now_s = last_s + seconds
+        assert "CURRENT_WITHOUT_SESSION" not in codes(bench, left)
+
+
+def test_who_was_last_seen_to_draw_is_asked_after_its_session_but_not_for_ever() -> None:
+    bench, view = charging()
+    assert view.sample is not None
+    last_s = view.sample.taken_s
+    left = replace(view, transaction=None, state=EvseState.AVAILABLE, state_since_s=last_s)
+    seen = replace(left, sample=replace(view.sample, taken_s=last_s + 20.0))
+    bench.now_s = last_s + 40.0
+    assert EVSE in decided(bench, left).wave.questions
+    bench.now_s = last_s + 300.0
+    assert EVSE not in decided(bench, left).wave.questions, "it does not answer"
+    assert EVSE in decided(bench, seen).wave.questions, "it carries current"
+
+
 def test_a_session_without_meter_values_is_told() -> None:
     bench, view = charging()
     assert view.sample is not None
@@ -166,13 +190,15 @@ def test_who_faults_without_a_session_is_asked_until_it_has_shown_whether_curren
     bench, view = charging()
     assert view.sample is not None
     faulted = replace(
-        view, transaction=None, state=EvseState.FAULTED, faulted_since_s=bench.now_s - 20.0
+        view, transaction=None, state=EvseState.FAULTED, faulted_since_s=bench.now_s - 30.0
     )
-    before = replace(view.sample, taken_s=bench.now_s - 21.0)
-    since = replace(view.sample, taken_s=bench.now_s - 19.0)
+    before = replace(view.sample, taken_s=bench.now_s - 31.0)
+    at_once = replace(view.sample, taken_s=bench.now_s - 29.0)
+    since = replace(view.sample, taken_s=bench.now_s - 20.0)
 
     assert EVSE in questions(bench, replace(faulted, sample=None))
     assert EVSE in questions(bench, replace(faulted, sample=before))
+    assert EVSE in questions(bench, replace(faulted, sample=at_once)), "it may have opened since"
     assert EVSE not in questions(bench, replace(faulted, sample=since))
 
 

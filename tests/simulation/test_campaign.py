@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from adapters.simulator.lockstep.campaign import judged, judged_seed, promises_broken, shrunk
+from adapters.simulator.lockstep.lockstep import Lockstep
 from adapters.simulator.lockstep.random_days import a_day
 from adapters.simulator.lockstep.scenario import Fault, FaultKind, from_yaml, to_yaml
 from tests.simulation.planted import DEFECTS, planted
@@ -19,6 +20,15 @@ def test_a_morning_in_which_everything_breaks_breaks_no_promise(seed: int) -> No
     assert verdict.first == ""
     assert verdict.trips == 0
     assert verdict.faults > 30
+
+
+def test_nobody_is_alarmed_on_a_day_on_which_nothing_breaks() -> None:
+    """Each departure was told as a welded contactor: its last sample was taken for a current that flows."""
+    run = Lockstep(a_day(6, with_faults=False))
+    run.run()
+
+    assert [(at_s, alarm.condition.code) for at_s, alarm in run.inspector.alarms] == []
+    assert len(run.stays) > 3
 
 
 def test_a_day_is_the_same_after_it_was_written_and_read() -> None:

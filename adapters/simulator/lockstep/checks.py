@@ -36,8 +36,8 @@ class Violation:
     """A promise that was broken."""
 
     promise: str
-    """TRIP, OWN_OVERLOAD, LEDGER, UNPAID_RAISE, NO_FALLBACK, BLIND_RAISE, RECOVERY_JUMP, ALARM_FLAPS
-    or CYCLE_FAILED."""
+    """TRIP, OWN_OVERLOAD, LEDGER, UNPAID_RAISE, NO_FALLBACK, BLIND_RAISE, RECOVERY_JUMP, ALARM_FLAPS,
+    FALSE_ALARM or CYCLE_FAILED."""
     subject: str
     at_s: float
     text: str
@@ -107,17 +107,29 @@ class Inspector:
             self._check_raises(snapshot, decision)
 
     def alarmed(self, alarms: tuple[Alarm, ...]) -> None:
-        """Check that an alarm does not flap."""
+        """Check that an alarm does not flap, and that none tells of a contactor that is well."""
         now_s = self.agenda.now_s
         for alarm in alarms:
             self.alarms.append((now_s, alarm))
             key = (alarm.condition.code, alarm.condition.subject)
             if alarm.end is not None:
                 self._ended[key], self._known_s[key] = now_s, self._decided_s[0]
-            elif now_s - self._ended.get(key, -FLAP_S) < FLAP_S and key[0] not in _MAY_REPEAT:
+                continue
+            if key[0] in _TELL_OF_A_CONTACTOR and not self._has_leaked(key[1]):
+                self.blame("FALSE_ALARM", key[1], alarm.condition.text)
+            if now_s - self._ended.get(key, -FLAP_S) < FLAP_S and key[0] not in _MAY_REPEAT:
                 if self._has_new_cause(key[1], self._known_s[key]) or self._has_stepped_anew(key):
                     continue
                 self.blame("ALARM_FLAPS", key[1], f"{key[0]} began again")
+
+    def _has_leaked(self, subject: str) -> bool:
+        """Tell whether a contactor was welded a moment ago."""
+        return any(
+            f.kind is FaultKind.CONTACTOR_WELDED
+            and f.target == subject
+            and f.at_s <= self.agenda.now_s <= f.ends_s + LEARN_S
+            for f in self.faults
+        )
 
     def _has_new_cause(self, subject: str, since_s: float) -> bool:
         """Tell whether something broke or was mended since, at a subject or everywhere."""
@@ -335,5 +347,7 @@ def _touches(target: str, subject: str) -> bool:
 
 _MAY_REPEAT = frozenset({"OVERLOAD", "PROTECTION_HOT", "CYCLE_FAILED", "LIMIT_REFUSED", "DISOBEYS"})
 """They follow the building, or end with the transaction they belong to."""
+
+_TELL_OF_A_CONTACTOR = frozenset({"CURRENT_WITHOUT_SESSION", "CONTACTOR_WELDED"})
 
 __all__ = ["Inspector", "Violation"]
