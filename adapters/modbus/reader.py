@@ -19,6 +19,7 @@ from adapters.modbus.client import (
     Registers,
 )
 from adapters.modbus.connection import Endpoint, parse_connection
+from adapters.modbus.credit import Credit
 from adapters.modbus.frames import ReadRequest, Table
 from adapters.modbus.plausibility import MeterLimits, implausible
 from adapters.modbus.registermap import (
@@ -298,6 +299,9 @@ class _Polled:
     due_s: float
     retry_s: float = _RETRY_FIRST_S
     before: Decoded | None = None
+    credit: Credit = field(default_factory=Credit)
+    wrong: str = ""
+    """Why its last wrong sample cannot be true."""
     silent_since_s: float | None = None
 
 
@@ -354,10 +358,13 @@ class MeterPoller:
             await connection.close()
 
     async def _poll(self, polled: _Polled, connection: ModbusConnection) -> bool:
-        """Poll one meter and deliver; tell whether there was a plausible sample."""
+        """Poll one meter and deliver; tell whether there was a plausible sample, believed or not."""
+        is_plausible = False
         try:
             poll = await polled.reader.read(connection)
             fault = self._judged(polled, poll)
+            is_plausible = fault is None
+            fault = fault or _doubted(polled)
             if fault is None and isinstance(poll, MeterSample):
                 self._sink.put_reading(polled.meter.id, grid_reading(poll))
                 self._end_silence(polled)
@@ -369,19 +376,22 @@ class MeterPoller:
         text = f"meter {polled.meter.id} at {polled.meter.connection}: {fault}"
         self._begin_silence(polled, text)
         self._sink.put_fault(polled.meter.id, text)
-        return False
+        return is_plausible
 
-    @staticmethod
-    def _judged(polled: _Polled, poll: Poll) -> str | None:
+    def _judged(self, polled: _Polled, poll: Poll) -> str | None:
         """Return why a poll is of no use; None: it is good."""
         if isinstance(poll, MeterFault):
             return poll.text
         reasons = implausible(poll.values, polled.limits, polled.before)
         # Also of a rejected sample: a counter that was reset costs one sample, not all that follow.
         polled.before = poll.values
+        polled.credit.book(self._clock.monotonic_s(), is_plausible=not reasons)
         if not reasons:
             return None
-        return f"{'; '.join(reasons)}; check the model, the wiring and the transformer ratio"
+        polled.wrong = (
+            f"{'; '.join(reasons)}; check the model, the wiring and the transformer ratio"
+        )
+        return polled.wrong
 
     def _begin_silence(self, polled: _Polled, text: str) -> None:
         if polled.silent_since_s is None:
@@ -393,6 +403,12 @@ class MeterPoller:
             silent_s = self._clock.monotonic_s() - polled.silent_since_s
             polled.silent_since_s = None
             _log.info("meter.back", meter=polled.meter.id, silent_s=round(silent_s, 1))
+
+
+def _doubted(polled: _Polled) -> str | None:
+    """Return why a plausible sample is not believed; None: it is."""
+    doubt = polled.credit.doubt()
+    return f"{doubt}; the last wrong one: {polled.wrong}" if doubt is not None else None
 
 
 def _lines(meters: Sequence[tuple[Meter, MeterMap, MeterLimits]], now_s: float) -> list[_Line]:

@@ -233,10 +233,12 @@ ROWS: tuple[Row, ...] = (
         tests=(
             "tests/adapters/modbus/test_reader.py::test_implausible_sample_is_a_fault_and_no_reading",
             "tests/adapters/modbus/test_plausibility.py::test_wrong_number_has_its_reason",
+            "tests/adapters/modbus/test_credit.py",
+            "tests/adapters/modbus/test_reader.py::"
+            "test_who_sends_wrong_numbers_every_second_time_is_not_believed_at_all",
         ),
-        missing="the share of bad samples is not judged: while a good one comes every three seconds the meter "
-        "counts as good",
-        remark="a bad sample is dropped at once; the alarm METER_LOST names the reason",
+        remark="a bad sample is dropped at once; where more than a fifth of the last 30 s is bad, the others do "
+        "not count either; the alarm METER_LOST names the reason",
     ),
     Row(
         fault="websocket closed",

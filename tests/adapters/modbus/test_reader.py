@@ -241,6 +241,29 @@ def test_implausible_sample_is_a_fault_and_no_reading() -> None:
     asyncio.run(scenario())
 
 
+class Flickering(HostileMeter):
+    """Every second sample carries 2 kV."""
+
+    def word(self, address: int) -> int:
+        rounds = sum(asked.address == 0 for asked in self.asked)
+        return 0x4500 if address == 0 and rounds % 2 else super().word(address)
+
+
+def test_who_sends_wrong_numbers_every_second_time_is_not_believed_at_all() -> None:
+    async def scenario() -> tuple[int, str]:
+        meter = Flickering(words=dict(SDM630))
+        async with meter.listening() as port:
+            sink = await polling(
+                [polled(a_meter(port))], lambda sink: sink.until(lambda: len(sink.faults) >= 8)
+            )
+        return len(sink.readings), sink.faults[-1][1] + sink.faults[-2][1]
+
+    readings, faults = asyncio.run(scenario())
+    assert readings <= 3, "three wrong ones are no pattern yet"
+    assert "samples were wrong, so the others are not believed either" in faults
+    assert "the last wrong one: the voltage of L1, 2054.4 V" in faults
+
+
 def test_not_a_number_is_no_reading() -> None:
     async def scenario() -> None:
         meter = HostileMeter(words=SDM630 | {8: 0x7FC0, 9: 0})
