@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from controller import baseload, thermal
@@ -10,11 +10,15 @@ from controller.baseload import DrawBounds
 from controller.decision import Condition, Severity, SiteMode
 from controller.draw import Draw, believe_after_s
 from controller.memory import CircuitMemory, Memory
-from controller.phases import ZERO, PhaseCurrents
+from controller.phases import PHASES, ZERO, PhaseCurrents
 from controller.policy import Policy
 from controller.site import Circuit, CircuitId, EvseId, Site
 from controller.snapshot import MeterView, Snapshot
 
+OVERLOAD_TOLD_A = 0.5
+OVERLOAD_TOLD_RATIO = 0.02
+"""Less above the limit is the noise of a building that leaves no ampere unused. It is reduced at once as
+well, and counts for the heat of the device; no device opens below 1.05 times its rating."""
 METER_LOST_LONG_S = 900.0
 """A meter that is lost for so long has been forgotten: it is told again, as critical. [s]"""
 RAMP_INTERVALS = 4
@@ -417,15 +421,10 @@ def _conditions(
         )
         if age_s > METER_LOST_LONG_S:
             found.append(_lost_long(circuit))
-    if state.measured is not None and not state.measured.fits(state.limit, tolerance_a=0.5):
-        found.append(
-            Condition(
-                code="OVERLOAD",
-                subject=circuit.id,
-                text=f"{circuit.id} carries more than its limit; charging is being reduced.",
-                severity=Severity.ALARM,
-            )
-        )
+    if state.measured is not None and not state.measured.fits(
+        state.limit, tolerance_a=OVERLOAD_TOLD_A
+    ):
+        found.extend(_overload(circuit, state.measured, state.limit))
     if state.memory.is_shedding:
         found.append(
             Condition(
@@ -437,6 +436,25 @@ def _conditions(
             )
         )
     return found
+
+
+def _overload(
+    circuit: Circuit, measured: PhaseCurrents, limit: PhaseCurrents
+) -> Iterator[Condition]:
+    """Yield the worst phase that is over its limit by more than the building's noise. [A]"""
+    phase = max(PHASES, key=lambda p: measured.of(p) - limit.of(p))
+    limit_a = limit.of(phase)
+    if measured.of(phase) - limit_a <= max(OVERLOAD_TOLD_A, OVERLOAD_TOLD_RATIO * limit_a):
+        return
+    drawn, most = f"{measured.of(phase):.1f}", f"{limit_a:g}"
+    yield Condition(
+        code="OVERLOAD",
+        subject=circuit.id,
+        text=f"{circuit.id} carries {drawn} A on {phase.name}, more than its limit of {most} A; charging "
+        "is being reduced.",
+        severity=Severity.ALARM,
+        values={"phase": phase.name, "drawn_a": drawn, "limit_a": most},
+    )
 
 
 def _lost_long(circuit: Circuit) -> Condition:

@@ -172,6 +172,24 @@ def test_not_even_for_a_second_does_charging_overload_the_circuit_by_itself() ->
     assert worst_a <= LIMIT_A + 1e-6
 
 
+def test_an_overload_is_told_with_its_phase_and_a_flicker_of_the_building_is_not() -> None:
+    """At full use the building's noise was an alarm every few minutes."""
+    bench = a_bench().plug_in()
+    bench.run(180)
+    building = bench.building["main"]
+
+    bench.building["main"] = building + PhaseCurrents(l1_a=0.0, l2_a=0.015 * LIMIT_A, l3_a=0.0)
+    flicker = [c.code for c in bench.step().conditions]
+    over_a = max(bench.true_total()) - LIMIT_A
+    bench.building["main"] = building + PhaseCurrents(l1_a=0.0, l2_a=10.0, l3_a=0.0)
+    told = [c for c in bench.step().conditions if c.code == "OVERLOAD"]
+
+    assert over_a > 0.5
+    assert flicker == []
+    assert [c.values["phase"] for c in told] == ["L2"]
+    assert f"more than its limit of {LIMIT_A:g} A" in told[0].text
+
+
 def test_a_single_phase_vehicle_loads_only_its_phase() -> None:
     evses = [
         an_evse("CP001"),
