@@ -10,15 +10,17 @@ from controller.baseload import DrawBounds
 from controller.decision import Condition, Severity, SiteMode
 from controller.draw import Draw, believe_after_s
 from controller.memory import CircuitMemory, Memory
-from controller.phases import PHASES, ZERO, PhaseCurrents
+from controller.phases import PHASES, ZERO, Phase, PhaseCurrents
 from controller.policy import Policy
 from controller.site import Circuit, CircuitId, EvseId, Site
 from controller.snapshot import MeterView, Snapshot
 
 OVERLOAD_TOLD_A = 0.5
 OVERLOAD_TOLD_RATIO = 0.02
-"""Less above the limit is the noise of a building that leaves no ampere unused. It is reduced at once as
-well, and counts for the heat of the device; no device opens below 1.05 times its rating."""
+"""Less above the limit, for a moment, is the noise of a building where no ampere is left unused. It is
+reduced at once as well, and counts for the heat of the device."""
+OVERLOAD_LASTS_S = 10.0
+"""What lasts so long is no noise. [s]"""
 METER_LOST_LONG_S = 900.0
 """A meter that is lost for so long has been forgotten: it is told again, as critical. [s]"""
 RAMP_INTERVALS = 4
@@ -160,6 +162,7 @@ def _assess_circuit(
     measured = _measured(meter, policy, now_s)
     limit, after = _limit(circuit, after, measured, totals, snapshot, policy)
     after = _with_base(after, meter, totals, limit=limit, policy=policy, now_s=now_s)
+    after = _with_overload(after, measured, limit, now_s)
     if _is_learning(after, draws, now_s, policy):
         mode = worse(mode, SiteMode.HOLD)
     committed = totals.committed
@@ -179,7 +182,17 @@ def _assess_circuit(
         headroom=_less(limit, building, committed),
         usable=_less(limit, PhaseCurrents.balanced(circuit.margin_a), building),
     )
-    return state, _conditions(state, meter, 0.0 if is_starting else age_s, policy)
+    return state, _conditions(state, meter, 0.0 if is_starting else age_s, policy, now_s)
+
+
+def _with_overload(
+    memory: CircuitMemory, measured: PhaseCurrents | None, limit: PhaseCurrents, now_s: float
+) -> CircuitMemory:
+    """Remember since when more flows than the limit."""
+    is_over = measured is not None and not measured.fits(limit, tolerance_a=OVERLOAD_TOLD_A)
+    if is_over is (memory.over_since_s is not None):
+        return memory
+    return replace(memory, over_since_s=now_s if is_over else None)
 
 
 def _less(limit: PhaseCurrents, one: PhaseCurrents, other: PhaseCurrents) -> PhaseCurrents:
@@ -409,7 +422,7 @@ def _sum(currents: list[PhaseCurrents]) -> PhaseCurrents:
 
 
 def _conditions(
-    state: CircuitState, meter: MeterView | None, age_s: float, policy: Policy
+    state: CircuitState, meter: MeterView | None, age_s: float, policy: Policy, now_s: float
 ) -> list[Condition]:
     circuit = state.circuit
     found = []
@@ -421,10 +434,9 @@ def _conditions(
         )
         if age_s > METER_LOST_LONG_S:
             found.append(_lost_long(circuit))
-    if state.measured is not None and not state.measured.fits(
-        state.limit, tolerance_a=OVERLOAD_TOLD_A
-    ):
-        found.extend(_overload(circuit, state.measured, state.limit))
+    if state.measured is not None and state.memory.over_since_s is not None:
+        lasts = now_s - state.memory.over_since_s >= OVERLOAD_LASTS_S
+        found.extend(_overload(circuit, state.measured, state.limit, lasts=lasts))
     if state.memory.is_shedding:
         found.append(
             Condition(
@@ -439,12 +451,18 @@ def _conditions(
 
 
 def _overload(
-    circuit: Circuit, measured: PhaseCurrents, limit: PhaseCurrents
+    circuit: Circuit, measured: PhaseCurrents, limit: PhaseCurrents, *, lasts: bool
 ) -> Iterator[Condition]:
-    """Yield the worst phase that is over its limit by more than the building's noise. [A]"""
-    phase = max(PHASES, key=lambda p: measured.of(p) - limit.of(p))
+    """Yield the worst phase that is over its limit, for long or by more than the building's noise. [A]"""
+    ratio = 0.0 if lasts else OVERLOAD_TOLD_RATIO
+
+    def excess_a(phase: Phase) -> float:
+        limit_a = limit.of(phase)
+        return measured.of(phase) - limit_a - max(OVERLOAD_TOLD_A, ratio * limit_a)
+
+    phase = max(PHASES, key=excess_a)
     limit_a = limit.of(phase)
-    if measured.of(phase) - limit_a <= max(OVERLOAD_TOLD_A, OVERLOAD_TOLD_RATIO * limit_a):
+    if excess_a(phase) <= 0.0:
         return
     drawn, most = f"{measured.of(phase):.1f}", f"{limit_a:g}"
     yield Condition(

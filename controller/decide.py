@@ -32,7 +32,7 @@ from controller.newcomers import newcomers_reserve
 from controller.phases import PhaseCurrents
 from controller.policy import Policy
 from controller.pose import Question, pose
-from controller.questions import overdue
+from controller.questions import asked, overdue
 from controller.readings import EvseSample
 from controller.site import CircuitId, Evse, EvseId
 from controller.snapshot import Snapshot
@@ -304,7 +304,7 @@ def _advanced(
         if evse in accounts:
             before = replace(before, account=accounts[evse])
         if evse in questions:
-            before = replace(before, asked_s=now_s)
+            before = asked(before, snapshot, evse)
         target = targets.get(evse)
         evses[evse] = _with_turn(before, target.limit_a if target is not None else 0.0, now_s)
     circuits = {c: state.memory for c, state in assessment.circuits.items()}

@@ -169,7 +169,7 @@ def _of_evse(draw: Draw, *, refusals: int) -> Iterator[Condition]:
             severity=severity,
             values={"fault": code},
         )
-        if _last_sampled_a(draw, draw.view.faulted_since_s + OPENS_WITHIN_S) > FLOWS_A:
+        if _last_sampled_a(draw, draw.view.faulted_since_s) > FLOWS_A:
             yield Condition(
                 code="CONTACTOR_WELDED",
                 subject=evse,
@@ -195,7 +195,7 @@ def _may_be_amiss(draw: Draw, now_s: float) -> bool:
     view = draw.view
     if view.transaction is not None:
         return view.sample is None or now_s - view.sample.taken_s > SILENT_AFTER_S
-    return view.state in _NOTHING_FLOWS and _last_sampled_a(draw, view.state_since_s) > FLOWS_A
+    return view.state in _NOTHING_FLOWS and (draw.measured_max_a or 0.0) > FLOWS_A
 
 
 def _of_current(draw: Draw, station: StationView, *, now_s: float) -> Iterator[Condition]:
@@ -204,9 +204,8 @@ def _of_current(draw: Draw, station: StationView, *, now_s: float) -> Iterator[C
     if not station.connected:
         return
     since_s = max(view.state_since_s, station.connected_since_s or 0.0)
-    drawn_a = _last_sampled_a(
-        draw, since_s + OPENS_WITHIN_S
-    )  # before that a session may have ended
+    is_since = view.sample is not None and view.sample.taken_s > since_s + OPENS_WITHIN_S
+    drawn_a = (draw.measured_max_a or 0.0) if is_since else 0.0
     is_idle = view.transaction is None and view.state in _NOTHING_FLOWS
     if drawn_a > FLOWS_A and is_idle and now_s - since_s > WELDED_AFTER_S:
         yield Condition(

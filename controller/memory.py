@@ -31,6 +31,8 @@ class CircuitMemory:
     good_since_s: float | None = None
     recovered_s: float | None = None
     """When it last recovered from blind or fallback."""
+    over_since_s: float | None = None
+    """Since when more flows than its limit. [s]"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,8 @@ class EvseMemory:
     """Whether this transaction has had current before; then a pause is a rest."""
     asked_s: float | None = None
     """When its meter values were last asked for. [s]"""
+    unanswered: int = 0
+    """How often it was asked since its latest sample."""
     setpoint_a: float = 0.0
 
 

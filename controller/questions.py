@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import floor
 
 from controller.draw import CALM_STATES, FLOWS_A, Draw
@@ -11,11 +12,12 @@ from controller.policy import Policy
 from controller.site import EvseId
 from controller.snapshot import Snapshot
 from controller.station import EvseView
+from controller.wishes import view_of
 
-OPENS_WITHIN_S = 5.0
-"""So long after a fault or the end of a session a sample may still have been taken with the contactor closed. [s]"""
-LOOK_FOR_S = 60.0
-"""So long after the end of a session a station is asked whether current still flows. [s]"""
+OPENS_WITHIN_S = 10.0
+"""So long after the end of a session a sample may still have been taken with the contactor closed. [s]"""
+UNANSWERED_MOST = 2
+"""So often a station without a session is asked in vain; a third silence would end its connection."""
 
 
 def overdue(
@@ -29,43 +31,54 @@ def overdue(
     """
     waiting: list[tuple[float, EvseId]] = []
     for evse, draw in draws.items():
-        view = draw.view
-        is_doubtful = is_unseen_fault(view) or is_unseen_end(view, snapshot.now_s)
-        is_asked = draw.is_charging or is_doubtful
+        view, remembered = draw.view, memory.evse(evse)
+        is_asked = draw.is_charging or (is_doubtful(view) and _may_answer(view, remembered))
         if not draw.connected or not is_asked or draw.evse.is_load:
             continue
         sample = view.sample
         heard_s = sample.taken_s if sample is not None else 0.0
-        asked_s = memory.evse(evse).asked_s
+        asked_s = remembered.asked_s
         since_s = heard_s if asked_s is None else max(heard_s, asked_s)
         is_silent = snapshot.now_s - since_s >= policy.ask_after_s
-        proof_s = proof_due_s(memory.evse(evse), policy)
+        proof_s = proof_due_s(remembered, policy)
         if is_silent or (proof_s is not None and since_s < proof_s <= snapshot.now_s):
             waiting.append((heard_s, evse))
     most = max(1, floor(policy.calls_per_s * policy.interval_s / 2))
     return tuple(evse for _, evse in sorted(waiting)[:most])
 
 
-def is_unseen_fault(view: EvseView) -> bool:
-    """Tell whether an EVSE reports a fault and has not shown since then whether current flows."""
-    if view.faulted_since_s is None:
-        return False
-    return view.sample is None or view.sample.taken_s <= view.faulted_since_s + OPENS_WITHIN_S
+def is_doubtful(view: EvseView) -> bool:
+    """Tell whether current may flow where nobody charges.
 
-
-def is_unseen_end(view: EvseView, now_s: float) -> bool:
-    """Tell whether current flowed when an EVSE where nobody charges was heard last.
-
-    As a rule that was before its transaction ended, and is counted until the sample is stale. One that
-    carries current after that is asked on; one that never answers is left alone after a while.
+    So it is when an EVSE that reports a fault has not shown since then that none flows; and when current
+    flowed while an EVSE without a transaction was heard last. As a rule that was before the transaction
+    ended, and is counted until the sample is stale.
     """
     sample = view.sample
-    if view.transaction is not None or view.state not in CALM_STATES:
-        return False
-    if sample is None or sample.value.terminal_a is None or max(sample.value.terminal_a) <= FLOWS_A:
-        return False
-    ended_s = view.state_since_s
-    return sample.taken_s > ended_s + OPENS_WITHIN_S or now_s < ended_s + LOOK_FOR_S
+    terminal_a = sample.value.terminal_a if sample is not None else None
+    flows = terminal_a is not None and max(terminal_a) > FLOWS_A
+    if view.faulted_since_s is not None:
+        is_old = sample is None or sample.taken_s < view.faulted_since_s
+        return is_old or flows
+    return flows and view.transaction is None and view.state in CALM_STATES
+
+
+def asked(memory: EvseMemory, snapshot: Snapshot, evse: EvseId) -> EvseMemory:
+    """Return what is remembered once an EVSE is asked for its meter values now."""
+    view = view_of(snapshot, evse)
+    is_silent = view is None or not _has_answered(view, memory)
+    unanswered = memory.unanswered + 1 if is_silent else 1
+    return replace(memory, asked_s=snapshot.now_s, unanswered=unanswered)
+
+
+def _has_answered(view: EvseView, memory: EvseMemory) -> bool:
+    return memory.asked_s is None or (
+        view.sample is not None and view.sample.taken_s > memory.asked_s
+    )
+
+
+def _may_answer(view: EvseView, memory: EvseMemory) -> bool:
+    return memory.unanswered < UNANSWERED_MOST or _has_answered(view, memory)
 
 
 def proof_due_s(memory: EvseMemory, policy: Policy) -> float | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from math import inf, log
 from typing import Protocol
 
-from controller.assess import METER_LOST_LONG_S, RAMP_INTERVALS
+from controller.assess import METER_LOST_LONG_S, OVERLOAD_LASTS_S, RAMP_INTERVALS
 from controller.baseload import BaseLoad
 from controller.decide import Decision
 from controller.draw import (
@@ -35,7 +35,7 @@ from controller.faults import OFFLINE_AFTER_S, OUTAGE_BACK_S
 from controller.ledger import Grant
 from controller.memory import CircuitMemory, EvseMemory, Memory, Turn
 from controller.policy import Policy
-from controller.questions import is_unseen_fault, proof_due_s
+from controller.questions import is_doubtful, proof_due_s
 from controller.site import Circuit, EvseId, MeterId
 from controller.snapshot import MeterView, Snapshot
 from controller.station import EvseView, StationView
@@ -131,6 +131,7 @@ def _same_but_heat(one: CircuitMemory, other: CircuitMemory) -> bool:
         and one.worst is other.worst
         and one.good_since_s == other.good_since_s
         and one.recovered_s == other.recovered_s
+        and one.over_since_s == other.over_since_s
     )
 
 
@@ -266,7 +267,7 @@ def _of_evse(
         _of_sample(
             found, evse, view, view.sample.taken_s, memory, policy, steady, settling_s, waits=waits
         )
-    elif view.transaction is not None or is_unseen_fault(view):
+    elif view.transaction is not None or is_doubtful(view):
         found.append(max(0.0, memory.asked_s or 0.0) + policy.ask_after_s)
 
 
@@ -352,6 +353,8 @@ def _of_circuit(
         yield memory.good_since_s + policy.meter_hold_s
     if memory.recovered_s is not None:
         yield memory.recovered_s + RAMP_INTERVALS * policy.increase_interval_s
+    if memory.over_since_s is not None:
+        yield memory.over_since_s + OVERLOAD_LASTS_S
     if memory.base is not None:
         yield from _of_base(memory.base, believe_after_s(policy))
     yield from _of_heat(circuit, memory, policy, now_s)

@@ -21,6 +21,7 @@ from adapters.ocpp.metervalues import (
 from adapters.ocpp.plausibility import register_objection
 from adapters.ocpp.settling import Settling
 from adapters.ocpp.translation import DialectSettings
+from controller.draw import ACTIVE_STATES
 from controller.ports import Clock, StationDesk
 from controller.readings import EvseSample
 from controller.records import (
@@ -88,6 +89,11 @@ class _EvseCourse:
             return None
         self.idle_track = self.idle_track.add(now_s, register_wh([entry]))
         return self.idle_track.slope_w
+
+    def begin_anew(self) -> None:
+        """Forget how the register rose: a mean that reaches back into a session is no current of now."""
+        self.track = RegisterTrack()
+        self.idle_track = RegisterTrack()
 
     def judge_scale(self, found: float) -> None:
         """Believe in a mislabelled register after several samples in a row; for good."""
@@ -175,6 +181,8 @@ class Intake:
     ) -> None:
         """Report an EVSE's state."""
         course = self._course(evse)
+        if state is not course.state and state not in ACTIVE_STATES:
+            course.begin_anew()
         course.state = state
         if state is not EvseState.AVAILABLE:
             course.available_s = None
@@ -422,6 +430,7 @@ class Intake:
             if course.transaction == closed.id:
                 course.transaction = None
                 course.noted_s = None
+                course.begin_anew()
         receipt = await self.desk.close_transaction(closed)
         if receipt is not None:
             self.desk.post(TransactionChanged(transaction=receipt.transaction))

@@ -99,6 +99,8 @@ class OperatorActions:
                 return await self._write(request)
             case StationAction.UPDATE_FIRMWARE if self._intake.running_transactions():
                 return Rejected(reason="a transaction runs; firmware is never changed during one")
+            case StationAction.TRIGGER_METER_VALUES if not self._capabilities.takes_triggers:
+                return Rejected(reason="this station takes no TriggerMessage")
             case _:
                 return await self._perform(request)
 

@@ -190,6 +190,29 @@ def test_an_overload_is_told_with_its_phase_and_a_flicker_of_the_building_is_not
     assert f"more than its limit of {LIMIT_A:g} A" in told[0].text
 
 
+def test_a_small_overload_that_lasts_is_told_and_so_is_that_of_a_smaller_phase() -> None:
+    limit = PhaseCurrents(l1_a=400.0, l2_a=63.0, l3_a=63.0)
+    circuit = replace(a_circuit(limit_a=63.0), limit_a=limit)
+    bench = Bench(site=a_site(circuits=[circuit], evses=1))
+
+    def told_after_s(building: PhaseCurrents, seconds: int) -> list[tuple[int, str]]:
+        bench.building["main"] = building
+        found = []
+        for second in range(seconds):
+            found += [
+                (second, c.values["phase"]) for c in bench.step().conditions if c.code == "OVERLOAD"
+            ]
+        return found[:1]
+
+    told_after_s(PhaseCurrents(l1_a=390.0, l2_a=50.0, l3_a=50.0), 60)
+    small = told_after_s(PhaseCurrents(l1_a=404.0, l2_a=50.0, l3_a=50.0), 30)
+    told_after_s(PhaseCurrents(l1_a=390.0, l2_a=50.0, l3_a=50.0), 60)
+    other = told_after_s(PhaseCurrents(l1_a=404.0, l2_a=66.0, l3_a=50.0), 30)
+
+    assert [(8 < at_s <= 12, phase) for at_s, phase in small] == [(True, "L1")]
+    assert other == [(0, "L2")]
+
+
 def test_a_single_phase_vehicle_loads_only_its_phase() -> None:
     evses = [
         an_evse("CP001"),

@@ -22,7 +22,7 @@ def test_many_wrong_samples_cast_doubt_on_the_others(wrong_of_ten: int) -> None:
 
     assert ten.count(False) == wrong_of_ten
     assert doubt is not None
-    assert f"{3 * wrong_of_ten} of its last 30 samples were wrong" in doubt
+    assert f"wrong in {3 * wrong_of_ten} of its last 30 seconds" in doubt
 
 
 def test_one_wrong_sample_in_five_costs_only_itself() -> None:
@@ -38,6 +38,15 @@ def test_an_outage_that_is_over_is_no_pattern() -> None:
 
     assert booked(*outage, *[True] * 4).doubt() is not None
     assert booked(*outage, *[True] * 6).doubt() is None
+
+
+def test_that_a_meter_is_read_again_sooner_after_a_wrong_sample_does_not_count_against_it() -> None:
+    credit = Credit()
+    for second in range(60):
+        is_disturbed = second % 15 == 0
+        for part in range(4 if is_disturbed else 1):
+            credit.book(second + 0.2 * part, is_plausible=not is_disturbed)
+        assert credit.doubt() is None
 
 
 def test_what_is_long_ago_is_forgotten() -> None:
