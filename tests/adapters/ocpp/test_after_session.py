@@ -1,0 +1,71 @@
+"""After a session nothing is made up: a register that has risen in it tells of no current afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controller.station import EvseSampled, TransactionChanged
+from tests.adapters.ocpp.connections import Connection, V16Dialect, run
+from tests.adapters.ocpp.test_v16 import meter_values, start
+
+WH_PER_INTERVAL = 11_040.0 * 10.0 / 3600.0
+CURRENTS = [{"value": "16", "measurand": "Current.Import", "phase": p} for p in ("L1", "L2", "L3")]
+Value = dict[str, Any]
+
+
+def register(wh: float) -> Value:
+    return {"value": f"{wh:.0f}"}
+
+
+POWER_ZERO = {"value": "0", "measurand": "Power.Active.Import"}
+KINDS: dict[str, tuple[list[Value], list[Value]]] = {
+    "the register alone": ([], []),
+    "a power that stays 0": ([POWER_ZERO], [POWER_ZERO]),
+    "currents in sessions only": (CURRENTS, []),
+}
+"""What a station sends beside its register: in sessions, and outside of them."""
+
+
+@pytest.mark.parametrize("status", ["Available", "Finishing", "Faulted"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_station_answers_after_a_session_is_no_current_of_the_session(
+    kind: str, status: str
+) -> None:
+    within, outside = KINDS[kind]
+    drawn_a: list[float | None] = []
+
+    async def body() -> None:
+        site, wh = Connection(V16Dialect), 1000.0
+        state: Value = {"connectorId": 1, "errorCode": "NoError"}
+        await site.tell("StatusNotification", state | {"status": "Charging"})
+        await site.tell("StartTransaction", start(site))
+        number = int(site.desk.of(TransactionChanged)[-1].transaction.id)
+        for _ in range(12):
+            site.clock.advance(10)
+            wh += WH_PER_INTERVAL
+            values = meter_values(site, register(wh), *within, transactionId=number)
+            await site.tell("MeterValues", values)
+        drawn_a.append(drawn_in(site))
+        stop = {"transactionId": number, "meterStop": int(wh), "reason": "EVDisconnected"}
+        stamp = meter_values(site)["meterValue"][0]["timestamp"]
+        await site.tell("StopTransaction", stop | {"timestamp": stamp})
+        await site.tell("StatusNotification", state | {"status": status})
+        for _ in range(6):
+            site.clock.advance(15)
+            told = len(site.desk.of(EvseSampled))
+            await site.tell("MeterValues", meter_values(site, register(wh), *outside))
+            if len(site.desk.of(EvseSampled)) > told:
+                drawn_a.append(drawn_in(site))
+
+    run(body)
+    assert drawn_a[0] == pytest.approx(16.0, abs=0.5)
+    assert [a for a in drawn_a[1:] if a] == []
+    assert len(drawn_a) > 1
+
+
+def drawn_in(site: Connection) -> float | None:
+    """Return the current of the latest sample; None: it tells none. [A]"""
+    terminal_a = site.desk.of(EvseSampled)[-1].sample.terminal_a
+    return max(terminal_a) if terminal_a is not None else None
