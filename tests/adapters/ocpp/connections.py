@@ -49,6 +49,7 @@ class Connection(Generic[D]):
         timeout_s: float = 5.0,
         book: StationBook | None = None,
         station: str = "CP1",
+        quirks: Quirks = QUICK,
     ) -> None:
         protocol = PROTOCOLS[kind]
         names = [f"{station}/{n}" for n in range(1, evses + 1)]
@@ -64,7 +65,7 @@ class Connection(Generic[D]):
                 command_timeout_s=timeout_s,
                 answer_delay_s=answer_delay_s,
                 wirings={EvseId(n): EvseWiring(phases=3, max_a=32.0) for n in names},
-                quirks=QUICK,
+                quirks=quirks,
             ),
             book=self.book,
         )

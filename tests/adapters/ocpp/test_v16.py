@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ from controller.station import (
     StationHeard,
     TransactionChanged,
 )
-from tests.adapters.ocpp.connections import Connection, V16Dialect, limit, run
+from tests.adapters.ocpp.connections import QUICK, Connection, V16Dialect, limit, run
 from tests.adapters.ocpp.scripted_station import accept_everything, received, stamp
 
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M", "firmwareVersion": "1.2"}
@@ -677,6 +678,24 @@ def test_actions(action: StationAction, argument: str, call: Any) -> None:
         )
         assert await site.dialect.act(request) == Applied(self_expiring=False)
         assert site.station.calls == [call]
+
+    run(body)
+
+
+def test_a_station_that_takes_no_triggers_is_not_asked_for_meter_values() -> None:
+    """It answers none at all: three silences would end its connection."""
+
+    async def body() -> None:
+        site = Connection(V16Dialect, quirks=replace(QUICK, takes_triggers=False))
+        request = ActionRequest(
+            station=StationId("CP1"),
+            evse=EvseId("CP1/1"),
+            action=StationAction.TRIGGER_METER_VALUES,
+        )
+        await site.tell("BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"})
+        await site.provision()
+        assert isinstance(await site.dialect.act(request), Rejected)
+        assert site.station.sent("TriggerMessage") == []
 
     run(body)
 
