@@ -17,6 +17,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from adapters.clock import SystemClock
 from adapters.config.loader import SiteFile, load_site_text
 from adapters.gridguard import GridGuard, GuardSettings
+from adapters.gridrelay import GridRelay, RelaySettings
 from adapters.hotconfig import SiteConfiguration
 from adapters.hotswap import HotSwap, wirings_of
 from adapters.http.first_run import new_setup_code
@@ -27,6 +28,7 @@ from adapters.influx.uploader import InfluxUploader
 from adapters.jobs import scheduled
 from adapters.loads import LoadMeters, SiteFleet, load_specs, without_loads
 from adapters.modbus.catalogue import known_models, load_map
+from adapters.modbus.contact import Contact, ContactPlace, Module
 from adapters.modbus.loadmap import known_loads
 from adapters.modbus.loads import Loads
 from adapters.modbus.plausibility import MeterLimits
@@ -138,6 +140,8 @@ class RunSettings:
     """None: there is no Modbus server."""
     grid: GuardSettings | None = None
     """None: no heartbeat of a sender of grid signals is missed."""
+    relays: tuple[tuple[RelaySettings, ContactPlace], ...] = ()
+    """Relays of the grid operator, and where their contacts are."""
 
 
 class RunningController:
@@ -287,6 +291,20 @@ class RunningController:
             )
             await self.grid.restore()
 
+    def _relays(self) -> list[GridRelay]:
+        """Return the relays of the grid operator, those at one module on one connection."""
+        modules = {p.connection: Module(p.connection) for _, p in self._settings.relays}
+        return [
+            GridRelay(
+                relay,
+                contact=Contact(place, modules[place.connection]),
+                signals=self.planning,
+                conditions=self.alarms,
+                clock=self._clock,
+            )
+            for relay, place in self._settings.relays
+        ]
+
     async def _look_at_grid(self) -> None:
         if self.grid is not None:
             await self.grid.look()
@@ -357,6 +375,7 @@ class RunningController:
             work.append(self._run(self.uploader.run(), "influx"))
         if settings.mqtt is not None:
             work.append(self._run(self._publisher(settings.mqtt).run(), "mqtt"))
+        work += [self._run(r.follow(), r.id) for r in self._relays()]
         self.operations.figures = self._figures
         self.pressure.start()
         self._stack.callback(self.pressure.stop)

@@ -6,19 +6,19 @@ Optional: only a site file with `grid_signal` has it, and only a heartbeat that 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 
+from adapters.gridlimit import HeldLimit, Signals
 from controller.decision import Condition, Severity
 from controller.errors import StoreUnavailableError
 from controller.ports import Clock, ConditionSink
 from controller.roaming import Document, DocumentStore
-from controller.signals import GridSignal, SignalError
 from controller.site import CircuitId
 
 log = structlog.get_logger(__name__)
@@ -52,18 +52,6 @@ class GridState(Enum):
     FAILSAFE = "failsafe"
 
 
-class Signals(Protocol):
-    """What keeps the signals in force."""
-
-    signals: dict[str, GridSignal]
-
-    async def put_signal(self, signal: GridSignal, actor: str) -> None:
-        """Set a signal; raises SignalError and StoreUnavailableError."""
-
-    async def delete_signal(self, signal_id: str, actor: str) -> bool:
-        """Remove a signal; raises StoreUnavailableError."""
-
-
 class GridGuard:
     """Hears the heartbeat and holds the failsafe limit. All of it on the control loop."""
 
@@ -78,7 +66,16 @@ class GridGuard:
     ) -> None:
         """Prepare; `restore` before `look`."""
         self._settings = settings
-        self._signals = signals
+        self._limit = HeldLimit(
+            id=SIGNAL,
+            circuit=settings.circuit,
+            limit_w=settings.failsafe_w,
+            span_s=settings.failsafe_s,
+            note="no heartbeat of the grid signal's sender",
+            actor=ACTOR,
+            signals=signals,
+            clock=clock,
+        )
         self._documents = documents
         self._conditions = conditions
         self._clock = clock
@@ -141,41 +138,16 @@ class GridGuard:
             self._until_s = now_s + self._settings.failsafe_s
             self._is_limit_back = False
             self._tell()
-            await self._hold()
+            await self._limit.hold()
             await self._enter(GridState.FAILSAFE)
         elif self._state is GridState.FAILSAFE:
             if not is_silent and (self._is_limit_back or now_s >= self._until_s):
                 await self._end()
             else:
-                await self._hold()
-
-    async def _hold(self) -> None:
-        """Keep the limit in force, whatever the clock or somebody else did to it."""
-        now, span = self._clock.now(), timedelta(seconds=self._settings.failsafe_s)
-        known = self._signals.signals.get(SIGNAL)
-        if known is not None and known.is_in_force(now) and known.end_at - now > span / 2:
-            return
-        signal = GridSignal(
-            id=SIGNAL,
-            circuit=self._settings.circuit,
-            begin_at=now - timedelta(minutes=1),
-            end_at=now + span,
-            limit_w=self._settings.failsafe_w,
-            note="no heartbeat of the grid signal's sender",
-        )
-        try:
-            await self._signals.put_signal(signal, ACTOR)
-        except (StoreUnavailableError, SignalError) as error:
-            log.warning("grid.failsafe_not_stored", error=str(error))
-            # A full disk must not keep it from counting: the planner's next tick takes it from here.
-            held: MutableMapping[str, GridSignal] = self._signals.signals
-            held[SIGNAL] = signal
+                await self._limit.hold()
 
     async def _end(self) -> None:
-        try:
-            await self._signals.delete_signal(SIGNAL, ACTOR)
-        except StoreUnavailableError as error:
-            log.warning("grid.failsafe_not_removed", error=str(error))
+        await self._limit.release()
         self._conditions.end(LOST, self._settings.circuit)
         await self._enter(GridState.ALIVE)
 

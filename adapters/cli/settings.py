@@ -10,8 +10,10 @@ from adapters.config.settings import InfluxApi, OcppTls, UnknownTokens
 from adapters.config.settings import UploadSettings as FileUploadSettings
 from adapters.config.spelling import parse_listen
 from adapters.gridguard import GuardSettings
+from adapters.gridrelay import RelaySettings
 from adapters.http.settings import HttpSettings
 from adapters.influx.settings import InfluxSettings
+from adapters.modbus.contact import ContactPlace
 from adapters.mqtt.settings import MqttSettings
 from adapters.notifysettings import notify_settings
 from adapters.ocpi.settings import ConnectorSettings, OcpiSettings, PlaceSettings
@@ -66,6 +68,7 @@ def run_settings(file: SiteFile) -> RunSettings:
         mqtt=_mqtt(file),
         republish=_republish(file),
         grid=_grid(file),
+        relays=_relays(file),
         accept_unknown_tokens=file.ocpp.unknown_tokens is UnknownTokens.ACCEPT,
         ocpi=ocpi_settings(file),
         upstream=_upstream(file),
@@ -191,6 +194,27 @@ def _grid(file: SiteFile) -> GuardSettings | None:
         failsafe_w=section.failsafe_w,
         failsafe_s=section.failsafe_s,
         heartbeat_s=section.heartbeat_s,
+    )
+
+
+def _relays(file: SiteFile) -> tuple[tuple[RelaySettings, ContactPlace], ...]:
+    return tuple(
+        (
+            RelaySettings(
+                id=name,
+                circuit=CircuitId(entry.circuit),
+                limit_w=entry.limit_w,
+                is_closed_at_rest=entry.at_rest == "closed",
+                lost_after_s=entry.lost_after_s,
+            ),
+            ContactPlace(
+                connection=entry.connection,
+                unit=entry.unit,
+                is_coil=entry.table == "coil",
+                address=entry.input,
+            ),
+        )
+        for name, entry in file.document.grid_relays.items()
     )
 
 

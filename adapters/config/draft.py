@@ -17,6 +17,7 @@ from adapters.config.keys import (
     CircuitEntry,
     ConfigurationEntry,
     EvseEntry,
+    GridRelayEntry,
     HttpSection,
     InfluxSection,
     MeterEntry,
@@ -87,6 +88,7 @@ class Draft:
     republish: RepublishSection | None
     failsafe_circuit: str | None
     """Circuit of the failsafe limit of grid signals."""
+    relays: Mapping[str, GridRelayEntry]
     billing: BillingSection | None
     is_priced: bool
     """There is a section `billing`, valid or not."""
@@ -128,6 +130,7 @@ def draft_of(data: object) -> Draft:
         if (raw_republish := _map(data, "republish"))
         else None,
         failsafe_circuit=_text(_map(data, "grid_signal"), "circuit"),
+        relays=_entries(GridRelayEntry, _map(data, "grid_relays")),
         billing=_entry(BillingSection, _map(data, "billing")),
         is_priced=isinstance(data, dict) and data.get("billing") is not None,
         ocpi=_entry(OcpiSection, _map(data, "ocpi")),

@@ -505,6 +505,29 @@ class GridSignalSection(Keys):
     """A heartbeat that was once alive and is missing for so long is lost. [s]"""
 
 
+class GridRelayEntry(Keys):
+    """A relay of the grid operator, at an input of a Modbus I/O module."""
+
+    circuit: Name = Field(examples=["main"])
+    """Circuit that it limits, building and vehicles together; mostly the root."""
+    limit_w: float = Field(ge=0, le=1e8, allow_inf_nan=False, examples=[4200])
+    """Limit on all phases together while the relay limits. [W]"""
+    connection: Annotated[str, AfterValidator(spelling.check_connection)] = Field(
+        examples=["tcp://192.168.1.20:502"]
+    )
+    """Of the I/O module, as of a meter."""
+    unit: int = Field(1, ge=0, le=255)
+    """Modbus unit of the module."""
+    input: int = Field(ge=0, le=65_535, examples=[0])
+    """Number of the input, the first is 0."""
+    table: Literal["discrete", "coil"] = "discrete"
+    """Where the module shows its inputs: discrete inputs (function 2) or coils (function 1)."""
+    at_rest: Literal["closed", "open"] = "closed"
+    """How the contact is while nothing is limited. Closed: a broken wire limits too."""
+    lost_after_s: float = Field(5, ge=1, le=60)
+    """A module that is silent for so long counts as a relay that limits. [s]"""
+
+
 class RepublishSection(Keys):
     """A read-only Modbus TCP server with the site's values; without this section there is none."""
 
@@ -580,6 +603,12 @@ class SiteDocument(Keys):
         None, examples=["{circuit: main, failsafe_w: 4200}"]
     )
     """What holds when the sender of grid signals falls silent."""
+    grid_relays: dict[Name, GridRelayEntry] = Field(
+        default_factory=dict,
+        max_length=8,
+        examples=["{dso: {circuit: main, limit_w: 4200, connection: ..., input: 0}}"],
+    )
+    """Relays of the grid operator by id, at inputs of Modbus I/O modules."""
     republish: RepublishSection | None = Field(None, examples=['{listen: "0.0.0.0:1502"}'])
     """Read-only Modbus TCP server."""
     mqtt: MqttSection | None = Field(None, examples=["{url: ...}"])

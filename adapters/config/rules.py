@@ -61,6 +61,24 @@ def _failsafe_circuit(draft: Draft) -> Findings:
         yield _no_such("circuit", circuit, draft.circuit_ids, ("grid_signal", "circuit"))
 
 
+def _relays(draft: Draft) -> Findings:
+    """A module whose line is polled for something else would answer neither in time."""
+    taken = {parse_connection(e.connection).place: f"meter {n}" for n, e in draft.meters.items()}
+    taken |= {parse_connection(e.connection).place: f"load {n}" for n, e in draft.loads.items()}
+    for name, relay in draft.relays.items():
+        if relay.circuit not in draft.circuit_ids:
+            yield _no_such(
+                "circuit", relay.circuit, draft.circuit_ids, ("grid_relays", name, "circuit")
+            )
+        place = parse_connection(relay.connection).place
+        if place in taken:
+            yield Finding(
+                path=("grid_relays", name, "connection"),
+                text=f"{place} is read for the {taken[place]} already",
+                mend="give the relay's module a line or an address of its own",
+            )
+
+
 def _rings(draft: Draft) -> Findings:
     for ring in _find_rings(draft.parents):
         yield Finding(
@@ -489,6 +507,7 @@ _RULES: Final[tuple[Callable[[Draft], Findings], ...]] = (
     _parents,
     _demand_limits,
     _failsafe_circuit,
+    _relays,
     _rings,
     _one_root,
     _circuit_meters,

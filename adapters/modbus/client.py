@@ -50,7 +50,7 @@ _Client: TypeAlias = AsyncModbusTcpClient | AsyncModbusSerialClient | AsyncModbu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registers:
-    """The contents of the registers asked for, in their order, 0 to 65535 each."""
+    """The contents of the registers asked for, in their order, 0 to 65535 each; of bits, 0 or 1."""
 
     words: tuple[int, ...]
 
@@ -315,11 +315,12 @@ async def _ask(client: _Client, request: Request) -> ModbusPDU:
             return await client.write_register(request.address, value, device_id=request.unit)
         values = list(request.words)
         return await client.write_registers(request.address, values, device_id=request.unit)
-    read = (
-        client.read_holding_registers
-        if request.table is Table.HOLDING
-        else client.read_input_registers
-    )
+    read = {
+        Table.COIL: client.read_coils,
+        Table.DISCRETE: client.read_discrete_inputs,
+        Table.HOLDING: client.read_holding_registers,
+        Table.INPUT: client.read_input_registers,
+    }[request.table]
     return await read(request.address, count=request.count, device_id=request.unit)
 
 
@@ -331,6 +332,8 @@ def _checked(reply: ModbusPDU, request: Request) -> Registers | Written | Refusa
         return _not_the_answer("it is for somebody else", request)
     if isinstance(request, WriteRequest):
         return Written()
+    if request.table.is_bits:
+        return Registers(words=tuple(int(bit) for bit in reply.bits[: request.count]))
     if len(reply.registers) != request.count:
         return _not_the_answer(f"it is not for {request.count} registers", request)
     return Registers(words=tuple(reply.registers))

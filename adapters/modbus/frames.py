@@ -4,7 +4,7 @@ The library underneath accepts a reply with transaction id 0, with the function 
 request, with more or fewer registers than asked for. A reply here is either exactly the answer to
 the one request under way, or it is refused with the reason.
 
-Source: MODBUS Application Protocol Specification V1.1b3, 6.3, 6.4, 6.6, 6.12 and 7; MODBUS Messaging on
+Source: MODBUS Application Protocol Specification V1.1b3, 6.1 to 6.4, 6.6, 6.12 and 7; MODBUS Messaging on
 TCP/IP Implementation Guide V1.0b, 3.1.3; MODBUS over Serial Line V1.02, 2.5.1.
 """
 
@@ -16,21 +16,33 @@ from typing import Final, TypeAlias
 
 
 class Table(Enum):
-    """Register table; the value is the function code that reads it."""
+    """Table of a device; the value is the function code that reads it."""
 
+    COIL = 1
+    DISCRETE = 2
     HOLDING = 3
     INPUT = 4
+
+    @property
+    def is_bits(self) -> bool:
+        """Tell whether it holds single bits; else registers of 16."""
+        return self in (Table.COIL, Table.DISCRETE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadRequest:
-    """A read of neighbouring registers."""
+    """A read of neighbouring registers, or of bits."""
 
     unit: int
     table: Table
     address: int
     """Zero-based."""
     count: int
+
+    @property
+    def answer_bytes(self) -> int:
+        """How many bytes of data the answer carries."""
+        return (self.count + 7) // 8 if self.table.is_bits else 2 * self.count
 
 
 class WriteFunction(Enum):
@@ -157,9 +169,9 @@ def _pdu_length(unit: int, pdu: bytes, request: Request) -> int | Spoiled:
         if not request.echo.startswith(seen):
             return Spoiled("it confirms a write of other registers")
         return _CONFIRMATION_BYTES
-    if pdu[1] != 2 * request.count:
-        return Spoiled(f"it carries {pdu[1]} bytes instead of {2 * request.count}")
-    return 2 + 2 * request.count
+    if pdu[1] != request.answer_bytes:
+        return Spoiled(f"it carries {pdu[1]} bytes instead of {request.answer_bytes}")
+    return 2 + request.answer_bytes
 
 
 def function_of(request: Request) -> int:

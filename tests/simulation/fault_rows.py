@@ -534,6 +534,7 @@ ROWS: tuple[Row, ...] = (
         bar="120 s, 1 s / +10 s / 2 h",
         told=(
             told_s("t_d", 120.0 + CYCLE_S),
+            Told(name="t_d", key="fault_wire_s", most=1.0, unit="of a broken wire"),
             told_s("t_s", 10.0),
             Told(
                 name="t_r",
@@ -552,9 +553,10 @@ ROWS: tuple[Row, ...] = (
             "test_it_holds_for_as_long_as_nobody_is_heard_and_whatever_the_clock_does",
             "tests/adapters/test_gridguard.py::test_a_restart_forgets_neither_heartbeat_nor_failsafe",
             "tests/adapters/test_gridguard.py::test_a_running_site_is_limited_within_seconds",
+            "tests/adapters/test_gridrelay.py::"
+            "test_a_broken_wire_limits_a_running_site_within_a_second",
         ),
-        remark="t_s: with real parts, from the loss to the lower limit in force",
-        missing="signals come over the API: there is no input for a relay, so its broken wire is not seen",
+        remark="t_s: with real parts, from the loss, or from a relay's broken wire, to the lower limit in force",
     ),
     Row(
         fault="memory, processor pressure",
