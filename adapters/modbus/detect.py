@@ -225,7 +225,7 @@ async def _is_there(
     """Return a read that a unit answers, however; False: none; None: there is no connection."""
     line = ModbusConnection(_hasty(endpoint))
     try:
-        for table in Table:
+        for table in (Table.HOLDING, Table.INPUT):
             search.reads += 1
             request = ReadRequest(unit=unit, table=table, address=0, count=2)
             outcome = await line.read(request, silence_s=search.pause_s)
