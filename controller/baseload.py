@@ -31,8 +31,9 @@ class PhaseBase:
     rise: Drift | None = None
     fall: Drift | None = None
     first_s: float | None = None
-    """When the estimate began. It follows the readings until every station had time to report;
-    meanwhile those that have not are taken to draw what they may, and nothing rises. [s]"""
+    """When the estimate began. It follows the readings, down only as far as vehicles surely draw, until
+    every station had time to report; meanwhile those that have not are taken to draw what they may, and
+    nothing rises. [s]"""
 
 
 BaseLoad = tuple[PhaseBase, PhaseBase, PhaseBase]
@@ -153,7 +154,9 @@ def _estimated_phase(
     if base is None:
         return PhaseBase(value_a=seen_a, first_s=now_s)
     if base.first_s is not None and now_s - base.first_s < believe_after_s:
-        return PhaseBase(value_a=seen_a, first_s=base.first_s)
+        # Who was just lowered falls before its next sample says so: that is no building that falls.
+        value_a = max(seen_a, min(base.value_a, most_a))
+        return PhaseBase(value_a=value_a, first_s=base.first_s)
     if is_overloaded and seen_a > base.value_a:
         return PhaseBase(value_a=seen_a)
     if least_a > base.value_a:

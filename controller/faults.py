@@ -9,12 +9,14 @@ from controller.draw import FLOWS_A, Draw
 from controller.memory import Memory, Outage
 from controller.questions import OPENS_WITHIN_S
 from controller.site import EvseId, StationId
-from controller.snapshot import Snapshot
-from controller.station import EvseState, LeaseMode, StationView
+from controller.snapshot import MeterView, Snapshot
+from controller.station import EvseState, EvseView, LeaseMode, StationView
 
 OFFLINE_AFTER_S = 60.0
 WELDED_AFTER_S = 30.0
 SILENT_AFTER_S = 60.0
+STILL_AFTER_S = 5.0
+"""Registers that move do so sooner. [s]"""
 REFUSALS_TOLD = 3
 OUTAGE_WITHIN_S = 10.0
 OUTAGE_LEAST = 3
@@ -56,13 +58,27 @@ def conditions_of(
 
 
 def unheard(snapshot: Snapshot) -> frozenset[str]:
-    """Return stations and EVSEs of which nothing was heard since the start: away, or not set up yet."""
-    silent = [
-        s
-        for s in snapshot.stations.values()
-        if not s.connected or s.lease_mode is LeaseMode.UNKNOWN
-    ]
-    return frozenset([s.id for s in silent] + [evse for s in silent for evse in s.evses])
+    """Return of what too little was heard since the start to say that something is over.
+
+    Of stations that are away or not set up yet, and their EVSEs; of EVSEs in a session that have sent no
+    sample yet; and of meters that have stood still since they were read first, or just now.
+    """
+    found: list[str] = []
+    for station in snapshot.stations.values():
+        is_silent = not station.connected or station.lease_mode is LeaseMode.UNKNOWN
+        if is_silent:
+            found.append(station.id)
+        found += [e for e, view in station.evses.items() if is_silent or _is_unsampled(view)]
+    found += [m for m, view in snapshot.meters.items() if _stands_still(view, snapshot.now_s)]
+    return frozenset(found)
+
+
+def _is_unsampled(view: EvseView) -> bool:
+    return view.sample is None and (view.transaction is not None or view.state is EvseState.UNKNOWN)
+
+
+def _stands_still(view: MeterView, now_s: float) -> bool:
+    return view.changed_s is not None and now_s - view.changed_s > STILL_AFTER_S
 
 
 def outage_of(snapshot: Snapshot, before: Outage | None) -> Outage | None:

@@ -67,6 +67,17 @@ def test_the_first_samples_after_the_start_count_at_once() -> None:
     assert (unknown, known) == (30.0, 20.0)
 
 
+def test_after_the_start_a_vehicle_that_was_just_lowered_does_not_look_like_a_falling_building() -> (
+    None
+):
+    """It fell before its next sample; the building counted with -13 A, and others were raised."""
+    scene = Scene()
+    at_once_a = scene.read(36.0, least_a=16.0, last_seen_a=16.0, reported_a=16.0, most_a=16.0)
+    lowered_a = scene.read(20.0, least_a=0.0, last_seen_a=16.0, reported_a=16.0, most_a=16.0)
+
+    assert (at_once_a, lowered_a) == (20.0, 20.0)
+
+
 def test_a_vehicle_that_follows_a_raise_does_not_look_like_the_building() -> None:
     scene = Scene()
     settled(scene)

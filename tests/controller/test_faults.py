@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from controller.commands import Rejected
 from controller.decide import Decision, decide
-from controller.faults import outage_of
+from controller.faults import outage_of, unheard
 from controller.memory import EvseMemory, Outage
 from controller.phases import PhaseCurrents
 from controller.readings import EvseSample, Reading
@@ -219,6 +219,23 @@ def test_a_meter_lost_for_a_quarter_of_an_hour_is_told_again_as_critical() -> No
 
     assert 900.0 <= min(told_s(bench, "METER_LOST_LONG", began_s)) <= 905.0
     assert min(told_s(bench, "METER_LOST", began_s)) <= 12.0
+
+
+def test_of_whom_too_little_was_heard_nothing_is_over() -> None:
+    """After a restart EVSE_METER_SILENT ended with the connection, and began again a minute later."""
+    bench, view = charging()
+    snapshot = bench.snapshot()
+    station = snapshot.stations[StationId("CP001")]
+    (meter,) = snapshot.meters
+
+    def unheard_with(seen: EvseView, changed_s: float) -> frozenset[str]:
+        stations = {station.id: replace(station, evses={EVSE: seen})}
+        meters = {meter: replace(snapshot.meters[meter], changed_s=changed_s)}
+        return unheard(replace(snapshot, stations=stations, meters=meters))
+
+    assert unheard_with(view, bench.now_s) == frozenset()
+    assert unheard_with(replace(view, sample=None), bench.now_s) == {EVSE}
+    assert unheard_with(view, bench.now_s - 20.0) == {meter}
 
 
 def test_who_faults_without_a_session_is_asked_until_it_has_shown_whether_current_flows() -> None:

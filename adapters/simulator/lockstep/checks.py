@@ -174,8 +174,12 @@ class Inspector:
                 if excess_a is None:
                     self._over.pop(evse, None)
                     continue
+                patience_s = self._patience_s(station, outlet)
+                if patience_s == inf:
+                    self._over[evse] = now_s  # from the end of its silence on
+                    continue
                 since_s = max(self._over.setdefault(evse, now_s), station.linked_s)
-                if now_s - since_s >= self._patience_s(station, outlet) and excess_a > 0:
+                if now_s - since_s >= patience_s and excess_a > 0:
                     self._over[evse] = now_s + 3600.0
                     self.blame("LEDGER", evse, f"{excess_a:.1f} A more than is counted")
 
