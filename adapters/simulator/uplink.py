@@ -18,7 +18,8 @@ from adapters.simulator.link import CallRefusedError, Handler, Link
 from adapters.simulator.outbox import Message, Outbox
 
 BACKOFF_FIRST_S = 1.0
-BACKOFF_MAX_S = 15.0
+BACKOFF_MAX_S = 8.0
+"""Stations that redial more rarely are back later than the controller, whatever it does. [s]"""
 _ATTEMPTS_MAX = 3
 _FRAME_MAX = 256 * 1024
 
