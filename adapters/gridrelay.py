@@ -94,8 +94,8 @@ class GridRelay:
             while True:
                 try:
                     await self.look()
-                except Exception:  # a defect must not end the following of a relay
-                    log.exception("relay.failed", relay=self._settings.id)
+                except Exception:  # whatever a planner does, the next look tries again
+                    log.exception("relay.not_followed", relay=self._settings.id)
                 await asyncio.sleep(LOOK_EVERY_S)
         finally:
             await self._contact.close()
@@ -106,6 +106,10 @@ class GridRelay:
             is_closed = await self._contact.is_closed()
         except ContactLostError as error:
             await self._miss(str(error))
+            return
+        except Exception as error:  # a defect is no contact at rest: it limits like a silent module
+            log.exception("relay.failed", relay=self._settings.id)
+            await self._miss(f"an internal defect, {type(error).__name__}; please report it")
             return
         now_s = self._clock.monotonic_s()
         self._heard_s = now_s

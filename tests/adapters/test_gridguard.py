@@ -53,9 +53,7 @@ class Grid:
     @property
     def limit_w(self) -> float | None:
         """The failsafe limit in force. [W]"""
-        held = {s.id: s for s in self.scene.image.signals}.get(SIGNAL)
-        is_on = held is not None and held.is_in_force(self.scene.clock.now())
-        return held.limit_w if held is not None and is_on else None
+        return self.scene.limit_w(SIGNAL)
 
     def is_told(self) -> bool:
         return LOST in self.scene.codes()

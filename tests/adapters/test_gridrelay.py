@@ -34,11 +34,12 @@ class Switch:
 
     closed: bool = True
     fault: str = ""
+    raises: type[Exception] = ContactLostError
     is_let_go: bool = False
 
     async def is_closed(self) -> bool:
         if self.fault:
-            raise ContactLostError(self.fault)
+            raise self.raises(self.fault)
         return self.closed
 
     async def close(self) -> None:
@@ -61,9 +62,7 @@ class Relay:
     @property
     def limit_w(self) -> float | None:
         """The limit in force. [W]"""
-        held = {s.id: s for s in self.scene.image.signals}.get(SIGNAL)
-        is_on = held is not None and held.is_in_force(self.scene.clock.now())
-        return held.limit_w if held is not None and is_on else None
+        return self.scene.limit_w(SIGNAL)
 
     def is_told(self) -> bool:
         return LOST in self.scene.codes()
@@ -134,6 +133,27 @@ def test_a_silent_module_counts_as_a_relay_that_limits() -> None:
         site.contact.fault = ""
         await site.passes(5.0)
         assert (site.limit_w, site.is_told()) == (None, False)
+
+    play(body)
+
+
+def test_a_defect_of_the_reading_limits_like_a_silent_module() -> None:
+    async def body(site: Relay) -> None:
+        await site.passes(10.0)
+        site.contact.fault, site.contact.raises = "broken on purpose", RuntimeError
+        await site.passes(5.0)
+        assert (site.limit_w, site.is_told()) == (4200.0, True)
+
+    play(body)
+
+
+def test_the_connection_is_let_go_when_nobody_follows_any_more() -> None:
+    async def body(site: Relay) -> None:
+        following = asyncio.create_task(site.relay.follow())
+        await asyncio.sleep(0)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        assert site.contact.is_let_go
 
     play(body)
 

@@ -74,6 +74,11 @@ class Scene:
         if self.planning._running is not None:
             await self.planning._running
 
+    def limit_w(self, signal: str) -> float | None:
+        """Return the limit of a signal that is in force; None: it is not. [W]"""
+        held = {s.id: s for s in self.image.signals}.get(signal)
+        return held.limit_w if held is not None and held.is_in_force(self.clock.now()) else None
+
     def codes(self) -> set[str]:
         self.alarms.update((), self.clock.now())
         return {a.condition.code for a in self.alarms.active()}
