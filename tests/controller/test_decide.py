@@ -213,6 +213,25 @@ def test_a_small_overload_that_lasts_is_told_and_so_is_that_of_a_smaller_phase()
     assert other == [(0, "L2")]
 
 
+def test_a_rise_on_three_phases_waits_for_the_one_that_has_yet_to_be_paid() -> None:
+    """L1 and L3 are free at once; on L2 another vehicle has yet to give back what it was lowered by."""
+    other = an_evse("CP002", phases=1, rotation=PhaseRotation.STR)
+    circuit = a_circuit(limit_a=40.0, building_peak_a=0.0)
+    bench = Bench(site=a_site(circuits=[circuit], evses=[an_evse("CP001"), other]))
+    bench.plug_in("CP002/1").run(120)
+    alone_a = max(bench.true_a(other))
+    bench.plug_in("CP001/1", transaction="2")
+    worst_a, held_a = 0.0, 0.0
+    for _ in range(90):
+        committed = bench.step().plan.circuits["main"].committed_a
+        worst_a = max(worst_a, committed.l2_a)
+        held_a = committed.l1_a
+
+    assert alone_a >= 30.0
+    assert held_a >= 15.0
+    assert worst_a <= 40.0 + 1e-6
+
+
 def test_a_single_phase_vehicle_loads_only_its_phase() -> None:
     evses = [
         an_evse("CP001"),
