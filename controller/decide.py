@@ -6,7 +6,7 @@ Snapshot, memory and policy in; plan, commands and the next memory out. No clock
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
@@ -39,6 +39,7 @@ from controller.snapshot import Snapshot
 from controller.station import EvseView, StationView
 from controller.targets import Target, at_least, targets_outside
 from controller.transaction import Transaction
+from controller.values import replace
 from controller.wishes import override_with, wanted_with_a
 from controller.workspace import Step, Workspace
 from optimizer.problem import Allocation, Problem
@@ -185,7 +186,7 @@ def _remembered(
         override = overrides.get(evse.id)
         step = steps.get(evse.id)
         if step is not None and step.view is not view:
-            step = steps[evse.id] = step.carried_to(view)
+            step = workspace.carried(step, view)
         is_covered = (
             step is not None
             and evse.id not in outcomes

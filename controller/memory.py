@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from controller.baseload import BaseLoad
 from controller.decision import SiteMode
@@ -12,6 +12,7 @@ from controller.phases import ZERO, PhaseCurrents, PhaseSet
 from controller.site import CircuitId, EvseId, Site
 from controller.thermal import Heating
 from controller.transaction import TransactionId
+from controller.values import replace
 from controller.walltime import WallTime
 
 
