@@ -186,7 +186,7 @@ def _remembered(
         override = overrides.get(evse.id)
         step = steps.get(evse.id)
         if step is not None and step.view is not view:
-            step = workspace.carried(step, view)
+            step = steps[evse.id] = step.carried_to(view)
         is_covered = (
             step is not None
             and evse.id not in outcomes

@@ -11,7 +11,7 @@ from controller.assess import Assessment
 from controller.decision import SiteMode
 from controller.draw import Draw
 from controller.guidance import guided
-from controller.memory import EvseMemory, Memory
+from controller.memory import EvseMemory, Memory, Turn
 from controller.phases import ZERO, PhaseCurrents
 from controller.policy import Policy
 from controller.site import CircuitId, EvseId
@@ -22,7 +22,7 @@ from controller.wishes import is_shut as is_shut
 from controller.wishes import override_of as override_of
 from controller.wishes import priority_of as priority_of
 from controller.wishes import wanted_a as wanted_a
-from controller.workspace import Posed, Step, Workspace
+from controller.workspace import Placed, Posed, Step, Workspace
 from optimizer.problem import Load, Node, Problem
 
 _NOTHING = PhaseCurrents.balanced(-1.0)
@@ -88,13 +88,24 @@ def pose(
     loads: list[Load] = []
     outside: list[EvseId] = []  # in the site's order: sums must not depend on a hash
     steps, posed, modes = workspace.steps, workspace.posed, assessment.modes
-    ranks = turns.ranks(snapshot, draws, memory, policy, lambda evse: steps[evse].wishes)
+    ranks = turns.ranked(
+        [
+            (_place(steps[evse], snapshot, memory.turn(evse), policy, workspace.placed), evse)
+            for evse, draw in draws.items()
+            if draw.is_charging
+        ]
+    )
     for evse in draws:
         step, mode, rank = steps[evse], modes[evse], ranks.get(evse, 0)
         known = posed.get(evse)
-        if known is None or known.step is not step or known.mode is not mode or known.rank != rank:
+        if (
+            known is None
+            or known.stem is not step.stem
+            or known.mode is not mode
+            or known.rank != rank
+        ):
             load = _load(step, mode=mode, rank=_rank(step, rank))
-            known = posed[evse] = Posed(step=step, mode=mode, rank=rank, load=load)
+            known = posed[evse] = Posed(stem=step.stem, mode=mode, rank=rank, load=load)
         if known.load is None:
             outside.append(evse)
         else:
@@ -108,6 +119,27 @@ def pose(
     if snapshot.guidance.holds(snapshot.now_s):
         problem = guided(problem, snapshot.guidance)
     return Question(problem=problem, outside=frozenset(outside))
+
+
+def _place(
+    step: Step, snapshot: Snapshot, turn: Turn, policy: Policy, placed: dict[EvseId, Placed]
+) -> turns.Place:
+    """Return where an EVSE with a vehicle stands; the place it had, as long as nothing moves it."""
+    evse, now_s = step.draw.evse.id, snapshot.now_s
+    known = placed.get(evse)
+    if (
+        known is not None
+        and known.stem is step.stem
+        and known.turn is turn
+        and known.from_s <= now_s < known.due_s
+    ):
+        return known.place
+    place = turns.place_of(
+        step.draw, step.after, turn, override=step.wishes, snapshot=snapshot, policy=policy
+    )
+    due_s = turns.place_due_s(step.after, turn, step.wishes, now_s=now_s, policy=policy)
+    placed[evse] = Placed(stem=step.stem, turn=turn, place=place, from_s=now_s, due_s=due_s)
+    return place
 
 
 def _load(step: Step, *, mode: SiteMode, rank: int) -> Load | None:

@@ -20,11 +20,13 @@ The account says what a vehicle was given beyond an equal share: who has most gi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
+from math import inf
 from typing import NamedTuple
 
 from controller.draw import Draw
+from controller.due import first_due_s
 from controller.memory import EvseMemory, Memory, Turn
 from controller.operator import EvseOverride
 from controller.policy import Policy
@@ -79,7 +81,7 @@ def ranks(
     wishes: Callable[[EvseId], EvseOverride],
 ) -> dict[EvseId, int]:
     """Order the EVSEs with a vehicle for admission. Overdue ones have ranks below 0."""
-    line = sorted(
+    return ranked(
         (
             place_of(
                 draw,
@@ -94,6 +96,11 @@ def ranks(
         for evse, draw in draws.items()
         if draw.is_charging
     )
+
+
+def ranked(places: Iterable[tuple[Place, EvseId]]) -> dict[EvseId, int]:
+    """Return the ranks of EVSEs whose places are at hand."""
+    line = sorted(places)
     overdue = sum(not place.is_on_time for place, _ in line)
     return {evse: rank - overdue for rank, (_, evse) in enumerate(line)}
 
@@ -129,6 +136,20 @@ def place_of(
         kind=Class.IN_LINE if has_waited_long else kind,
         within_factor=since_s if has_waited_long else within,
     )
+
+
+def place_due_s(
+    memory: EvseMemory, turn: Turn, override: EvseOverride, *, now_s: float, policy: Policy
+) -> float:
+    """Return from when on an EVSE may stand elsewhere though nothing was heard; -inf: at once. [s]"""
+    if override.departure_at is not None or turn.in_line_s is None:
+        return -inf
+    instants_s = [turn.in_line_s + policy.max_wait_s]
+    if memory.running_since_s is not None:
+        instants_s.append(memory.running_since_s + policy.min_on_s)
+    if memory.waiting_since_s is not None:
+        instants_s.append(memory.waiting_since_s + policy.min_off_s)
+    return first_due_s(instants_s, now_s)
 
 
 def _class_of(

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from operator import attrgetter
 
 from controller.assess import building_worst_case
 from controller.decision import SiteMode
 from controller.draw import Draw
-from controller.memory import EvseMemory
+from controller.memory import EvseMemory, Turn
 from controller.operator import EvseOverride
 from controller.phases import PhaseCurrents
 from controller.policy import Policy
 from controller.site import CircuitId, EvseId, Site
 from controller.station import EvseView, LeaseMode, StationBehaviour, StationView
 from controller.targets import Target
+from controller.turns import Place
 from controller.values import replace
 from optimizer.problem import Allocation, Budget, Load, Node, Problem
 
@@ -50,6 +51,8 @@ class Step:
     """The most that it may be given. [A]"""
     is_shut: bool
     """It is wanted to take nothing."""
+    stem: object = field(default_factory=object)
+    """The same in all steps that only carry one on: nothing but the time of their sample differs."""
 
     def covers(
         self,
@@ -92,11 +95,25 @@ class Step:
 class Posed:
     """One EVSE as a load of the problem, and what that was made from."""
 
-    step: Step
+    stem: object
+    """Of its step."""
     mode: SiteMode
     rank: int
     load: Load | None
     """None: it stays out of the problem."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """Where one EVSE stands in line, what that was found from, and how long it holds."""
+
+    stem: object
+    """Of its step."""
+    turn: Turn
+    place: Place
+    from_s: float
+    due_s: float
+    """From then on it may stand elsewhere. [s]"""
 
 
 class Workspace:
@@ -112,6 +129,7 @@ class Workspace:
         self._below: dict[CircuitId, tuple[EvseId, ...]] = {}
         self.steps: dict[EvseId, Step] = {}
         self.posed: dict[EvseId, Posed] = {}
+        self.placed: dict[EvseId, Placed] = {}
         self.targets: Mapping[EvseId, Target] | None = None
         """What the kept allocation asks of those that took part; None: not worked out yet."""
 
@@ -125,6 +143,7 @@ class Workspace:
         self._below = {c: tuple(e.id for e in site.evses_below(c)) for c in site.circuits}
         self.steps = {}
         self.posed = {}
+        self.placed = {}
 
     @property
     def peaks(self) -> Mapping[CircuitId, PhaseCurrents]:
@@ -135,16 +154,6 @@ class Workspace:
     def below(self) -> Mapping[CircuitId, tuple[EvseId, ...]]:
         """The EVSEs on each circuit and on those below it, in the site's order."""
         return self._below
-
-    def carried(self, step: Step, view: EvseView) -> Step:
-        """Carry an EVSE's step over to its latest view if that says the same; its load stays too."""
-        carried = step.carried_to(view)
-        if carried is not step:
-            self.steps[view.id] = carried
-            posed = self.posed.get(view.id)
-            if posed is not None and posed.step is step:
-                self.posed[view.id] = replace(posed, step=carried)
-        return carried
 
     def problem(
         self,
