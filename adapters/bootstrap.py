@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -24,7 +24,6 @@ from adapters.http.first_run import new_setup_code
 from adapters.http.server import HttpServer
 from adapters.http.settings import HttpSettings
 from adapters.influx.settings import InfluxSettings
-from adapters.influx.uploader import InfluxUploader
 from adapters.jobs import scheduled
 from adapters.loads import LoadMeters, SiteFleet, load_specs, without_loads
 from adapters.modbus.catalogue import known_models, load_map
@@ -39,8 +38,6 @@ from adapters.mqtt.settings import MqttSettings
 from adapters.notify.notifier import Notifier
 from adapters.notify.settings import NotifySettings
 from adapters.notifysettings import notify_settings
-from adapters.ocpi.overview import PartnerOverview
-from adapters.ocpi.server import OcpiServer
 from adapters.ocpi.settings import OcpiSettings
 from adapters.ocpp.book import StationBook
 from adapters.ocpp.faulttable import shipped_folder
@@ -87,6 +84,12 @@ from controller.site import Meter, MeterId, Site, StationId
 from controller.strays import Strays
 from optimizer.allocate import Allocator
 from optimizer.horizon import HorizonLp
+
+if TYPE_CHECKING:
+    # Imported where a site uses them: their libraries take a good part of the start.
+    from adapters.influx.uploader import InfluxUploader
+    from adapters.ocpi.overview import PartnerOverview
+    from adapters.ocpi.server import OcpiServer
 
 log = structlog.get_logger(__name__)
 
@@ -365,6 +368,8 @@ class RunningController:
         self._stack.push_async_callback(self._stop_polling)
         work = [self._run(self.cycle.run(), "cycle"), self._run(self.notifier.run(), "notify")]
         if settings.influx is not None:
+            from adapters.influx.uploader import InfluxUploader
+
             self.uploader = InfluxUploader(
                 settings=settings.influx,
                 spool=self.store,
@@ -497,12 +502,16 @@ class RunningController:
         ocpi = self._settings.ocpi
         if ocpi is None:
             return None
+        from adapters.ocpi.overview import PartnerOverview
+
         return PartnerOverview(documents=self.store, url=ocpi.url, clock=self._clock)
 
     def _serve_partners(self) -> None:
         settings = self._settings
         if settings.ocpi is None:
             return
+        from adapters.ocpi.server import OcpiListenError, OcpiServer
+
         self.ocpi = OcpiServer(
             settings=settings.ocpi,
             site=without_loads(settings.site),
@@ -512,7 +521,10 @@ class RunningController:
             clock=self._clock,
             key_file=self._key_file(),
         )
-        self.ocpi.start()
+        try:
+            self.ocpi.start()
+        except OcpiListenError as error:
+            raise StartError(str(error)) from error
         self._stack.push_async_callback(asyncio.to_thread, self.ocpi.stop)
         self._desk.ask_partners(self.ocpi)
 

@@ -25,7 +25,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from adapters.cli.loop import run_on_loop
-from adapters.influx import InfluxSettings, InfluxUploader
+from adapters.influx.settings import InfluxSettings
+from adapters.influx.uploader import InfluxUploader
 from adapters.store.sqlite_store import SqliteStore
 from controller.alarms import AlarmBook
 from controller.records import Sample

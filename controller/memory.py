@@ -63,6 +63,8 @@ class EvseMemory:
     """When its meter values were last asked for. [s]"""
     unanswered: int = 0
     """How often it was asked since its latest sample."""
+    stop_asked_s: float | None = None
+    """When its session was last asked to end; kept until the vehicle leaves or starts anew. [s]"""
     setpoint_a: float = 0.0
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import secrets
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -15,9 +19,37 @@ from adapters.store.sqlite_store import SqliteStore
 from controller.records import Role, User
 from controller.site import StationId
 
+user = typer.Typer(help="Accounts of the API and the pages.", no_args_is_help=True)
+
+SiteOption = Annotated[
+    Path,
+    typer.Option("--site", envvar="WATTKEEPER_SITE", help="The site file whose store is used."),
+]
+DEFAULT_SITE = Path("site.yaml")
+BAD_USAGE = 2
 LEAST_SECRET = 16
 MOST_SECRET = 40
 """OCPP 1.6 security whitepaper: AuthorizationKey has 16 to 40 characters."""
+
+
+@user.command("add")
+def add(
+    name: str,
+    role: Annotated[str, typer.Option(help="viewer, operator or admin.")],
+    password_env: Annotated[
+        str | None, typer.Option(help="Environment variable that holds the password.")
+    ] = None,
+    site: SiteOption = DEFAULT_SITE,
+) -> None:
+    """Add an account, or change its role and password."""
+    password = _password(password_env)
+    raise typer.Exit(asyncio.run(add_user(site, name=name, role=role, password=password)))
+
+
+@user.command("token")
+def token(name: str, site: SiteOption = DEFAULT_SITE) -> None:
+    """Make an API token for an account and print it once."""
+    raise typer.Exit(asyncio.run(new_token(site, name=name)))
 
 
 async def add_user(site: Path, *, name: str, role: str, password: str | None) -> int:
@@ -85,3 +117,24 @@ async def opened_store(site: Path, *, needs: StationId | None = None) -> AsyncIt
         yield store
     finally:
         await store.close()
+
+
+def from_env(name: str | None) -> str | None:
+    """Return a secret from an environment variable; None when none is named."""
+    if name is None:
+        return None
+    value = os.environ.get(name)
+    if not value:
+        typer.echo(f"The environment variable {name} is not set. Set it and try again.", err=True)
+        raise typer.Exit(BAD_USAGE)
+    return value
+
+
+def _password(env: str | None) -> str | None:
+    """Return the password from the environment or the keyboard; None on a pipe: tokens only."""
+    if env is not None:
+        return from_env(env)
+    if not sys.stdin.isatty():
+        return None
+    value: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return value

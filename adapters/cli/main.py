@@ -1,34 +1,15 @@
-"""The `wattkeeper` command."""
+"""The `wattkeeper` command. Each command imports what it needs when it runs, not before."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-from collections.abc import Coroutine
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from adapters.cli import accounts, certificates, replay, run, sessions, simulate
-from adapters.cli import history as history_files
-from adapters.cli.billing import billing
-from adapters.cli.demo import DemoSettings, demo_command
-from adapters.cli.logs import configure_logs
-from adapters.cli.roaming import roaming
-from adapters.cli.tokens import tokens
-from adapters.cli.upstream import upstream
-from adapters.cli.wiring import wiring
-from adapters.config.report import check_command
-from adapters.modbus.catalogue import known_models
-from adapters.modbus.command import read_command
-from adapters.modbus.detect import SECONDS
-from adapters.modbus.detect_command import detect_command
-from adapters.modbus.loadmap import known_loads
-
-DONE, FAILED, BAD_USAGE = 0, 1, 2
+from adapters.cli.deferred import deferred, importing
 
 app = typer.Typer(
     name="wattkeeper",
@@ -37,24 +18,22 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-meter = typer.Typer(help="Read and find meters.", no_args_is_help=True)
 session = typer.Typer(help="Charging sessions.", no_args_is_help=True)
 history = typer.Typer(help="The time series.", no_args_is_help=True)
-user = typer.Typer(help="Accounts of the API and the pages.", no_args_is_help=True)
-station = typer.Typer(help="Charging stations.", no_args_is_help=True)
-app.add_typer(meter, name="meter")
 app.add_typer(session, name="sessions")
 app.add_typer(history, name="history")
-app.add_typer(user, name="user")
-app.add_typer(station, name="station")
-app.add_typer(certificates.ca, name="ca")
-app.add_typer(tokens, name="tokens")
-app.add_typer(roaming, name="ocpi")
-app.add_typer(billing, name="billing")
-app.add_typer(upstream, name="upstream")
-app.add_typer(wiring, name="wiring")
-station.command("certificate")(certificates.station_certificate)
-station.command("profile")(certificates.station_profile)
+for _name, _module, _typer, _text in (
+    ("meter", "meters", "meter", "Read and find meters."),
+    ("user", "accounts", "user", "Accounts of the API and the pages."),
+    ("station", "stations", "station", "Charging stations."),
+    ("ca", "certificates", "ca", "The site's own certificate authority."),
+    ("tokens", "tokens", "tokens", "RFID cards and other id tokens."),
+    ("ocpi", "roaming", "roaming", "Roaming partners (OCPI)."),
+    ("billing", "billing", "billing", "Bills."),
+    ("upstream", "upstream", "upstream", "The operator's back office."),
+    ("wiring", "wiring", "wiring", "Which charger hangs on which meter."),
+):
+    app.add_typer(deferred(f"adapters.cli.{_module}", _typer, text=_text), name=_name)
 
 SitePath = Annotated[Path, typer.Argument(metavar="SITE.yaml", help="The site file.")]
 SiteOption = Annotated[
@@ -72,6 +51,10 @@ def main() -> None:
 @app.command("run")
 def run_site(site: SitePath) -> None:
     """Control a site until stopped."""
+    with importing():
+        from adapters.cli import run
+        from adapters.cli.logs import configure_logs
+
     configure_logs()
     raise typer.Exit(run.run_command(site))
 
@@ -79,6 +62,10 @@ def run_site(site: SitePath) -> None:
 @app.command()
 def check(site: SitePath) -> None:
     """Check a site file; print its tree and the fallback certificate."""
+    from adapters.config.report import check_command
+    from adapters.modbus.catalogue import known_models
+    from adapters.modbus.loadmap import known_loads
+
     raise typer.Exit(check_command(site, known_models=known_models(), known_loads=known_loads()))
 
 
@@ -93,6 +80,8 @@ def run_demo(
     ] = False,
 ) -> None:
     """Show a whole simulated site on this machine: real Modbus, real OCPP, the real controller."""
+    from adapters.cli.demo import DemoSettings, demo_command
+
     settings = DemoSettings(
         chargers=chargers, http_port=http, seconds=seconds, seed=seed, secure=secure
     )
@@ -111,6 +100,8 @@ def simulate_site(
     plots: Annotated[Path | None, typer.Option(help="Write a picture per circuit here.")] = None,
 ) -> None:
     """Run the controller against the simulated site in virtual time and print a report."""
+    from adapters.cli import simulate
+
     settings = simulate.SimulateSettings(
         path=site, days=days, seed=seed, faults=faults, building=building, plots=plots
     )
@@ -129,31 +120,9 @@ def replay_recording(
     ] = None,
 ) -> None:
     """Decide a recorded stretch again, or ask what another fuse, charger or policy had done."""
+    from adapters.cli import replay
+
     raise typer.Exit(replay.replay_command(recording, sets or [], golden))
-
-
-@meter.command("read")
-def read_meter(
-    connection: Annotated[
-        str, typer.Argument(help="tcp://HOST:PORT, rtu+tcp://..., rtu:///dev/...")
-    ],
-    model: Annotated[str | None, typer.Option(help="For example eastron/sdm630.")] = None,
-    unit: Annotated[int | None, typer.Option(min=0, max=247, help="Modbus unit id.")] = None,
-) -> None:
-    """Read a meter once and print its values."""
-    raise typer.Exit(read_command(connection, model, unit))
-
-
-@meter.command("detect")
-def detect_meter(
-    connection: Annotated[
-        str, typer.Argument(help="HOST, tcp://HOST:PORT, rtu+tcp://..., rtu:///dev/...")
-    ],
-    unit: Annotated[int | None, typer.Option(min=0, max=255, help="Modbus unit id.")] = None,
-    seconds: Annotated[float, typer.Option(min=5, max=3600, help="Longest search.")] = SECONDS,
-) -> None:
-    """Find model, unit, word order and offset of a meter; print the lines for the site file."""
-    raise typer.Exit(detect_command(connection, unit, seconds))
 
 
 @session.command("export")
@@ -164,7 +133,9 @@ def export_sessions(
     site: SiteOption = DEFAULT_SITE,
 ) -> None:
     """Write sessions for billing to standard output."""
-    _exit(sessions.export(site, since=since, until=until, form=form))
+    from adapters.cli import sessions
+
+    raise typer.Exit(asyncio.run(sessions.export(site, since=since, until=until, form=form)))
 
 
 @history.command("export")
@@ -173,62 +144,9 @@ def export_history(
     site: SiteOption = DEFAULT_SITE,
 ) -> None:
     """Write every closed day of the time series that has no file yet."""
+    from adapters.cli import history as history_files
+
     raise typer.Exit(history_files.export(site, folder=folder))
-
-
-@user.command("add")
-def add_user(
-    name: str,
-    role: Annotated[str, typer.Option(help="viewer, operator or admin.")],
-    password_env: Annotated[
-        str | None, typer.Option(help="Environment variable that holds the password.")
-    ] = None,
-    site: SiteOption = DEFAULT_SITE,
-) -> None:
-    """Add an account, or change its role and password."""
-    _exit(accounts.add_user(site, name=name, role=role, password=_password(password_env)))
-
-
-@user.command("token")
-def new_token(name: str, site: SiteOption = DEFAULT_SITE) -> None:
-    """Make an API token for an account and print it once."""
-    _exit(accounts.new_token(site, name=name))
-
-
-@station.command("secret")
-def station_secret(
-    station_id: str,
-    from_env: Annotated[
-        str | None, typer.Option(help="Environment variable that holds the password.")
-    ] = None,
-    site: SiteOption = DEFAULT_SITE,
-) -> None:
-    """Set a station's OCPP password; without one given, generate it and print it once."""
-    _exit(accounts.set_secret(site, station=station_id, given=_from_env(from_env)))
-
-
-def _exit(work: Coroutine[Any, Any, int]) -> None:
-    raise typer.Exit(asyncio.run(work))
-
-
-def _from_env(name: str | None) -> str | None:
-    if name is None:
-        return None
-    value = os.environ.get(name)
-    if not value:
-        typer.echo(f"The environment variable {name} is not set. Set it and try again.", err=True)
-        raise typer.Exit(BAD_USAGE)
-    return value
-
-
-def _password(env: str | None) -> str | None:
-    """Return the password from the environment or the keyboard; None on a pipe: tokens only."""
-    if env is not None:
-        return _from_env(env)
-    if not sys.stdin.isatty():
-        return None
-    value: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-    return value
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from adapters.cli.loop import run_on_loop
 from adapters.cli.settings import run_settings
 from adapters.cli.site_store import opened_site
 from adapters.http.server import ListenError as HttpListenError
-from adapters.ocpi.server import OcpiListenError
 from adapters.ocpp.server import ListenError as OcppListenError
 from adapters.pki.files import PkiError
 from adapters.republish.server import ListenError as RepublishListenError
@@ -32,7 +31,6 @@ START_ERRORS = (
     HttpListenError,
     OcppListenError,
     UploadListenError,
-    OcpiListenError,
     VaultError,
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +64,7 @@ class SiteFile:
 def load_site_file(
     path: Path,
     *,
-    known_models: frozenset[str] | None = None,
+    known_models: Set[str] | None = None,
     known_loads: Mapping[str, bool] | None = None,
 ) -> SiteFile:
     """Read and check a site file.
@@ -84,7 +84,7 @@ def load_site_text(
     text: str,
     path: Path,
     *,
-    known_models: frozenset[str] | None = None,
+    known_models: Set[str] | None = None,
     known_loads: Mapping[str, bool] | None = None,
 ) -> SiteFile:
     """Check the text of a site file, for example one that was sent to the API.
@@ -126,7 +126,7 @@ def load_site_text(
 
 
 def _document(
-    source: Source, known_models: frozenset[str] | None, known_loads: Mapping[str, bool] | None
+    source: Source, known_models: Set[str] | None, known_loads: Mapping[str, bool] | None
 ) -> SiteDocument:
     """Return the document when neither its keys nor its rules leave a problem."""
     refused: tuple[Finding, ...] = ()

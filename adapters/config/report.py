@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import groupby
 from math import floor
 from pathlib import Path
@@ -36,7 +36,7 @@ _FEW: Final = 3
 def check_command(
     path: Path,
     *,
-    known_models: frozenset[str] | None = None,
+    known_models: Set[str] | None = None,
     known_loads: Mapping[str, bool] | None = None,
     console: Console | None = None,
 ) -> int:

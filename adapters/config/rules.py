@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from difflib import get_close_matches
 from typing import Final
 
@@ -22,7 +22,7 @@ Findings = Iterator[Finding]
 
 def broken_rules(
     draft: Draft,
-    known_models: frozenset[str] | None,
+    known_models: Set[str] | None,
     known_loads: Mapping[str, bool] | None = None,
 ) -> tuple[Finding, ...]:
     """Return every broken rule.
@@ -295,7 +295,7 @@ def _virtual_rings(draft: Draft) -> Findings:
         )
 
 
-def _models(draft: Draft, known_models: frozenset[str] | None) -> Findings:
+def _models(draft: Draft, known_models: Set[str] | None) -> Findings:
     if known_models is None:
         return
     for meter, entry in draft.meters.items():

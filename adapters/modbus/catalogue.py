@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Set
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ def catalogue() -> Path:
     raise MeterModelError(f"no meter maps at {places[0]} nor at {places[1]}; install again")
 
 
+@cache
 def _files() -> dict[str, Path]:
     root = catalogue()
     return {
@@ -40,14 +42,44 @@ def _files() -> dict[str, Path]:
 
 
 @cache
+def _content(path: Path) -> MeterMap | RefusedMeter:
+    return read_map(path)
+
+
+def _entry(model: str) -> MeterMap | RefusedMeter | None:
+    """Return an entry, having read no other; None: the catalogue lists no such model."""
+    path = _files().get(model)
+    return None if path is None else _content(path)
+
+
 def all_models() -> dict[str, MeterMap | RefusedMeter]:
     """Return every entry of the catalogue, usable or refused."""
-    return {model: read_map(path) for model, path in _files().items()}
+    return {model: _content(path) for model, path in _files().items()}
 
 
-def known_models() -> frozenset[str]:
+class KnownModels(Set[str]):
+    """The models that can be configured, such as `eastron/sdm630`.
+
+    Asking for one reads its map alone, because a site uses a few of them; going through all reads all.
+    """
+
+    def __contains__(self, model: object) -> bool:
+        return isinstance(model, str) and isinstance(_entry(model), MeterMap)
+
+    def __iter__(self) -> Iterator[str]:
+        return (model for model, entry in all_models().items() if isinstance(entry, MeterMap))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    @classmethod
+    def _from_iterable(cls, it: Iterable[str]) -> frozenset[str]:  # type: ignore[override]
+        return frozenset(it)
+
+
+def known_models() -> KnownModels:
     """Return the models that can be configured, such as `eastron/sdm630`."""
-    return frozenset(model for model, entry in all_models().items() if isinstance(entry, MeterMap))
+    return KnownModels()
 
 
 def load_map(model: str) -> MeterMap:
@@ -56,7 +88,7 @@ def load_map(model: str) -> MeterMap:
     Raises:
         MeterModelError: The model is unknown, or known as unfit.
     """
-    entry = all_models().get(model)
+    entry = _entry(model)
     if isinstance(entry, MeterMap):
         return entry
     if entry is not None:

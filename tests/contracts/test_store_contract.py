@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from adapters.store import SqliteStore
+from adapters.store.sqlite_store import SqliteStore
 from controller.access import StationSecurity
 from controller.decision import Alarm, Condition, Severity
 from controller.records import (

@@ -31,6 +31,9 @@ from tests.ports import free_port as free_port
 ROOT = Path(__file__).resolve().parents[2]
 Truth = dict[str, Any]
 
+_LAST_WORDS = 6000
+"""Characters of the controller's log that a failure shows: elsewhere nobody can look afterwards."""
+
 
 class NoConditions:
     def begin(self, condition: Condition) -> None:
@@ -209,8 +212,9 @@ store: {{path: rig.db}}
                 return time.monotonic() - started_s
             await asyncio.sleep(0.1)
         raise AssertionError(
-            f"not within {within_s:.0f} s: {what}; load {self.load_a():.1f} A, "
-            f"drawn {sorted(self.drawn_a().values())}"
+            f"not within {within_s:.0f} s: {what}; load {self.load_a():.1f} A\n"
+            + "\n".join(f"{evse}: {state}" for evse, state in self.truth["evses"].items())
+            + f"\nthe controller's last words:\n{self.controller_log()[-_LAST_WORDS:]}"
         )
 
     def fair_share_a(self) -> float:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from adapters.influx import InfluxSettings, InfluxUploader
+from adapters.influx.settings import InfluxSettings
+from adapters.influx.uploader import InfluxUploader
 from controller.decision import Condition
 from controller.ports import SampleSpool
 from controller.records import Sample

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.influx import InfluxSettings
-from adapters.store import SqliteStore
+from adapters.influx.settings import InfluxSettings
+from adapters.store.sqlite_store import SqliteStore
 from controller.records import Sample
 from tests.adapters.influx.influx_site import (
     Conditions,

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from adapters.influx import InfluxSettings
 from adapters.influx.plan import unsent
 from adapters.influx.server import (
     Denied,
@@ -21,6 +20,7 @@ from adapters.influx.server import (
     retry_after_s,
     server_for,
 )
+from adapters.influx.settings import InfluxSettings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
-from adapters.influx import InfluxSettings, InfluxUploader, uploader
-from adapters.store import SqliteStore
+from adapters.influx import uploader
+from adapters.influx.settings import InfluxSettings
+from adapters.influx.uploader import InfluxUploader
+from adapters.store.sqlite_store import SqliteStore
 from controller.decision import Condition, Severity
 from tests.adapters.influx.influx_site import (
     NO_CONTENT,

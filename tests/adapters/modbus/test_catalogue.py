@@ -9,6 +9,7 @@ import pytest
 
 from adapters.modbus.catalogue import (
     MeterModelError,
+    all_models,
     catalogue,
     known_models,
     load_map,
@@ -51,6 +52,25 @@ def test_image_is_plausible(path: Path) -> None:
 
 def test_every_usable_map_has_an_image() -> None:
     assert known_models() == {image(path).model for path in IMAGES}
+
+
+def test_known_are_the_usable_entries_one_by_one_and_together() -> None:
+    usable = {m for m, entry in all_models().items() if isinstance(entry, MeterMap)}
+    refused = all_models().keys() - usable
+
+    assert set(known_models()) == usable
+    assert len(known_models()) == len(usable)
+    assert all(model in known_models() for model in usable)
+    assert not any(model in known_models() for model in refused)
+
+
+@pytest.mark.parametrize(
+    "model", ["../meters/eastron/sdm630", "eastron/../eastron/sdm630", "/etc/passwd", "", "eastron"]
+)
+def test_a_name_is_no_path(model: str) -> None:
+    assert model not in known_models()
+    with pytest.raises(MeterModelError, match="is unknown; known are abb/"):
+        load_map(model)
 
 
 def test_catalogue_covers_the_meters_that_sites_have() -> None:

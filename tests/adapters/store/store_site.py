@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from adapters.store import SqliteStore, StoreLimits
+from adapters.store.limits import StoreLimits
+from adapters.store.sqlite_store import SqliteStore
 from controller.decision import Condition
 from controller.records import Sample
 from controller.transaction import Transaction

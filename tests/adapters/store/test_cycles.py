@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 
-from adapters.store import StoreLimits
+from adapters.store.limits import StoreLimits
 from controller.commands import CommandOutcome, NotConnected, SetLimit, TimedOut
 from controller.decision import Plan, SiteMode
 from controller.site import Circuit, ProtectiveDevice, Site

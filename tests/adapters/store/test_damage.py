@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.store import StoreError
+from adapters.store.errors import StoreError
 from adapters.store.opening import suspicion_file
 from controller.records import Role, TokenRecord, User
 from tests.adapters.store.store_site import Conditions, a_sample, a_transaction, opened, run

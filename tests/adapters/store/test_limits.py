@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.store import StoreError, StoreLimits
+from adapters.store.errors import StoreError
+from adapters.store.limits import StoreLimits
 from adapters.store.writer import Writer
 from controller.records import Sample
 from tests.adapters.store.store_site import (

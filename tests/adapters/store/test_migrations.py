@@ -10,8 +10,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 import adapters.store
-from adapters.store import StoreError
 from adapters.store.engines import bulk_connection, writing_engine
+from adapters.store.errors import StoreError
 from adapters.store.opening import migrate
 from adapters.store.schema import HEAD, METADATA
 from tests.adapters.store.store_site import Conditions, opened, run
