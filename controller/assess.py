@@ -15,6 +15,7 @@ from controller.policy import Policy
 from controller.site import Circuit, CircuitId, EvseId, Site
 from controller.snapshot import MeterView, Snapshot
 from controller.values import replace
+from optimizer.values import quick
 
 OVERLOAD_TOLD_A = 0.5
 OVERLOAD_TOLD_RATIO = 0.02
@@ -34,6 +35,7 @@ def worse(one: SiteMode, other: SiteMode) -> SiteMode:
     return max(one, other, key=_ORDER.index)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitState:
     """One circuit, assessed."""

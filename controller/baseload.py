@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from controller.phases import PHASES, PhaseCurrents
 from controller.values import replace
+from optimizer.values import quick
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ BaseLoad = tuple[PhaseBase, PhaseBase, PhaseBase]
 """Estimates on L1, L2, L3."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawBounds:
     """Bounds on what the vehicles behind one meter draw together. [A]"""

@@ -10,8 +10,10 @@ from controller.ledger import Account
 from controller.memory import EvseMemory, Memory
 from controller.policy import Policy
 from controller.targets import Target
+from optimizer.values import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One EVSE on its way to its target."""

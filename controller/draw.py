@@ -14,6 +14,7 @@ from controller.policy import Policy
 from controller.site import Evse
 from controller.station import EvseState, EvseView, LeaseMode, StationView, ZeroLimit
 from controller.values import replace
+from optimizer.values import quick
 
 BARE_AFTER_S = 10.0
 VEHICLE_STATES = frozenset({EvseState.CONNECTED, EvseState.UNKNOWN})
@@ -45,6 +46,7 @@ OVER_A = 0.5
 """Measured above the grants by more than this counts instead of them. [A]"""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draw:
     """One EVSE's currents at one instant."""

@@ -14,6 +14,7 @@ from operator import attrgetter
 from controller.commands import Applied, CommandOutcome, NotConnected, Rejected, SetLimit, TimedOut
 from controller.transaction import TransactionId
 from controller.values import replace
+from optimizer.values import quick
 
 LEASE_GUARD_S = 5.0
 """A lease may end so much earlier or later than ours by the station's clock. [s]"""
@@ -33,6 +34,7 @@ class GrantState(Enum):
 _STATE = attrgetter("state")
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """A limit that was sent to an EVSE."""
@@ -54,6 +56,7 @@ class Grant:
         return self.until_s is not None and now_s > self.until_s - LEASE_GUARD_S
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """The ledger page of one EVSE. Grants are in the order sent."""

@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from controller.phases import PhaseCurrents
+from optimizer.values import quick
 
 T_co = TypeVar("T_co", covariant=True)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading(Generic[T_co]):
     """A value and the monotonic second at which it was accepted."""
@@ -40,6 +42,7 @@ class GridReading:
     """Digest of the raw registers: a device that sends the same bits for long is frozen."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvseSample:
     """What a station reported about one EVSE at one instant, in the EVSE's own terminal order."""

@@ -14,8 +14,10 @@ from controller.site import EvseId
 from controller.snapshot import Snapshot
 from controller.station import LeaseMode
 from controller.values import replace
+from optimizer.values import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """What an EVSE shall be limited to, and why."""

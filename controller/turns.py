@@ -20,7 +20,7 @@ The account says what a vehicle was given beyond an equal share: who has most gi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from math import inf
 from typing import NamedTuple
@@ -73,33 +73,8 @@ class Place(NamedTuple):
     """Order within the class: slack of the urgent, start in line, ampere-hours after the turn."""
 
 
-def ranks(
-    snapshot: Snapshot,
-    draws: Mapping[EvseId, Draw],
-    memory: Memory,
-    policy: Policy,
-    wishes: Callable[[EvseId], EvseOverride],
-) -> dict[EvseId, int]:
-    """Order the EVSEs with a vehicle for admission. Overdue ones have ranks below 0."""
-    return ranked(
-        (
-            place_of(
-                draw,
-                memory.evse(evse),
-                memory.turn(evse),
-                override=wishes(evse),
-                snapshot=snapshot,
-                policy=policy,
-            ),
-            evse,
-        )
-        for evse, draw in draws.items()
-        if draw.is_charging
-    )
-
-
 def ranked(places: Iterable[tuple[Place, EvseId]]) -> dict[EvseId, int]:
-    """Return the ranks of EVSEs whose places are at hand."""
+    """Order the EVSEs with a vehicle for admission. Overdue ones have ranks below 0."""
     line = sorted(places)
     overdue = sum(not place.is_on_time for place, _ in line)
     return {evse: rank - overdue for rank, (_, evse) in enumerate(line)}

@@ -19,10 +19,12 @@ from controller.targets import Target
 from controller.turns import Place
 from controller.values import replace
 from optimizer.problem import Allocation, Budget, Load, Node, Problem
+from optimizer.values import quick
 
 _BUT_SAMPLE = attrgetter(*(f.name for f in fields(EvseView) if f.name != "sample"))
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One EVSE's part of a decision: what it was made from, what came out, how long that holds."""
@@ -91,6 +93,7 @@ class Step:
         return replace(self, view=view, draw=replace(self.draw, view=view), due_s=due_s)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posed:
     """One EVSE as a load of the problem, and what that was made from."""
@@ -103,6 +106,7 @@ class Posed:
     """None: it stays out of the problem."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
     """Where one EVSE stands in line, what that was found from, and how long it holds."""

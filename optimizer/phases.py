@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from math import isfinite
 
+from optimizer.values import quick
+
 
 class Phase(Enum):
     """A phase of the grid connection."""
@@ -29,6 +31,7 @@ PhaseSet = tuple[Phase, ...]
 """Distinct grid phases, in the order of the load's own terminals."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseCurrents:
     """The current in each phase conductor. [A]"""

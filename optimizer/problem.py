@@ -12,10 +12,12 @@ from itertools import permutations
 from math import inf, isfinite
 
 from optimizer.phases import PHASES, ZERO, Phase, PhaseCurrents, PhaseSet
+from optimizer.values import quick
 
 _PHASE_SETS = frozenset(p for count in (1, 2, 3) for p in permutations(PHASES, count))
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """A set of conductors with a limit on what the loads below it may draw together."""
@@ -44,6 +46,7 @@ class Budget:
     """Ids of the loads that count."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
     """Something that takes 0 or between `min_a` and `max_a`, the same on each of its phases."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from controller import turns
 from controller.draw import Draw, drawn
-from controller.memory import EvseMemory, Memory
+from controller.memory import EvseMemory, Memory, Turn
 from controller.operator import EvseOverride, Overrides
 from controller.phases import PHASES, PhaseSet
 from controller.policy import Policy
@@ -78,12 +78,19 @@ class Queue:
         snapshot = replace(
             self.snapshot, now_s=self.now_s, at=self.snapshot.at + timedelta(seconds=self.now_s)
         )
-        ranks = turns.ranks(
-            snapshot,
-            {e: self.draw(e) for e in here},
-            self.memory,
-            self.policy,
-            lambda evse: override_of(snapshot, evse),
+        ranks = turns.ranked(
+            (
+                turns.place_of(
+                    self.draw(evse),
+                    self.memory.evse(evse),
+                    self.memory.turn(evse),
+                    override=override_of(snapshot, evse),
+                    snapshot=snapshot,
+                    policy=self.policy,
+                ),
+                evse,
+            )
+            for evse in here
         )
         loads = tuple(
             Load(
@@ -270,3 +277,19 @@ def test_in_the_real_decision_a_paused_car_does_not_push_the_next_one_out() -> N
         switches += now != before
         before = now
     assert 2 <= switches <= 5
+
+
+def test_a_place_holds_until_the_instant_that_is_told() -> None:
+    policy = Policy()
+    turn = Turn(in_line_s=0.0)
+    resting = EvseMemory(waiting_since_s=100.0, ran_before=True)
+    due_s = turns.place_due_s(resting, turn, EvseOverride(), now_s=110.0, policy=policy)
+    first_s = min(100.0 + policy.min_off_s, policy.max_wait_s)
+    assert first_s - 1e-3 < due_s <= first_s
+
+
+def test_a_place_that_time_moves_holds_not_at_all() -> None:
+    leaves = EvseOverride(departure_at=datetime(2026, 3, 2, 12, tzinfo=UTC))
+    for turn, wishes in ((Turn(), EvseOverride()), (Turn(in_line_s=0.0), leaves)):
+        due_s = turns.place_due_s(EvseMemory(), turn, wishes, now_s=5.0, policy=Policy())
+        assert due_s <= 5.0
