@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from controller import baseload, thermal
 from controller.baseload import DrawBounds
@@ -14,6 +14,7 @@ from controller.phases import PHASES, ZERO, Phase, PhaseCurrents
 from controller.policy import Policy
 from controller.site import Circuit, CircuitId, EvseId, Site
 from controller.snapshot import MeterView, Snapshot
+from controller.values import replace
 
 OVERLOAD_TOLD_A = 0.5
 OVERLOAD_TOLD_RATIO = 0.02
@@ -114,7 +115,7 @@ def assess(
         conditions.extend(found)
     return Assessment(
         circuits=circuits,
-        modes=_modes(site, circuits),
+        modes=_modes(site, circuits, draws),
         conditions=tuple(conditions),
     )
 
@@ -131,9 +132,11 @@ def building_worst_case(site: Site, circuit: CircuitId) -> PhaseCurrents:
     return site.circuits[circuit].building_peak_a.highest(total)
 
 
-def _modes(site: Site, circuits: Mapping[CircuitId, CircuitState]) -> dict[EvseId, SiteMode]:
+def _modes(
+    site: Site, circuits: Mapping[CircuitId, CircuitState], evses: Iterable[EvseId]
+) -> dict[EvseId, SiteMode]:
     if all(state.mode is SiteMode.NORMAL for state in circuits.values()):
-        return dict.fromkeys((e.id for e in site.evses()), SiteMode.NORMAL)
+        return dict.fromkeys(evses, SiteMode.NORMAL)
     on_path = {
         circuit: max((circuits[c].mode for c in site.path_to_root(circuit)), key=_ORDER.index)
         for circuit in circuits

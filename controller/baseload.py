@@ -10,9 +10,10 @@ longer than the stations need to report.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from controller.phases import PHASES, PhaseCurrents
+from controller.values import replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

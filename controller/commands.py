@@ -68,6 +68,14 @@ class CommandOutcome:
     done_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """End a session: its station does not keep to its limit, and its circuit carries too much."""
+
+    evse: EvseId
+    transaction: TransactionId
+
+
 class StationAction(Enum):
     """Operator's actions on a station or EVSE that are not limits."""
 

@@ -20,6 +20,7 @@ from controller.commands import (
     CommandResult,
     SetLimit,
     StationAction,
+    Stop,
     TimedOut,
 )
 from controller.core import Core
@@ -223,6 +224,8 @@ class Cycle:
         self.stats.decide_ms = (perf_counter() - started) * 1000
         self._core.adopt(snapshot, decision)
         self._send((*decision.wave.decreases, *decision.wave.renewals))
+        for stop in decision.wave.stops:
+            self._start(self._stop(stop))
         for evse in decision.wave.questions:
             self._start(self._ask(evse))
         await self._send_increases(decision)
@@ -295,6 +298,23 @@ class Cycle:
             return
         except Exception:
             log.exception("question.failed", evse=evse)
+
+    async def _stop(self, stop: Stop) -> None:
+        """Ask for the end of a session; if it goes on, a later decision asks again."""
+        log.warning("session.stop", evse=stop.evse, transaction=stop.transaction)
+        request = ActionRequest(
+            station=StationId(stop.evse.rpartition("/")[0]),
+            evse=stop.evse,
+            action=StationAction.STOP,
+            argument=stop.transaction,
+        )
+        try:
+            async with asyncio.timeout(self._policy.command_timeout_s + 1.0):
+                await self._fleet.act(request)
+        except TimeoutError:
+            log.warning("session.stop.timeout", evse=stop.evse)
+        except Exception:
+            log.exception("session.stop.failed", evse=stop.evse)
 
     async def _send_increases(self, decision: Decision) -> None:
         """Send increases after the memory that knows of them is on disk.

@@ -6,7 +6,7 @@ Snapshot, memory and policy in; plan, commands and the next memory out. No clock
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
@@ -37,8 +37,10 @@ from controller.readings import EvseSample
 from controller.site import CircuitId, Evse, EvseId
 from controller.snapshot import Snapshot
 from controller.station import EvseView, StationView
+from controller.stopping import stop_asked, to_stop, with_stop_over
 from controller.targets import Target, at_least, targets_outside
 from controller.transaction import Transaction
+from controller.values import replace
 from controller.wishes import override_with, wanted_with_a
 from controller.workspace import Step, Workspace
 from optimizer.problem import Allocation, Problem
@@ -126,9 +128,10 @@ def decide(
         reserve=reserve,
     )
     questions = overdue(snapshot, draws, memory, policy)
-    if questions:
-        wave = replace(wave, questions=questions)
-    after = _advanced(memory, snapshot, targets, assessment, accounts, questions)
+    stops = to_stop(snapshot, draws, assessment, memory, policy, below=workspace.below)
+    if questions or stops:
+        wave = replace(wave, questions=questions, stops=stops)
+    after = _advanced(memory, snapshot, targets, assessment, accounts, wave)
     after = _in_line(memory, after, snapshot.now_s, policy)
     conditions = (
         *assessment.conditions,
@@ -185,7 +188,7 @@ def _remembered(
         override = overrides.get(evse.id)
         step = steps.get(evse.id)
         if step is not None and step.view is not view:
-            step = steps[evse.id] = step.carried_to(view)
+            step = workspace.carried(step, view)
         is_covered = (
             step is not None
             and evse.id not in outcomes
@@ -262,8 +265,11 @@ def _stepped(
         account = ledger.booked(account, outcome)
     if transaction != before.transaction:
         arrived_s = now_s if transaction is not None else None
-        before = EvseMemory(transaction=transaction, arrived_s=arrived_s)
+        stopped_s = before.stop_asked_s if transaction is None else None
+        before = EvseMemory(transaction=transaction, arrived_s=arrived_s, stop_asked_s=stopped_s)
         account = ledger.closed(account, transaction)
+    if before.stop_asked_s is not None:
+        before = with_stop_over(before, view)
     settling_s = settle_s(station, policy)
     account = ledger.tidied(account, now_s=now_s, settle_s=settling_s)
     if account is not before.account:
@@ -292,19 +298,22 @@ def _advanced(
     targets: Mapping[EvseId, Target],
     assessment: Assessment,
     accounts: Mapping[EvseId, Account],
-    questions: tuple[EvseId, ...],
+    wave: Wave,
 ) -> Memory:
-    """Remember commands, questions, setpoints, who runs and who waits, and the circuits' state.
+    """Remember commands, questions, stops, setpoints, who runs and who waits, and the circuits' state.
 
     What has not changed stays the same object: the next decision can tell.
     """
     now_s = snapshot.now_s
+    stopped = {stop.evse for stop in wave.stops}
     evses = {}
     for evse, before in memory.evses.items():
         if evse in accounts:
             before = replace(before, account=accounts[evse])
-        if evse in questions:
+        if evse in wave.questions:
             before = asked(before, snapshot, evse)
+        if evse in stopped:
+            before = stop_asked(before, now_s)
         target = targets.get(evse)
         evses[evse] = _with_turn(before, target.limit_a if target is not None else 0.0, now_s)
     circuits = {c: state.memory for c, state in assessment.circuits.items()}

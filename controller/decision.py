@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
-from controller.commands import Command
+from controller.commands import Command, Stop
 from controller.phases import Phase, PhaseCurrents
 from controller.site import CircuitId, EvseId
 from controller.station import EvseState
@@ -162,7 +162,9 @@ class Wave:
     increases: tuple[Command, ...] = ()
     questions: tuple[EvseId, ...] = ()
     """EVSEs whose meter values are overdue and shall be asked for."""
+    stops: tuple[Stop, ...] = ()
+    """Sessions that must end so that no circuit stays above its rating."""
 
     def __len__(self) -> int:
-        """Count all commands; questions change nothing."""
+        """Count all limits that are sent; a question changes none, and a stop ends one."""
         return len(self.decreases) + len(self.renewals) + len(self.increases)

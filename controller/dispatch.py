@@ -25,7 +25,7 @@ from controller.site import CircuitId, EvseId
 from controller.snapshot import Snapshot
 from controller.station import LeaseMode
 from controller.targets import Target
-from controller.timing import OVERTAKE_S, renewal_s, retry_wait_s
+from controller.timing import OVERTAKE_S, is_renewal_due, retry_wait_s
 from controller.worth import is_worth_a_command, is_worth_topping_up, top_ups_at_once
 
 
@@ -212,7 +212,7 @@ def _is_renewal_due(case: Case, connected_since_s: float, now_s: float, policy: 
         return True
     if case.void_s is not None and latest.sent_s < case.void_s:
         return True
-    return latest.until_s is not None and now_s >= renewal_s(latest, case.target.evse, policy)
+    return latest.until_s is not None and is_renewal_due(latest, case.target.evse, policy, now_s)
 
 
 def _renewal_cap_a(case: Case) -> float:

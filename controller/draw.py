@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
 
 from controller import ledger
@@ -13,6 +13,7 @@ from controller.phases import ZERO, PhaseCurrents, PhaseSet
 from controller.policy import Policy
 from controller.site import Evse
 from controller.station import EvseState, EvseView, LeaseMode, StationView, ZeroLimit
+from controller.values import replace
 
 BARE_AFTER_S = 10.0
 VEHICLE_STATES = frozenset({EvseState.CONNECTED, EvseState.UNKNOWN})

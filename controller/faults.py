@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from controller.decision import Condition, Severity
 from controller.draw import FLOWS_A, Draw
-from controller.memory import Memory, Outage
+from controller.memory import EvseMemory, Memory, Outage
 from controller.questions import OPENS_WITHIN_S
 from controller.site import EvseId, StationId
 from controller.snapshot import MeterView, Snapshot
@@ -52,8 +52,8 @@ def conditions_of(
             at = snapshot.stations.get(draw.evse.station)
             if at is not None:
                 found.extend(_of_current(draw, at, now_s=snapshot.now_s))
-        if remembered.disobeys:
-            found.append(_disobeys(draw))
+        if remembered.disobeys or remembered.stop_asked_s is not None:
+            found.extend(_of_disobedience(draw, remembered))
     return tuple(sorted(found, key=lambda c: (c.subject, c.code)))
 
 
@@ -244,11 +244,23 @@ def _of_current(draw: Draw, station: StationView, *, now_s: float) -> Iterator[C
         )
 
 
-def _disobeys(draw: Draw) -> Condition:
-    return Condition(
-        code="DISOBEYS",
-        subject=draw.evse.id,
-        text=f"{draw.evse.id} draws more than it was granted. What it draws is reserved and the "
-        "others are reduced. Update its firmware, or stop its transaction.",
-        severity=Severity.ALARM,
-    )
+def _of_disobedience(draw: Draw, memory: EvseMemory) -> Iterator[Condition]:
+    """Yield that a station draws more than it was granted, and what came of it."""
+    evse = draw.evse.id
+    if memory.disobeys:
+        yield Condition(
+            code="DISOBEYS",
+            subject=evse,
+            text=f"{evse} draws more than it was granted. What it draws is reserved and the "
+            "others are reduced. Update its firmware, or stop its transaction.",
+            severity=Severity.ALARM,
+        )
+    if memory.stop_asked_s is not None:
+        yield Condition(
+            code="SESSION_STOPPED",
+            subject=evse,
+            text=f"{evse} drew more than it was granted, and its circuit would have carried more than "
+            "its rating even with all others paused: its session was stopped. Unplug the vehicle to "
+            "charge again; update the station's firmware or have it repaired.",
+            severity=Severity.CRITICAL,
+        )

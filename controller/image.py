@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from controller.commands import CommandOutcome
 from controller.guidance import NO_GUIDANCE
@@ -39,6 +38,7 @@ from controller.station import (
     StationView,
     TransactionChanged,
 )
+from controller.values import replace
 from controller.virtual import calculated, dependents
 
 FRAMES_KEPT = 200

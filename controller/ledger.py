@@ -7,12 +7,13 @@ to act. A timeout, an error or a refusal never lowers it (invariant I3).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from operator import attrgetter
 
 from controller.commands import Applied, CommandOutcome, NotConnected, Rejected, SetLimit, TimedOut
 from controller.transaction import TransactionId
+from controller.values import replace
 
 LEASE_GUARD_S = 5.0
 """A lease may end so much earlier or later than ours by the station's clock. [s]"""

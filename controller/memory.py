@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from controller.baseload import BaseLoad
 from controller.decision import SiteMode
@@ -12,6 +12,7 @@ from controller.phases import ZERO, PhaseCurrents, PhaseSet
 from controller.site import CircuitId, EvseId, Site
 from controller.thermal import Heating
 from controller.transaction import TransactionId
+from controller.values import replace
 from controller.walltime import WallTime
 
 
@@ -62,6 +63,8 @@ class EvseMemory:
     """When its meter values were last asked for. [s]"""
     unanswered: int = 0
     """How often it was asked since its latest sample."""
+    stop_asked_s: float | None = None
+    """When its session was last asked to end; kept until the vehicle leaves or starts anew. [s]"""
     setpoint_a: float = 0.0
 
 

@@ -97,6 +97,7 @@ def _evse_out(memory: EvseMemory, now_s: float) -> dict[str, Any]:
         "running": _age(memory.running_since_s, now_s),
         "waiting": _age(memory.waiting_since_s, now_s),
         "ran": memory.ran_before,
+        "stop": _age(memory.stop_asked_s, now_s),
         "raised": _age(memory.account.raised_s, now_s),
         "grants": [
             {
@@ -138,6 +139,7 @@ def _evse_in(data: Mapping[str, Any], zero_s: float, *, now_s: float) -> EvseMem
         running_since_s=_time(data["running"], zero_s),
         waiting_since_s=_time(data["waiting"], zero_s),
         ran_before=bool(data.get("ran", False)),
+        stop_asked_s=_time(data.get("stop"), zero_s),
     )
 
 

@@ -55,6 +55,8 @@ class Policy:
     disobey_ratio: float = 0.1
     obey_for_s: float = 120.0
     """A disobedient station is trusted again after obeying for so long."""
+    stop_disobedient: bool = True
+    """End a disobedient station's session when its circuit stays above its rating otherwise."""
 
     min_on_s: float = 900.0
     """A vehicle that was started is not paused for fairness before that."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from math import floor
 
 from controller.draw import CALM_STATES, FLOWS_A, Draw
@@ -12,6 +11,7 @@ from controller.policy import Policy
 from controller.site import EvseId
 from controller.snapshot import Snapshot
 from controller.station import EvseView
+from controller.values import replace
 from controller.wishes import view_of
 
 OPENS_WITHIN_S = 10.0

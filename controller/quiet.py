@@ -39,6 +39,7 @@ from controller.questions import is_doubtful, proof_due_s
 from controller.site import Circuit, EvseId, MeterId
 from controller.snapshot import MeterView, Snapshot
 from controller.station import EvseView, StationView
+from controller.stopping import AGAIN_S
 from controller.thermal import TIME_CONSTANT_S, final_heat, heat_at
 from controller.timing import OVERTAKE_S, renewal_s, retry_wait_s
 from controller.turns import BOOK_S
@@ -68,7 +69,9 @@ def quiet_until_s(
         policy: Thresholds and times.
         steady: What goes on arriving.
     """
-    if len(decision.wave) or decision.wave.questions or not _is_settled(before, decision.memory):
+    wave = decision.wave
+    is_sending = len(wave) or wave.questions or wave.stops
+    if is_sending or not _is_settled(before, decision.memory):
         return snapshot.now_s
     return _soonest_s(snapshot, decision.memory, policy, steady)
 
@@ -120,6 +123,7 @@ def _same_but_account(one: EvseMemory, other: EvseMemory) -> bool:
         and one.waiting_since_s == other.waiting_since_s
         and one.ran_before == other.ran_before
         and one.asked_s == other.asked_s
+        and one.stop_asked_s == other.stop_asked_s
         and one.setpoint_a == other.setpoint_a
     )
 
@@ -255,7 +259,7 @@ def _of_evse(
     if memory.waiting_since_s is not None:
         found.append(memory.waiting_since_s + policy.min_off_s)
     if memory.under_since_s is not None or memory.disobeys:
-        found.extend(learning_instants_s(memory, policy))
+        found.extend(_suspicions_s(memory, policy))
     if view.fallback_since_s is not None:
         found.append(view.fallback_since_s + settling_s)
     if view.transaction is None:
@@ -294,6 +298,13 @@ def _of_sample(
         found.append(taken_s + believe_after_s(policy) + AFTER_S)
     found.append(taken_s + policy.sample_stale_s + AFTER_S)
     found.append(max(taken_s, memory.asked_s or 0.0) + policy.ask_after_s)
+
+
+def _suspicions_s(memory: EvseMemory, policy: Policy) -> Iterator[float]:
+    """Yield when what is suspected of a vehicle or its station may be judged differently."""
+    yield from learning_instants_s(memory, policy)
+    if memory.stop_asked_s is not None:
+        yield memory.stop_asked_s + AGAIN_S
 
 
 def _awaited_s(

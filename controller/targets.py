@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from controller.assess import Assessment
 from controller.decision import SiteMode
@@ -13,6 +13,7 @@ from controller.memory import Memory
 from controller.site import EvseId
 from controller.snapshot import Snapshot
 from controller.station import LeaseMode
+from controller.values import replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,8 @@ RETRY_S = 5.0
 """An unanswered or refused command is repeated after this time, twice; then longer every time. [s]"""
 RETRY_MOST_S = 120.0
 RENEWAL_SLOT_S = 10.0
+LEAST_SHARE = 0.3
+"""No lease is renewed before so much of it is over."""
 OVERTAKE_S = 1.0
 """A lower limit may overtake one whose answer is outstanding after this time. [s]"""
 
@@ -33,7 +35,14 @@ def renewal_s(grant: Grant, evse: EvseId, policy: Policy) -> float:
     """
     latest_s = grant.sent_s + policy.lease_s * (0.4 + 0.1 * _spread(evse))
     slot_s = floor(latest_s / RENEWAL_SLOT_S) * RENEWAL_SLOT_S
-    return max(slot_s, grant.sent_s + 0.3 * policy.lease_s)
+    return max(slot_s, grant.sent_s + LEAST_SHARE * policy.lease_s)
+
+
+def is_renewal_due(grant: Grant, evse: EvseId, policy: Policy, now_s: float) -> bool:
+    """Tell whether a lease is due for renewal; most are too young, whatever their slot."""
+    if now_s < grant.sent_s + LEAST_SHARE * policy.lease_s:
+        return False
+    return now_s >= renewal_s(grant, evse, policy)
 
 
 @lru_cache(maxsize=4096)

@@ -21,7 +21,6 @@ The account says what a vehicle was given beyond an equal share: who has most gi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -32,6 +31,7 @@ from controller.policy import Policy
 from controller.site import EvseId
 from controller.snapshot import Snapshot
 from controller.station import EvseState
+from controller.values import replace
 from controller.wishes import priority_with
 
 BOOK_S = 30.0

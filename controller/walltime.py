@@ -8,10 +8,11 @@ Source: `docs/fault-times.md`, row "clock jump".
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from controller.decision import Condition, Severity
+from controller.values import replace
 
 STEP_S = 2.0
 """Between two decisions the clocks drift by much less. [s]"""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from controller.assess import building_worst_case
 from controller.decision import SiteMode
@@ -15,7 +16,10 @@ from controller.policy import Policy
 from controller.site import CircuitId, EvseId, Site
 from controller.station import EvseView, LeaseMode, StationBehaviour, StationView
 from controller.targets import Target
+from controller.values import replace
 from optimizer.problem import Allocation, Budget, Load, Node, Problem
+
+_BUT_SAMPLE = attrgetter(*(f.name for f in fields(EvseView) if f.name != "sample"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +82,7 @@ class Step:
         is_later = known.taken_s < sample.taken_s < self.sample_due_s
         if not is_later or known.value != sample.value:
             return self
-        if replace(view, sample=known) != self.view:
+        if _BUT_SAMPLE(view) != _BUT_SAMPLE(self.view):
             return self
         due_s = min(self.settled_due_s, sample.taken_s + self.fresh_for_s)
         return replace(self, view=view, draw=replace(self.draw, view=view), due_s=due_s)
@@ -131,6 +135,16 @@ class Workspace:
     def below(self) -> Mapping[CircuitId, tuple[EvseId, ...]]:
         """The EVSEs on each circuit and on those below it, in the site's order."""
         return self._below
+
+    def carried(self, step: Step, view: EvseView) -> Step:
+        """Carry an EVSE's step over to its latest view if that says the same; its load stays too."""
+        carried = step.carried_to(view)
+        if carried is not step:
+            self.steps[view.id] = carried
+            posed = self.posed.get(view.id)
+            if posed is not None and posed.step is step:
+                self.posed[view.id] = replace(posed, step=carried)
+        return carried
 
     def problem(
         self,

@@ -298,6 +298,8 @@ class PolicySection(Keys):
     """The same as a fraction of the limit; the larger of both counts."""
     obey_for_s: float = Field(_P.obey_for_s, ge=5, le=86_400)
     """A disobedient station is trusted again after obeying for so long. [s]"""
+    stop_disobedient: bool = _P.stop_disobedient
+    """Its session is ended when its circuit would stay above its rating with all others paused."""
     min_on_s: float = Field(_P.min_on_s, ge=0, le=86_400)
     """A vehicle that was started is not paused for fairness before that. [s]"""
     min_off_s: float = Field(_P.min_off_s, ge=0, le=86_400)

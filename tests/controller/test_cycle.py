@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from controller.alarms import AlarmBook
-from controller.commands import ActionRequest, Applied, Command, CommandResult
+from controller.commands import ActionRequest, Applied, Command, CommandResult, StationAction
 from controller.cycle import Cycle
 from controller.decide import Allocate
 from controller.decision import Alarm, Condition, Severity
@@ -120,11 +120,14 @@ class Scene:
         ):
             self.image.post(event)
 
-    async def cycles(self, count: int, seconds: float = 1.0) -> None:
+    async def cycles(
+        self, count: int, seconds: float = 1.0, *, building_a: float = 20.0, drawn_a: float = 0.0
+    ) -> None:
         for _ in range(count):
             self.clock.at_s += seconds
             self.image.put_reading(
-                MeterId("main"), GridReading(current=PhaseCurrents.balanced(20.0))
+                MeterId("main"),
+                GridReading(current=PhaseCurrents.balanced(building_a + drawn_a)),
             )
             await self.cycle.run_once()
             await asyncio.sleep(0)
@@ -175,6 +178,27 @@ def test_a_defect_in_an_adapter_counts_as_a_silent_station() -> None:
     plan = scene.cycle.plan
     assert plan is not None
     assert plan.evses[EVSE].committed_a == 32.0
+
+
+def test_a_session_that_must_end_is_stopped_at_its_station() -> None:
+    """It draws 50 A against its limit, beside a building of 20 A, on 63 A."""
+
+    async def scenario() -> Scene:
+        scene = Scene()
+        scene.charging()
+        await scene.cycles(3)
+        for _ in range(40):
+            sample = EvseSample(terminal_a=(50.0, 50.0, 50.0), phases_known=True)
+            scene.image.post(EvseSampled(evse=EVSE, sample=sample))
+            await scene.cycles(1, building_a=20.0, drawn_a=50.0)
+        return scene
+
+    scene = asyncio.run(scenario())
+
+    stops = [a for a in scene.fleet.actions if a.action is StationAction.STOP]
+    assert stops
+    assert {(a.station, a.evse, a.argument) for a in stops} == {("CP001", EVSE, "1")}
+    assert "SESSION_STOPPED" in {a.condition.code for a in scene.alarms.active()}
 
 
 def test_an_operators_limit_is_durable_audited_and_in_force_with_the_next_cycle() -> None:

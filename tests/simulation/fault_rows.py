@@ -294,8 +294,9 @@ ROWS: tuple[Row, ...] = (
             safe(below_limit, 30.0),
             recovered(lambda r: r.over_s, least_s=120.0),
         ),
-        remark="t_d: from the first sample above the limit. Stopping its transaction after 60 s is left to "
-        "the operator",
+        remark="t_d: from the first sample above the limit. Its session is stopped at once where its circuit "
+        "would stay above its rating with all others paused (`policy.stop_disobedient`), else it is left "
+        "to the operator",
     ),
     Row(
         fault="vehicle takes less",

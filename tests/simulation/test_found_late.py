@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from adapters.simulator.lockstep.lockstep import Lockstep
+from adapters.simulator.lockstep.random_days import a_day
 from adapters.simulator.lockstep.scenario import FaultKind
 from tests.simulation.fault_runs import AT_S, EVSE, LIMIT_A, MAIN, Trial, ran
 
@@ -29,3 +35,18 @@ def test_a_restart_after_the_leases_have_ended_renews_none_beyond_what_the_build
 
     after = [m for m in trace if m.at_s >= AT_S + 395.0]
     assert max(max(m.current_a) for m in after) <= LIMIT_A
+
+
+@pytest.mark.parametrize(("is_stopped", "trips"), [(True, 0), (False, 1)])
+def test_two_that_ignore_their_limits_trip_no_breaker_unless_nobody_may_be_stopped(
+    is_stopped: bool, trips: int
+) -> None:
+    """18 A and 16 A against their limits on an unmetered circuit of 29 A: pausing all others saved nothing."""
+    day = a_day(3212)
+    policy = replace(day.policy, stop_disobedient=is_stopped)
+
+    lockstep = Lockstep(replace(day, policy=policy))
+    lockstep.run()
+
+    assert lockstep.inspector.counts["TRIP"] == trips
+    assert lockstep.inspector.counts["FALSE_STOP"] == 0

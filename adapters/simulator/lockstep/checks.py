@@ -37,7 +37,7 @@ class Violation:
 
     promise: str
     """TRIP, OWN_OVERLOAD, LEDGER, UNPAID_RAISE, NO_FALLBACK, BLIND_RAISE, RECOVERY_JUMP, ALARM_FLAPS,
-    FALSE_ALARM or CYCLE_FAILED."""
+    FALSE_ALARM, FALSE_STOP or CYCLE_FAILED."""
     subject: str
     at_s: float
     text: str
@@ -105,6 +105,8 @@ class Inspector:
                 self.commands.extend((self.agenda.now_s, c, kind) for c in commands)
         if wave.increases:
             self._check_raises(snapshot, decision)
+        for stop in wave.stops:
+            self._check_stop(stop.evse)
 
     def alarmed(self, alarms: tuple[Alarm, ...]) -> None:
         """Check that an alarm does not flap, and that none tells of a contactor that is well."""
@@ -121,6 +123,13 @@ class Inspector:
                 if self._has_new_cause(key[1], self._known_s[key]) or self._has_stepped_anew(key):
                     continue
                 self.blame("ALARM_FLAPS", key[1], f"{key[0]} began again")
+
+    def _check_stop(self, evse: EvseId) -> None:
+        """Check that no session ends whose station keeps to its limits."""
+        obeyed_s = self.agenda.now_s - self._astray.get(evse, -inf)
+        bay = self.stations[self._evse(evse).station].outlets[evse].bay
+        if bay.disobeys_a is None and not bay.leak_a and obeyed_s > LEARN_S:
+            self.blame("FALSE_STOP", evse, "its station keeps to its limits")
 
     def _has_leaked(self, subject: str) -> bool:
         """Tell whether a contactor was welded a moment ago."""

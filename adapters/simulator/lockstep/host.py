@@ -344,11 +344,14 @@ class Host:
         if (
             len(wave) == 0
             and not wave.questions
+            and not wave.stops
             and not self.core.must_save(decision, self.clock.monotonic_s())
         ):
             return
         for command in (*wave.decreases, *wave.renewals):
             self._send(command)
+        for stop in wave.stops:
+            self._stations[_station_of(stop.evse)].stop(stop)
         for evse in wave.questions:
             self._stations[_station_of(evse)].answer_question(evse)
         now_s = self.clock.monotonic_s()

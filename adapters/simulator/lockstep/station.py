@@ -14,7 +14,15 @@ from typing import Protocol
 from adapters.simulator.lockstep.agenda import Agenda
 from adapters.simulator.lockstep.bay import DRAWING_A, Bay
 from adapters.simulator.vehicle import Vehicle
-from controller.commands import Applied, CommandResult, NotConnected, Rejected, SetLimit, TimedOut
+from controller.commands import (
+    Applied,
+    CommandResult,
+    NotConnected,
+    Rejected,
+    SetLimit,
+    Stop,
+    TimedOut,
+)
 from controller.readings import EvseSample
 from controller.site import EvseId, Station
 from controller.station import (
@@ -283,7 +291,7 @@ class SimStation:
         outlet.bay.recount()
         self._plan_sample(outlet)
 
-    def _stop(self, outlet: Outlet) -> None:
+    def _stop(self, outlet: Outlet, *, reason: str = "EVDisconnected") -> None:
         self.refresh(outlet)
         transaction, outlet.transaction = outlet.transaction, None
         outlet.bay.permit(False)
@@ -298,7 +306,7 @@ class SimStation:
             started_at=transaction.started_at,
             start_wh=0.0,
             ended_at=max(self._wall(), transaction.started_at),
-            end_reason="EVDisconnected",
+            end_reason=reason,
         )
         self._send_transaction(outlet, ended)
 
@@ -346,6 +354,20 @@ class SimStation:
                 answer(self._take(command))
 
         self._agenda.after(self.quirks.answer_s, carry_out)
+
+    def stop(self, stop: Stop) -> None:
+        """End a session because that was asked for; the vehicle stays plugged in."""
+        outlet = self.outlets[stop.evse]
+        if self.mute or self._lot.random() < self.quirks.loses_ratio:
+            return
+
+        def carry_out() -> None:
+            running = outlet.transaction
+            if running is not None and running.id == stop.transaction:
+                self._stop(outlet, reason="Remote")
+                self._later(0.5, lambda: self._tell_state(outlet))
+
+        self._later(self.quirks.answer_s, carry_out)
 
     def _obey_silently(self, command: SetLimit) -> None:
         self._take(command)

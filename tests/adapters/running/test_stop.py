@@ -26,11 +26,16 @@ store: {{path: yard.db}}
 """
 
 
-async def _stopped(folder: Path, after_ms: int) -> int | None:
-    """Start a controller and stop it so soon; return its exit code, None when it goes on. [ms]"""
-    folder.mkdir()
-    site = folder / "site.yaml"
+def _a_site(folder: Path, name: str) -> Path:
+    """Write a site whose meter refuses every connection."""
+    (folder / name).mkdir()
+    site = folder / name / "site.yaml"
     site.write_text(SITE.format(meter=free_port(), ocpp=free_port(), http=free_port()))
+    return site
+
+
+async def _stopped(site: Path, after_ms: int) -> int | None:
+    """Start a controller and stop it so soon; return its exit code, None when it goes on. [ms]"""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "adapters.cli.main", "run", str(site)),
         cwd=ROOT,
@@ -54,8 +59,10 @@ async def _stopped(folder: Path, after_ms: int) -> int | None:
 
 
 def test_a_stop_at_any_time_after_the_start_ends_the_controller(tmp_path: Path) -> None:
+    sites = {ms: _a_site(tmp_path, f"{ms}") for ms in AFTER_MS}
+
     async def all_stopped() -> list[int | None]:
-        return await asyncio.gather(*(_stopped(tmp_path / f"{ms}", ms) for ms in AFTER_MS))
+        return await asyncio.gather(*(_stopped(sites[ms], ms) for ms in AFTER_MS))
 
     assert asyncio.run(all_stopped()) == [0 for _ in AFTER_MS]
 
