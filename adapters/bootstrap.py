@@ -102,6 +102,8 @@ FILE_EVERY_S = 10.0
 ROLLOUTS_EVERY_S = 5.0
 LINES_EVERY_S = 10.0
 GRID_EVERY_S = 1.0
+ASK_AGAIN_S = 3.0
+"""Longer than any task takes to say farewell. [s]"""
 CERTIFICATES_EVERY_S = 6 * 3600.0
 LOCAL_LISTS_EVERY_S = 20.0
 
@@ -680,9 +682,12 @@ def _map_of(meter: Meter) -> MeterMap:
 
 
 async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    """End tasks. A library may lose a cancellation (`asyncio.wait_for` of Python 3.11 does): ask again."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=ASK_AGAIN_S)
 
 
 def _log_death(task: asyncio.Task[None]) -> None:

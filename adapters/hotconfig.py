@@ -7,7 +7,6 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -136,8 +135,8 @@ class SiteConfiguration:
         """Stop watching a change; one that is still on trial counts as not made."""
         if self._trial is not None:
             self._trial.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._trial
+            # Not `await` with its CancelledError suppressed: that hides our own cancellation too.
+            await asyncio.wait({self._trial})
 
     # --- reading ----------------------------------------------------------------------------------
 

@@ -224,12 +224,18 @@ class ModbusConnection:
         gate = _Gate(self._endpoint.transport)
         client = _client(self._endpoint, gate)
         self._client, self._gate = client, gate
+        stops = _stops_asked_for()
         try:
             async with asyncio.timeout(_CONNECT_WITHIN_S):
                 connected = await client.connect()
                 await asyncio.sleep(0)  # the serial line becomes readable one turn later
         except (TimeoutError, OSError, ModbusException, termios.error):
             connected = False
+        if _stops_asked_for() > stops:
+            # `asyncio.wait_for` of Python 3.11, in which the library connects, hands over the outcome
+            # of an attempt that ends in the same turn instead of the cancellation: it would be lost.
+            await self.close()
+            raise asyncio.CancelledError
         if connected:
             return None
         await self.close()
@@ -266,6 +272,11 @@ class ModbusConnection:
         remaining_s = at_s - _now_s()
         if remaining_s > 0:
             await asyncio.sleep(remaining_s)
+
+
+def _stops_asked_for() -> int:
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
 
 
 def _now_s() -> float:

@@ -80,15 +80,15 @@ class _EvseCourse:
     def since_idle(self, entry: MeterEntry, plain: EvseSample | None, now_s: float) -> float | None:
         """Return the mean power by the register while the station reports that nothing flows. [W]
 
-        A register that rises against such reports is believed; one that rose before them tells of
-        a vehicle that has just been paused.
+        A register that rises against such reports is believed; one that rose before them, or between
+        two of them and no more, tells of a vehicle that has just been paused.
         """
         flows = plain is None or (plain.power_w or 0.0) > 0.0 or max(plain.terminal_a or (0.0,)) > 0
         if flows:
             self.idle_track = RegisterTrack()
             return None
         self.idle_track = self.idle_track.add(now_s, register_wh([entry]))
-        return self.idle_track.slope_w
+        return self.idle_track.flowing_w
 
     def begin_anew(self) -> None:
         """Forget how the register rose: a mean that reaches back into a session is no current of now."""

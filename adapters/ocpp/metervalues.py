@@ -76,6 +76,9 @@ SLOPE_STEP_S = 1.0
 """Points closer than this replace each other: a flood of samples costs no more than a trickle. [s]"""
 SLOPE_MIN_S = 5.0
 SLOPE_MIN_W = 200.0
+STANDS_STILL_S = 12.0
+"""A register may be renewed this slowly. Shorter than a suspicion of the controller lasts. [s]"""
+_RESOLUTIONS_WH = (1000.0, 100.0, 10.0, 1.0, 0.1, 0.01)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,6 +283,30 @@ class RegisterTrack:
         (first_s, first_wh), (last_s, last_wh) = self.points[0], self.points[-1]
         span_s = last_s - first_s
         return (last_wh - first_wh) * 3600.0 / span_s if span_s >= SLOPE_MIN_S else None
+
+    @property
+    def flowing_w(self) -> float | None:
+        """Mean power since the oldest point; None once the register stands still, too. [W]
+
+        It stands still when it has not risen for longer than one step of it takes at that mean.
+        """
+        slope_w = self.slope_w
+        if slope_w is None:
+            return None
+        last_s, last_wh = self.points[-1]
+        still_s = last_s - next(at_s for at_s, wh in self.points if wh == last_wh)
+        missed_wh = slope_w * still_s / 3600.0
+        is_still = still_s >= STANDS_STILL_S and missed_wh > _resolution_wh(self.points)
+        return None if is_still else slope_w
+
+
+def _resolution_wh(points: Iterable[tuple[float, float]]) -> float:
+    """Return the step in which a register counts, by its digits. [Wh]"""
+    registers_wh = [wh for _, wh in points]
+    for step_wh in _RESOLUTIONS_WH:
+        if all(abs(wh / step_wh - round(wh / step_wh)) < 1e-6 for wh in registers_wh):
+            return step_wh
+    return _RESOLUTIONS_WH[-1]
 
 
 def register_scale(slope_w: float | None, power_w: float | None, rating_w: float | None) -> float:

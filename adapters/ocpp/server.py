@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import http
 import logging
@@ -224,8 +223,7 @@ class OcppServer:
         """Close all connections and stop listening."""
         if self._housekeeping is not None:
             self._housekeeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._housekeeping
+            await asyncio.wait({self._housekeeping})
             self._housekeeping = None
         await self._stop_listening()
         await asyncio.gather(*self._errands, return_exceptions=True)

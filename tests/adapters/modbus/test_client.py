@@ -13,6 +13,7 @@ from adapters.modbus.connection import Endpoint, Transport
 from adapters.modbus.frames import ReadRequest, Table, crc16
 from tests.adapters.modbus import hostile
 from tests.adapters.modbus.hostile import Fault, HostileMeter
+from tests.ports import free_port
 
 ANSWER_WITHIN_S = 0.12
 REQUEST = ReadRequest(unit=1, table=Table.INPUT, address=50, count=10)
@@ -351,3 +352,62 @@ def test_wait_follows_the_time_on_the_wire(
 ) -> None:
     endpoint = Endpoint(transport=transport, host="h", device="d", baud=baud)
     assert expected_s == pytest.approx(endpoint.answer_within_s(count), abs=0.001)
+
+
+async def _ends_of_a_stopped_read(port: int) -> list[bool]:
+    """Stop a read to a device after 0, 1, 2 ... turns of the loop until it is done before the stop."""
+    cancelled: list[bool] = []
+    while True:
+        connection = ModbusConnection(an_endpoint(port))
+        reading = asyncio.create_task(connection.read(REQUEST, silence_s=0.0))
+        for _ in range(len(cancelled)):
+            await asyncio.sleep(0)
+        if reading.done():
+            return cancelled
+        reading.cancel()
+        await asyncio.wait({reading}, timeout=5.0)
+        assert reading.done()
+        cancelled.append(reading.cancelled())
+        await connection.close()
+
+
+def test_a_stop_is_never_lost_while_a_connection_is_refused() -> None:
+    cancelled = asyncio.run(_ends_of_a_stopped_read(free_port()))
+
+    assert len(cancelled) > 3, "there were turns to stop in"
+    assert all(cancelled), f"lost in turn {cancelled.index(False)}"
+
+
+def test_a_stop_is_never_lost_while_a_connection_is_made() -> None:
+    async def stopped() -> list[bool]:
+        server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+        async with server:
+            return await _ends_of_a_stopped_read(server.sockets[0].getsockname()[1])
+
+    cancelled = asyncio.run(stopped())
+
+    assert len(cancelled) > 3, "there were turns to stop in"
+    assert all(cancelled), f"lost in turn {cancelled.index(False)}"
+
+
+def test_a_stopped_task_may_still_write_its_farewell() -> None:
+    async def said_at_the_end() -> Registers | Refusal | Failure | None:
+        said: Registers | Refusal | Failure | None = None
+        async with HostileMeter(words=WORDS, rtu=False).listening() as port:
+            connection = ModbusConnection(an_endpoint(port))
+
+            async def serve() -> None:
+                nonlocal said
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    said = await connection.read(REQUEST, silence_s=0.0)
+                    await connection.close()
+
+            serving = asyncio.create_task(serve())
+            await asyncio.sleep(0)
+            serving.cancel()
+            await asyncio.wait({serving})
+        return said
+
+    assert asyncio.run(said_at_the_end()) == TRUTH

@@ -69,3 +69,45 @@ def drawn_in(site: Connection) -> float | None:
     """Return the current of the latest sample; None: it tells none. [A]"""
     terminal_a = site.desk.of(EvseSampled)[-1].sample.terminal_a
     return max(terminal_a) if terminal_a is not None else None
+
+
+def test_who_drew_for_seconds_between_two_reports_and_was_paused_is_not_told_to_draw_on() -> None:
+    """On a loaded machine five of twenty vehicles were so accused of ignoring their pause."""
+    nothing = [{**current, "value": "0"} for current in CURRENTS]
+    drawn_a: list[float | None] = []
+
+    async def body() -> None:
+        site = Connection(V16Dialect)
+        state: Value = {"connectorId": 1, "errorCode": "NoError"}
+        await site.tell("StatusNotification", state | {"status": "Charging"})
+        await site.tell("StartTransaction", start(site))
+        number = int(site.desk.of(TransactionChanged)[-1].transaction.id)
+        for wh in (1001, 1026, 1026, 1026, 1026):
+            values = meter_values(site, register(wh), *nothing, POWER_ZERO, transactionId=number)
+            await site.tell("MeterValues", values)
+            drawn_a.append(drawn_in(site))
+            site.clock.advance(10)
+
+    run(body)
+    over = [a for a in drawn_a if a]
+    assert len(over) <= 2, "shorter than the 15 s after which the controller accuses"
+    assert drawn_a[3:] == [0.0, 0.0]
+
+
+def test_a_power_and_current_that_stay_0_are_still_read_from_the_register() -> None:
+    nothing = [{**current, "value": "0"} for current in CURRENTS]
+    drawn_a: list[float | None] = []
+
+    async def body() -> None:
+        site, wh = Connection(V16Dialect), 1001.0
+        await site.tell("StartTransaction", start(site))
+        number = int(site.desk.of(TransactionChanged)[-1].transaction.id)
+        for _ in range(12):
+            values = meter_values(site, register(wh), *nothing, POWER_ZERO, transactionId=number)
+            await site.tell("MeterValues", values)
+            drawn_a.append(drawn_in(site))
+            site.clock.advance(10)
+            wh += WH_PER_INTERVAL
+
+    run(body)
+    assert drawn_a[1:] == pytest.approx([16.0] * 11, abs=0.6)

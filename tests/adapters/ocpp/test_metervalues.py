@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -353,6 +354,54 @@ def test_the_slope_needs_time_and_forgets_a_register_that_went_back() -> None:
     assert track.add(20.0, 5.0).slope_w is None
     assert track.add(20.0, None) == track
     assert track.add(200.0, 2000.0).slope_w is None
+
+
+def track_of(*points: tuple[float, float]) -> RegisterTrack:
+    track = RegisterTrack()
+    for at_s, register in points:
+        track = track.add(at_s, register)
+    return track
+
+
+@pytest.mark.parametrize(
+    ("points", "expected_w"),
+    [
+        # It rises with every report.
+        (((0, 1001), (10, 1011), (20, 1021), (30, 1031)), 3600.0),
+        # A vehicle drew between two reports, and was paused: told for one report, then no more.
+        (((0, 1001), (10, 1026)), 9000.0),
+        (((0, 1001), (10, 1026), (25, 1026)), None),
+        # A register that is renewed every 10 s while a report comes every 5 s.
+        (((0, 1001), (5, 1001), (10, 1011), (15, 1011), (20, 1021), (25, 1021)), 2880.0),
+        # One that counts in steps of 10 Wh stands still between two steps.
+        (((0, 1000), (10, 1010), (20, 1010), (30, 1020), (40, 1020), (45, 1020)), 1600.0),
+        (((0, 1000), (10, 1010), (25, 1010)), 1440.0),
+    ],
+)
+def test_what_rose_once_and_stands_still_since_flows_no_more(
+    points: tuple[tuple[float, float], ...], expected_w: float | None
+) -> None:
+    assert track_of(*points).flowing_w == (
+        None if expected_w is None else pytest.approx(expected_w)
+    )
+
+
+@given(
+    power_w=st.floats(250.0, 22_000.0),
+    every_s=st.floats(1.0, 12.0),
+    count=st.integers(2, 12),
+    start_wh=st.integers(1, 10_000_000),
+    step_wh=st.sampled_from([0.1, 1.0, 10.0]),
+)
+def test_a_steady_flow_never_stands_still(
+    power_w: float, every_s: float, count: int, start_wh: int, step_wh: float
+) -> None:
+    def shown(at_s: float) -> float:
+        return math.floor((start_wh + power_w * at_s / 3600.0) / step_wh) * step_wh
+
+    track = track_of(*((n * every_s, shown(n * every_s)) for n in range(count)))
+
+    assert track.flowing_w == track.slope_w
 
 
 VALUES = st.fixed_dictionaries(
