@@ -37,7 +37,7 @@ from controller.readings import EvseSample
 from controller.site import CircuitId, Evse, EvseId
 from controller.snapshot import Snapshot
 from controller.station import EvseView, StationView
-from controller.stopping import stop_asked, to_stop, with_stop_over
+from controller.stopping import carried_over, stop_asked, to_stop, with_stop_over
 from controller.targets import Target, at_least, targets_outside
 from controller.transaction import Transaction
 from controller.values import replace
@@ -265,11 +265,10 @@ def _stepped(
         account = ledger.booked(account, outcome)
     if transaction != before.transaction:
         arrived_s = now_s if transaction is not None else None
-        stopped_s = before.stop_asked_s if transaction is None else None
-        before = EvseMemory(transaction=transaction, arrived_s=arrived_s, stop_asked_s=stopped_s)
+        anew = EvseMemory(transaction=transaction, arrived_s=arrived_s)
+        before = carried_over(before, anew)
         account = ledger.closed(account, transaction)
-    if before.stop_asked_s is not None:
-        before = with_stop_over(before, view)
+    before = with_stop_over(before, view)
     settling_s = settle_s(station, policy)
     account = ledger.tidied(account, now_s=now_s, settle_s=settling_s)
     if account is not before.account:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -125,11 +125,20 @@ class Inspector:
                 self.blame("ALARM_FLAPS", key[1], f"{key[0]} began again")
 
     def _check_stop(self, evse: EvseId) -> None:
-        """Check that no session ends whose station keeps to its limits."""
+        """Check that no session ends whose station keeps to its limits, and none while nothing is over."""
         obeyed_s = self.agenda.now_s - self._astray.get(evse, -inf)
         bay = self.stations[self._evse(evse).station].outlets[evse].bay
         if bay.disobeys_a is None and not bay.leak_a and obeyed_s > LEARN_S:
             self.blame("FALSE_STOP", evse, "its station keeps to its limits")
+        lines = [self.lines[c] for c in self.site.path_to_root(self._evse(evse).circuit)]
+        over_s = max(line.poles[index].over_until_s for line in lines for index in bay.phases)
+        if self.agenda.now_s - max(over_s, self._over_now_s(lines)) > LEARN_S:
+            self.blame("FALSE_STOP", evse, "no circuit carried too much")
+
+    def _over_now_s(self, lines: Sequence[Line]) -> float:
+        """Return now when one of the circuits carries too much at this moment, else never. [s]"""
+        is_over = any(abs(p.current_a) > p.limit_a for line in lines for p in line.poles)
+        return self.agenda.now_s if is_over else -inf
 
     def _has_leaked(self, subject: str) -> bool:
         """Tell whether a contactor was welded a moment ago."""

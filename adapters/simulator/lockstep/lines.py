@@ -57,6 +57,7 @@ class Pole:
         "lows",
         "over_as",
         "over_since_s",
+        "over_until_s",
         "own_s",
         "peak_a",
         "since_s",
@@ -75,6 +76,8 @@ class Pole:
         self.own_s = 0.0
         """For how long it has been overloaded by our own doing. [s]"""
         self.over_since_s: float | None = None
+        self.over_until_s = float("-inf")
+        """When it carried more than its limit last. [s]"""
         self.lows: deque[tuple[float, float]] = deque()
         """Ends of stretches and the foreign current in them, as far back as anyone asks. [s, A]"""
         self._hold_square = hold_ratio**2
@@ -103,6 +106,7 @@ class Pole:
         magnitude_a = abs(self.current_a)
         if magnitude_a > self.limit_a:
             self.over_as += (magnitude_a - self.limit_a) * elapsed_s
+            self.over_until_s = now_s
         self.peak_a = max(self.peak_a, magnitude_a)
         self.since_s = now_s
 
