@@ -10,7 +10,7 @@ import typer
 
 from adapters.config.loader import SiteFile, load_site_file
 from adapters.config.problems import SiteFileError
-from adapters.modbus.catalogue import known_models
+from adapters.modbus.catalogue import MeterModelError, known_models
 from adapters.modbus.loadmap import known_loads
 from adapters.store.errors import StoreError
 from controller.decision import Condition
@@ -34,6 +34,9 @@ def opened_site(path: Path) -> SiteFile | None:
     except SiteFileError as error:
         for problem in error.problems:
             typer.echo(str(problem), err=True)
+        return None
+    except MeterModelError as error:
+        typer.echo(str(error), err=True)
         return None
 
 

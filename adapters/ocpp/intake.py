@@ -10,6 +10,7 @@ from adapters.ocpp.clocks import ClockSkew, booked_time
 from adapters.ocpp.dialect import CallError, Received
 from adapters.ocpp.gate import AnswerGate
 from adapters.ocpp.metervalues import (
+    STANDS_STILL_S,
     MeterEntry,
     RegisterTrack,
     has_current_or_power,
@@ -61,6 +62,10 @@ class _EvseCourse:
     track: RegisterTrack = field(default_factory=RegisterTrack)
     idle_track: RegisterTrack = field(default_factory=RegisterTrack)
     """The register since the station began to report that nothing flows."""
+    idle_rose_s: float | None = None
+    """When the register first rose against such reports. [s]"""
+    lies: bool = False
+    """It rose again later: this station reports 0 while current flows."""
     scale: float = 1.0
     limit_a: float | None = None
     transaction: TransactionId | None = None
@@ -81,19 +86,27 @@ class _EvseCourse:
         """Return the mean power by the register while the station reports that nothing flows. [W]
 
         A register that rises against such reports is believed; one that rose before them, or between
-        two of them and no more, tells of a vehicle that has just been paused.
+        two of them and no more, tells of a vehicle that has just been paused. One that goes on rising,
+        however rarely it is renewed, is believed for as long as the reports say 0.
         """
         flows = plain is None or (plain.power_w or 0.0) > 0.0 or max(plain.terminal_a or (0.0,)) > 0
         if flows:
-            self.idle_track = RegisterTrack()
+            self._forget_idle()
             return None
-        self.idle_track = self.idle_track.add(now_s, register_wh([entry]))
-        return self.idle_track.flowing_w
+        before = self.idle_track
+        self.idle_track = before.add(now_s, register_wh([entry]))
+        if before.points and self.idle_track.points[-1][1] > before.points[-1][1]:
+            self.idle_rose_s = now_s if self.idle_rose_s is None else self.idle_rose_s
+            self.lies = self.lies or now_s - self.idle_rose_s >= STANDS_STILL_S
+        return self.idle_track.slope_w if self.lies else self.idle_track.flowing_w
+
+    def _forget_idle(self) -> None:
+        self.idle_track, self.idle_rose_s, self.lies = RegisterTrack(), None, False
 
     def begin_anew(self) -> None:
         """Forget how the register rose: a mean that reaches back into a session is no current of now."""
         self.track = RegisterTrack()
-        self.idle_track = RegisterTrack()
+        self._forget_idle()
 
     def judge_scale(self, found: float) -> None:
         """Believe in a mislabelled register after several samples in a row; for good."""

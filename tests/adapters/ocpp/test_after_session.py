@@ -111,3 +111,24 @@ def test_a_power_and_current_that_stay_0_are_still_read_from_the_register() -> N
 
     run(body)
     assert drawn_a[1:] == pytest.approx([16.0] * 11, abs=0.6)
+
+
+@pytest.mark.parametrize("renewed_s", [30, 60])
+def test_a_register_that_is_renewed_rarely_still_contradicts_a_0(renewed_s: int) -> None:
+    """16 A on three phases, reported as 0: a 0 in between would clear it of every suspicion."""
+    nothing = [{**current, "value": "0"} for current in CURRENTS]
+    drawn_a: list[float | None] = []
+
+    async def body() -> None:
+        site = Connection(V16Dialect)
+        await site.tell("StartTransaction", start(site))
+        number = int(site.desk.of(TransactionChanged)[-1].transaction.id)
+        for at_s in range(0, 300, 10):
+            wh = 1000.0 + int(11_040 * (at_s // renewed_s * renewed_s) / 3600)
+            values = meter_values(site, register(wh), *nothing, POWER_ZERO, transactionId=number)
+            await site.tell("MeterValues", values)
+            drawn_a.append(drawn_in(site))
+            site.clock.advance(10)
+
+    run(body)
+    assert min(a or 0.0 for a in drawn_a[2 * renewed_s // 10 + 2 :]) > 10.0
