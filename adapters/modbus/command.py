@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
@@ -95,24 +96,28 @@ def _snapshot(
 
 async def _first_that_fits(connection: str, unit: int | None) -> MeterSnapshot:
     fitting: list[MeterSnapshot] = []
-    silent: dict[int, int] = {}
+    answered: set[int] = set()
+    silent: Counter[int] = Counter()
     fault = MeterFault(text="no model of the catalogue fits; give --unit, or --model")
+    silence = fault
     for model in sorted(known_models()):
         at_unit = load_map(model).default.unit if unit is None else unit
-        if silent.get(at_unit, 0) >= _SILENT_MODELS:
+        if at_unit not in answered and silent[at_unit] >= _SILENT_MODELS:
             continue
         look = await _look(connection, model, at_unit)
         if isinstance(look, MeterSnapshot):
-            silent[at_unit] = -len(known_models())
+            answered.add(at_unit)
             if _fits(look):
                 fitting.append(look)
         elif look.kind is FailureKind.NO_CONNECTION and not fitting:
             raise MeterReadError(f"meter at {connection}: {look.text}")
         elif look.kind is FailureKind.SILENCE:
-            silent[at_unit] = silent.get(at_unit, 0) + 1
-            fault = look if all(count > 0 for count in silent.values()) else fault
+            silent[at_unit] += 1
+            silence = look
+        elif look.kind is None:
+            answered.add(at_unit)  # one that refuses a register is no silent device
     if not fitting:
-        raise MeterReadError(f"meter at {connection}: {fault.text}")
+        raise MeterReadError(f"meter at {connection}: {(fault if answered else silence).text}")
     return _ranked(fitting)
 
 

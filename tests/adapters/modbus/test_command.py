@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from adapters.modbus.command import read_command
+from tests.adapters.modbus import hostile
 from tests.adapters.modbus.hostile import HostileMeter
 from tests.adapters.modbus.images import image_of
 
@@ -114,7 +115,10 @@ def test_model_is_found_by_what_it_says(
 
 
 def test_device_that_is_no_meter_fits_no_model(capsys: pytest.CaptureFixture[str]) -> None:
-    with running(HostileMeter(words={})) as port:
+    """One answer that is lost on the way does not make it a silent device."""
+    device = HostileMeter(words={})
+    device.faults.append(hostile.silence)
+    with running(device) as port:
         status = read_command(f"tcp://127.0.0.1:{port}?timeout_s=0.05", None, 1)
     assert status == 1
     assert "no model of the catalogue fits" in capsys.readouterr().err
