@@ -286,35 +286,28 @@ class Cycle:
 
     async def _ask(self, evse: EvseId) -> None:
         """Ask for meter values; the answer comes as a sample, or not at all."""
-        request = ActionRequest(
-            station=StationId(evse.rpartition("/")[0]),
-            evse=evse,
-            action=StationAction.TRIGGER_METER_VALUES,
-        )
-        try:
-            async with asyncio.timeout(self._policy.command_timeout_s + 1.0):
-                await self._fleet.act(request)
-        except TimeoutError:
-            return
-        except Exception:
-            log.exception("question.failed", evse=evse)
+        await self._act(evse, StationAction.TRIGGER_METER_VALUES)
 
     async def _stop(self, stop: Stop) -> None:
         """Ask for the end of a session; if it goes on, a later decision asks again."""
         log.warning("session.stop", evse=stop.evse, transaction=stop.transaction)
+        await self._act(stop.evse, StationAction.STOP, stop.transaction)
+
+    async def _act(self, evse: EvseId, action: StationAction, argument: str = "") -> None:
+        """Ask a station for something whose effect is seen, not its answer."""
         request = ActionRequest(
-            station=StationId(stop.evse.rpartition("/")[0]),
-            evse=stop.evse,
-            action=StationAction.STOP,
-            argument=stop.transaction,
+            station=StationId(evse.rpartition("/")[0]),
+            evse=evse,
+            action=action,
+            argument=argument,
         )
         try:
             async with asyncio.timeout(self._policy.command_timeout_s + 1.0):
                 await self._fleet.act(request)
         except TimeoutError:
-            log.warning("session.stop.timeout", evse=stop.evse)
+            log.info("action.timeout", evse=evse, action=action.value)
         except Exception:
-            log.exception("session.stop.failed", evse=stop.evse)
+            log.exception("action.failed", evse=evse, action=action.value)
 
     async def _send_increases(self, decision: Decision) -> None:
         """Send increases after the memory that knows of them is on disk.

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from adapters.cli.options import DEFAULT_SITE, SiteOption
 from adapters.cli.site_store import NoConditions, opened_site, store_error_text
 from adapters.clock import SystemClock
 from adapters.store.sqlite_store import SqliteStore
@@ -21,11 +22,6 @@ from controller.site import StationId
 
 user = typer.Typer(help="Accounts of the API and the pages.", no_args_is_help=True)
 
-SiteOption = Annotated[
-    Path,
-    typer.Option("--site", envvar="WATTKEEPER_SITE", help="The site file whose store is used."),
-]
-DEFAULT_SITE = Path("site.yaml")
 BAD_USAGE = 2
 LEAST_SECRET = 16
 MOST_SECRET = 40

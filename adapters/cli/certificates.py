@@ -15,6 +15,7 @@ import typer
 from cryptography.hazmat.primitives import hashes
 
 from adapters.cli.accounts import opened_store
+from adapters.cli.options import DEFAULT_SITE
 from adapters.cli.settings import passphrase
 from adapters.cli.site_store import opened_site
 from adapters.config.loader import SiteFile
@@ -33,7 +34,6 @@ HostOption = Annotated[
     list[str] | None,
     typer.Option("--host", help="Name or address by which stations reach this server; repeat."),
 ]
-DEFAULT_SITE = Path("site.yaml")
 
 
 @ca.command("init")

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from adapters.cli.deferred import deferred, importing
+from adapters.cli.options import DEFAULT_SITE, SiteOption
 
 app = typer.Typer(
     name="wattkeeper",
@@ -36,11 +37,6 @@ for _name, _module, _typer, _text in (
     app.add_typer(deferred(f"adapters.cli.{_module}", _typer, text=_text), name=_name)
 
 SitePath = Annotated[Path, typer.Argument(metavar="SITE.yaml", help="The site file.")]
-SiteOption = Annotated[
-    Path,
-    typer.Option("--site", envvar="WATTKEEPER_SITE", help="The site file whose store is used."),
-]
-DEFAULT_SITE = Path("site.yaml")
 
 
 def main() -> None:

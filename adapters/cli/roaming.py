@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from adapters.cli.options import DEFAULT_SITE
 from adapters.cli.settings import ocpi_settings
 from adapters.cli.site_store import NoConditions, opened_site
 from adapters.clock import SystemClock
@@ -32,7 +33,6 @@ roaming = typer.Typer(help="Roaming partners (OCPI).", no_args_is_help=True)
 SiteFileOption = Annotated[
     Path, typer.Option("--site", envvar="WATTKEEPER_SITE", help="The site file.")
 ]
-DEFAULT_SITE = Path("site.yaml")
 TOKEN_VARIABLE = "WATTKEEPER_OCPI_TOKEN"  # noqa: S105 - the name of a variable
 
 

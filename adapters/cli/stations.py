@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from adapters.cli import accounts, certificates
-from adapters.cli.accounts import DEFAULT_SITE, SiteOption
+from adapters.cli.options import DEFAULT_SITE, SiteOption
 
 station = typer.Typer(help="Charging stations.", no_args_is_help=True)
 station.command("certificate")(certificates.station_certificate)

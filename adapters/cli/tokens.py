@@ -10,17 +10,12 @@ from typing import Annotated
 import typer
 
 from adapters.cli.accounts import opened_store
+from adapters.cli.options import DEFAULT_SITE, SiteOption
 from adapters.clock import SystemClock
 from controller.records import AuditEntry, TokenImport, TokenRecord
 from controller.token_table import TableError, tokens_from_csv, tokens_to_csv
 
 tokens = typer.Typer(help="RFID cards and other id tokens.", no_args_is_help=True)
-
-SiteOption = Annotated[
-    Path,
-    typer.Option("--site", envvar="WATTKEEPER_SITE", help="The site file whose store is used."),
-]
-DEFAULT_SITE = Path("site.yaml")
 
 
 @tokens.command("export")

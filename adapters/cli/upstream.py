@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from adapters.cli.options import DEFAULT_SITE
 from adapters.cli.site_store import NoConditions, opened_site, store_error_text
 from adapters.clock import SystemClock
 from adapters.store.sqlite_store import SqliteStore
@@ -25,7 +26,6 @@ upstream = typer.Typer(help="The operator's back office.", no_args_is_help=True)
 SiteFileOption = Annotated[
     Path, typer.Option("--site", envvar="WATTKEEPER_SITE", help="The site file.")
 ]
-DEFAULT_SITE = Path("site.yaml")
 
 
 @upstream.command("secret")

@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import FrozenInstanceError, dataclass, field, replace
+from typing import Any
 
 import pytest
 
 from optimizer.values import quick
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plain:
-    side_m: float
-    name: str = "yard"
-    tags: list[str] = field(default_factory=list)
-    area_m2: float = field(init=False)
+def a_kind() -> type[Any]:
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Yard:
+        side_m: float
+        name: str = "yard"
+        tags: list[str] = field(default_factory=list)
+        area_m2: float = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "area_m2", self.side_m**2)
+        def __post_init__(self) -> None:
+            object.__setattr__(self, "area_m2", self.side_m**2)
+
+    return Yard
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quick:
-    side_m: float
-    name: str = "yard"
-    tags: list[str] = field(default_factory=list)
-    area_m2: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "area_m2", self.side_m**2)
+Plain, Quick = a_kind(), quick(a_kind())
 
 
 def test_fields_defaults_and_what_is_derived_are_set() -> None:
